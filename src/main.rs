@@ -1,1 +1,3 @@
+//! The `sereno` command.
+
 fn main() {}

@@ -1,0 +1,1 @@
+//! sereno.toml and pipelines/: reading, checking, diagnostics.

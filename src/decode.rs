@@ -1,0 +1,1 @@
+//! Decoders: bytes of one message to events. Pure.

@@ -1,0 +1,1 @@
+//! The timely dataflow; the only module that names timely.

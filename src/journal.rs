@@ -1,0 +1,1 @@
+//! The journal, the results log and the sequencer.

@@ -1,0 +1,29 @@
+//! The words every part of Sereno shares: times, values, dictionary ids, events, journal records
+//! and results. Pure: no clock, no IO, no locks.
+//!
+//! The bottom layer: it names no other module.
+
+pub mod arrival;
+pub mod control;
+pub mod decimal;
+pub mod definition;
+pub mod dictionary;
+pub mod event;
+pub mod fault;
+pub mod ingest;
+pub mod key;
+pub mod record;
+pub mod result;
+pub mod time;
+
+pub use arrival::{Arrival, Decoded, DecodedEvent, DecodedReading, Quantity, Reason, Rejected};
+pub use control::Control;
+pub use decimal::{DecimalError, Value};
+pub use dictionary::{DeviceId, Dictionary, Entry, FeedId, QuantityId, TagSet, TagSetId};
+pub use event::{Event, Reading};
+pub use fault::Fault;
+pub use ingest::{Ack, Durable, Gate, Input, Submission};
+pub use key::{Key, KeyGroup};
+pub use record::{Accounts, Batch, FeedAccounts, Record, Refusal};
+pub use result::{Aggregate, AlertId, AlertState, Field, ResultRow, Retraction, Transition};
+pub use time::{Span, Timestamp};

@@ -1,0 +1,27 @@
+//! Changes of what the flow does, as journal records: data like everything else, so that a replay
+//! applies each at its own position.
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::{FeedDefinition, PipelineDefinition};
+
+/// One change; the last of a name holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Control {
+    /// A feed is as defined from here on.
+    Feed {
+        /// The definition.
+        feed: Box<FeedDefinition>,
+    },
+    /// A pipeline is as defined from here on (its `feed` list is empty: feeds come on their own).
+    Pipeline {
+        /// The definition.
+        pipeline: Box<PipelineDefinition>,
+    },
+    /// A pipeline is gone.
+    PipelineRemoved {
+        /// Its name.
+        name: String,
+    },
+}

@@ -1,0 +1,72 @@
+//! The edge between feeds and the sequencer: what a feed hands over, and how it learns that an
+//! acknowledgement may leave.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::arrival::Decoded;
+use super::control::Control;
+use super::time::Timestamp;
+
+/// What reaches the sequencer.
+pub enum Input {
+    /// Messages of one feed's connection, in the order they came in.
+    Messages(Vec<Submission>),
+    /// A feed got or lost its connection and subscription.
+    Connected {
+        /// Feed name.
+        feed: Arc<str>,
+        /// Whether it is now connected and subscribed.
+        up: bool,
+    },
+    /// Feeds and pipelines changed.
+    Control(Vec<Control>),
+    /// Everything handed over before is in the journal when the sender learns of it.
+    Flush(Box<dyn FnOnce(u64) + Send>),
+    /// Stop: nothing more will come.
+    Stop,
+}
+
+/// One message with what its decoder made of it.
+pub struct Submission {
+    /// Feed name.
+    pub feed: Arc<str>,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Payload, kept for quarantine.
+    pub payload: Bytes,
+    /// Arrival time from a file (`replay`, `demo` history); absent: the sequencer's clock.
+    pub arrived_at: Option<Timestamp>,
+    /// What the decoder found.
+    pub decoded: Decoded,
+    /// A redelivery that the connection itself recognised (`identity = "protocol"`).
+    pub repeated: bool,
+    /// Whom to tell once the journal holds it.
+    pub ack: Option<Ack>,
+}
+
+/// Whom to tell about one message.
+#[derive(Clone)]
+pub struct Ack {
+    /// The connection's gate.
+    pub gate: Arc<dyn Gate>,
+    /// The connection's own number of the message, counting up.
+    pub ticket: u64,
+}
+
+/// A connection's side of acknowledgement.
+pub trait Gate: Send + Sync {
+    /// The journal's epoch `epoch` holds message `ticket`, or its refusal; it may be acknowledged
+    /// once [`Durable`] has passed that epoch. Called by the sequencer: must not block.
+    fn journaled(&self, ticket: u64, epoch: u64);
+}
+
+/// How far the journal is durable, in epochs: everything before the number is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// Written: survives kill -9.
+    pub written: u64,
+    /// Synced: survives power loss.
+    pub synced: u64,
+}

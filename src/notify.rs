@@ -1,0 +1,1 @@
+//! The alert ledger, its outbox and the receivers.

@@ -1,0 +1,1 @@
+//! Where results lie: the embedded store and InfluxDB 2.

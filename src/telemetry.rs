@@ -1,0 +1,1 @@
+//! Logs and metrics: every metric name stands here.
