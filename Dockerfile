@@ -1,18 +1,20 @@
 # syntax=docker/dockerfile:1
 #
 # Sereno in one image: the console is built with Node, embedded into the binary by Cargo, and only
-# the binary, the shipped pipelines and the norms reach the last stage.
+# the binary and the shipped pipelines reach the last stage.
 #
 #   docker build -t sereno:0.1.0 .
 
 FROM node:22-bookworm-slim AS console
 WORKDIR /console
-COPY console/package.json console/package-lock.json console/.npmrc ./
+COPY console/package.json console/package-lock.json console/.npmrc* ./
 RUN --mount=type=cache,target=/root/.npm npm ci
 COPY console/ ./
 RUN npm run build
 
 FROM rust:1.95-bookworm AS builder
+# Debian's point releases carry the security fixes; a pinned version would hold them back.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libssl-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
@@ -27,6 +29,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 # curl is the health check's; the time zone database is in the binary.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates curl libssl3 \
     && rm -rf /var/lib/apt/lists/* \
@@ -35,7 +38,6 @@ RUN apt-get update \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/sereno
 COPY --from=builder /out/sereno /usr/local/bin/sereno
 COPY pipelines /etc/sereno/pipelines
-COPY norms /etc/sereno/norms
 COPY LICENSE /usr/share/doc/sereno/LICENSE
 USER 10001:10001
 WORKDIR /var/lib/sereno

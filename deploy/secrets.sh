@@ -13,7 +13,8 @@ umask 077
 
 cd "$(dirname "$0")"
 readonly secrets=secrets
-readonly mosquitto_image=$(sed -n 's/^ *image: *\(eclipse-mosquitto:[^ ]*\).*/\1/p' ../docker-compose.yml)
+mosquitto_image=$(sed -n 's/^ *image: *\(eclipse-mosquitto:[^ ]*\).*/\1/p' ../docker-compose.yml)
+readonly mosquitto_image
 
 # The users that the images run as; docker-compose.yml names the same.
 readonly mosquitto_uid=1883 sereno_uid=10001 influxdb_uid=1000 grafana_uid=472
@@ -70,6 +71,7 @@ write_password_file() {
         printf 'health:%s\n' "$(sed -n 's/^-P //p' "$secrets/mosquitto/health")"
     } > "$folder/passwd"
     hash "$folder/passwd"
+    # shellcheck disable=SC2016  # the mark of a hash, not a variable
     [ "$(grep -c ':\$7\$' "$folder/passwd")" -eq 3 ] || { rm -rf "$folder"; die "mosquitto_passwd left a password unhashed"; }
     keep_or_write mosquitto/passwd < "$folder/passwd"
     rm -rf "$folder"
