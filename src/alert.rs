@@ -1,1 +1,11 @@
-//! Alert lives. Pure.
+//! Alert lives: verdicts in event time in, transitions out. Pure.
+//!
+//! A life is a fold over its verdicts. When late data changes a verdict, the fold is made again
+//! from the last sealed state, and the difference to what was published leaves as transitions:
+//! confirmed, moved, annulled, raised again, merged.
+
+pub mod episode;
+pub mod life;
+
+pub use episode::{Episode, Timing};
+pub use life::{Life, Step};

@@ -1,1 +1,19 @@
-//! Event-time windows and their aggregates. Pure.
+//! Event-time windows and their aggregates. Pure: readings and clocks in, publications out.
+//!
+//! A window plan cuts event time into panes of one slide; each key keeps the panes that may still
+//! change and merges them when a window closes or is amended. Every aggregate is a commutative
+//! integer monoid, or follows the order of the semantics, so that the result depends on the
+//! readings alone and never on the order in which they came.
+
+pub mod exact;
+pub mod grid;
+pub mod keyed;
+pub mod plan;
+pub mod sketch;
+pub mod slot;
+
+pub use grid::Grid;
+pub use keyed::{KeyWindows, Outcome, Publication};
+pub use plan::{Function, WindowPlan};
+pub use sketch::Sketch;
+pub use slot::{Sample, Slot};

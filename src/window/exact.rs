@@ -1,0 +1,57 @@
+//! The one rounding at the end: exact integer quotients to the nearest binary float.
+
+/// `numerator / denominator` as the nearest float, ties to even. `denominator` must not be zero.
+#[must_use]
+pub fn ratio(numerator: i128, denominator: i128) -> f64 {
+    if denominator == 0 {
+        return f64::NAN;
+    }
+    let negative = (numerator < 0) != (denominator < 0);
+    let magnitude = unsigned_ratio(numerator.unsigned_abs(), denominator.unsigned_abs());
+    if negative { -magnitude } else { magnitude }
+}
+
+fn unsigned_ratio(numerator: u128, denominator: u128) -> f64 {
+    if numerator == 0 {
+        return 0.0;
+    }
+    // A quotient of at least 55 bits with a sticky last bit rounds like the exact one.
+    let mut quotient = numerator / denominator;
+    let mut remainder = numerator % denominator;
+    let mut exponent = 0_i32;
+    while quotient < (1 << 55) && (remainder != 0 || quotient != 0) {
+        let Some(doubled) = remainder.checked_mul(2) else {
+            // The denominator is beyond 2^127: such sums do not occur (see `MANTISSA_MAX`).
+            break;
+        };
+        quotient = quotient * 2 + u128::from(doubled >= denominator);
+        remainder = if doubled >= denominator { doubled - denominator } else { doubled };
+        exponent -= 1;
+    }
+    let sticky = u128::from(remainder != 0);
+    // `as` rounds u128 to nearest even; the sticky bit breaks false ties.
+    let rounded = (quotient << 1 | sticky) as f64;
+    rounded * 2_f64.powi(exponent - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_quotients() {
+        assert_eq!(ratio(1, 3), 1.0 / 3.0);
+        assert_eq!(ratio(-2_565_200, 100_000), -25.652);
+        assert_eq!(ratio(0, 7), 0.0);
+        assert_eq!(ratio(i128::from(i64::MAX), 1), i64::MAX as f64);
+        assert_eq!(ratio(10_i128.pow(30) + 1, 10_i128.pow(30)), 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn equals_float_division_of_exact_operands(a in -(1_i64 << 53)..(1_i64 << 53), b in 1_i64..(1_i64 << 53)) {
+            prop_assert_eq!(ratio(i128::from(a), i128::from(b)), a as f64 / b as f64);
+        }
+    }
+}
