@@ -7,5 +7,5 @@
 pub mod episode;
 pub mod life;
 
-pub use episode::{Episode, Timing};
-pub use life::{Life, Step};
+pub use episode::{Episode, Timing, Verdict};
+pub use life::{Life, Step, StepKind};
