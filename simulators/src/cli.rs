@@ -247,14 +247,8 @@ fn send(messages: impl Iterator<Item = Message>, start_ms: i64, target: &Target)
         ..PublishOptions::new(&target.host, target.port, start_ms)
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let stop = async {
-        // Without signals there is no other stop than the end.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
     let Published { published, acknowledged, resent, connections, gateways } =
-        runtime.block_on(publish_all(messages, &options, stop))?;
+        runtime.block_on(publish_all(messages, &options, stopped()))?;
     eprintln!(
         "published {published}, acknowledged {acknowledged}, sent again {resent}, connections {connections} of {gateways} gateways"
     );
@@ -262,6 +256,26 @@ fn send(messages: impl Iterator<Item = Message>, start_ms: i64, target: &Target)
         0 => Ok(()),
         missing => Err(Failure::Unacknowledged(missing)),
     }
+}
+
+/// Resolves when the process is asked to end: Ctrl-C or, where there is one, a termination signal.
+async fn stopped() {
+    let interrupted = async {
+        // Without signals there is no other stop than the end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminated) => tokio::select! {
+            () = interrupted => {}
+            _ = terminated.recv() => {}
+        },
+        Err(_) => interrupted.await,
+    }
+    #[cfg(not(unix))]
+    interrupted.await;
 }
 
 fn delimiter(text: &str) -> Result<u8, String> {

@@ -197,6 +197,13 @@ mod tests {
     }
 
     #[test]
+    fn publishing_can_be_spawned() {
+        fn is_send<T: Send>(_: T) {}
+        let (city, options) = (City::new(1), PublishOptions::new("localhost", 1883, 0));
+        is_send(publish(&city, &options, std::future::pending()));
+    }
+
+    #[test]
     fn a_negative_speed_is_refused() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let options = PublishOptions { speed: -1.0, ..PublishOptions::new("localhost", 1883, 0) };
