@@ -1,0 +1,181 @@
+// Every text of the console in Spanish, the reference catalogue: `en.ts` must have the same keys.
+
+export const es = {
+  name: "Sereno",
+  tagline: "Lo que pasa en la ciudad, ahora",
+  skip: "Ir a las alertas",
+  language: { choose: "Idioma", es: "Español", en: "English" },
+
+  status: {
+    region: "Estado del servicio",
+    events: "eventos por segundo",
+    sensors: (n: number) => (n === 1 ? "sensor" : "sensores"),
+    alerts: (n: number) => (n === 1 ? "alerta activa" : "alertas activas"),
+    clock: "Hora del servicio",
+    unknown: "sin dato",
+  },
+  link: {
+    label: "Datos en vivo",
+    connecting: "Conectando",
+    open: "En vivo",
+    silent: "Sin novedades",
+    lost: "Reconectando",
+    help: {
+      connecting: "Estamos abriendo la conexión de datos en vivo.",
+      open: "Los datos llegan en vivo.",
+      silent: "La conexión está abierta pero no llegan datos hace unos segundos.",
+      lost: "Se cortó la conexión en vivo. La estamos abriendo de nuevo; lo que ve puede estar atrasado.",
+    },
+  },
+
+  fault: {
+    title: "No hay respuesta del servicio",
+    unreachable: "El servicio de Sereno no contesta. Puede estar reiniciándose o la red puede estar cortada.",
+    refused: (code: number) => `El servicio contestó con un error (${code}).`,
+    garbled: "El servicio contestó algo que la consola no entiende. Puede que las versiones no coincidan.",
+    stale: "Lo que ve en pantalla es lo último que recibimos.",
+    retry: (seconds: string) => `Intentamos de nuevo en ${seconds} s.`,
+    retrying: "Intentando de nuevo…",
+    now: "Intentar ya",
+    remedy: (text: string) => `Qué hacer: ${text}`,
+  },
+
+  map: {
+    title: "Mapa",
+    region: "Mapa de sensores",
+    quantity: "Magnitud",
+    canvas: "Mapa de la ciudad con los sensores. Para elegir un sensor con el teclado, use la lista Sensor.",
+    plainMap: "Mapa de la ciudad con los sensores. Con las flechas se pasa de un sensor a otro; Entrar lo elige.",
+    zoomIn: "Acercar",
+    zoomOut: "Alejar",
+    reset: "Ver toda la ciudad",
+    plain: "Mapa sencillo",
+    plainHelp: "Dibuja el mapa sin aceleración gráfica",
+    loading: "Preparando el mapa…",
+    noGl: "Este equipo no tiene aceleración gráfica: se muestra el mapa sencillo.",
+    noZones: "Aún no hay cartografía cargada; se muestran solo los sensores.",
+    noSensors: "Ningún sensor con ubicación mide esto todavía.",
+    noSensorsHelp: "Aparecerán aquí cuando llegue la primera lectura.",
+    sensor: (name: string, value: string, category: string) =>
+      [name, value, category].filter((part) => part !== "").join(", "),
+    stale: "sin datos recientes",
+    alerting: "con alerta activa",
+  },
+  legend: {
+    title: "Convenciones",
+    alert: "Con alerta activa",
+    stale: "Sin datos hace más de 15 min",
+    about: "Sobre estos colores",
+    ica: "Colores del Índice de Calidad del Aire (ICA), Resolución 2254 de 2017, artículos 19 y 20. Puntos de corte tomados de una copia secundaria, no verificados contra el texto oficial. El ICA se calcula con promedios de 24 horas; aquí se aplica a la última lectura y es solo indicativo.",
+    ramp: "Del valor más bajo al más alto de los sensores en pantalla. No es una norma.",
+    upTo: (value: string) => `hasta ${value}`,
+    over: (value: string) => `más de ${value}`,
+  },
+  ica: {
+    good: "Buena",
+    acceptable: "Aceptable",
+    sensitive: "Dañina a grupos sensibles",
+    harmful: "Dañina a la salud",
+    very_harmful: "Muy dañina",
+    hazardous: "Peligrosa",
+  },
+
+  chart: {
+    title: "Historia",
+    region: "Historia del sensor",
+    sensor: "Sensor",
+    choose: "Elija un sensor",
+    noSensors: "Aún no ha llegado ninguna lectura.",
+    noSensor: "Elija un sensor en el mapa o en la lista para ver su historia.",
+    range: "Periodo",
+    ranges: { "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 d" },
+    rangesLong: { "1h": "Última hora", "6h": "Últimas 6 horas", "24h": "Últimas 24 horas", "7d": "Últimos 7 días" },
+    readings: "Lecturas",
+    window: (size: string, statistic: string, by: string) => `${statistic} cada ${size}${by}`,
+    windowSliding: (size: string, slide: string, statistic: string, by: string) =>
+      `${statistic} de ${size}, cada ${slide}${by}`,
+    ofZone: " de la zona",
+    threshold: (rule: string) => `Umbral: ${rule}`,
+    statistics: {
+      mean: "Promedio",
+      max: "Máximo",
+      min: "Mínimo",
+      sum: "Total",
+      count: "Cuenta",
+      median: "Mediana",
+      stddev: "Desviación",
+      rate: "Cambio",
+      last: "Último",
+      first: "Primero",
+      other: "Agregado",
+    },
+    last: "Última",
+    lowest: "Mínima",
+    highest: "Máxima",
+    loading: "Buscando la historia…",
+    empty: "No hay lecturas en este periodo.",
+    emptyHelp: "Pruebe con un periodo más largo.",
+    failed: "No pudimos traer la historia. Lo intentamos de nuevo en unos segundos.",
+    truncated: (count: string) => `Hay más datos de los que caben: se muestran ${count} lecturas.`,
+    picture: (sensor: string, quantity: string, range: string) =>
+      `Gráfica de ${quantity} en ${sensor}. ${range}. Los datos están también en la tabla.`,
+    table: "Ver en tabla",
+    time: "Hora",
+    seen: (when: string) => `última lectura ${when}`,
+    never: "sin lecturas",
+  },
+
+  alerts: {
+    title: "Alertas",
+    region: "Alertas",
+    firing: "Activas",
+    resolved: "Resueltas hace poco",
+    none: "Todo en calma",
+    noneHelp: "No hay alertas activas. Si algo cambia, aparece aquí de inmediato.",
+    noneResolved: "Ninguna alerta reciente.",
+    loading: "Buscando alertas…",
+    since: (when: string) => `desde ${when}`,
+    ended: (when: string) => `terminó ${when}`,
+    more: (n: number) => (n === 1 ? "Mostrar 1 más" : `Mostrar ${n} más`),
+    announce: (severity: string, title: string, place: string) => `Nueva alerta. ${severity}: ${title}. ${place}.`,
+    announceEnd: (title: string, place: string) => `Alerta resuelta: ${title}. ${place}.`,
+    details: "Ver detalles",
+  },
+  severity: { info: "Informativa", warning: "Advertencia", critical: "Crítica" },
+  severityHelp: { info: "para informarse", warning: "para prepararse", critical: "para tomar acción" },
+  state: { inactive: "Inactiva", pending: "En observación", firing: "Activa", resolved: "Resuelta" },
+
+  dialog: {
+    close: "Cerrar",
+    facts: "Datos de la alerta",
+    started: "Comenzó",
+    raised: "Se activó",
+    resolved: "Se resolvió",
+    rule: "Regla",
+    condition: "Condición",
+    pipeline: "Proceso",
+    values: "Valor al decidir",
+    history: "Historia",
+    noHistory: "No hay cambios de estado registrados.",
+    step: (from: string, to: string) => `De ${from} a ${to}`,
+    causes: {
+      "condition met": "se cumplió la condición",
+      "condition held": "la condición se mantuvo",
+      "condition cleared": "la condición dejó de cumplirse",
+      "no data": "dejaron de llegar datos",
+    } as Readonly<Record<string, string>>,
+    showOnMap: "Ver en el mapa",
+    id: "Identificador",
+  },
+
+  words: { waiting: "Los datos aparecerán aquí cuando el servicio conteste.", loading: "Cargando…", city: "Toda la ciudad" },
+};
+
+/** The shape of a catalogue: the keys of the Spanish one, with any text as value. */
+export type Catalogue = Widen<typeof es>;
+
+type Widen<T> = T extends string
+  ? string
+  : T extends (...values: infer Values) => string
+    ? (...values: Values) => string
+    : { [K in keyof T]: Widen<T[K]> };
