@@ -1,0 +1,161 @@
+//! What the sequencer knows of one feed: its definition, its watermark, whether it is observed.
+
+use crate::model::definition::FeedDefinition;
+use crate::model::time::SECOND;
+use crate::model::{Accounts, QuantityId, Span, Timestamp};
+
+/// After a connection, this long without a message means that the backlog has drained.
+const QUIET: Span = Span::seconds(2);
+/// So do this many messages in a row that are nearly live.
+const LIVE_IN_A_ROW: u32 = 100;
+/// And so does this long for a feed whose messages carry no time.
+const TIMELESS: Span = Span::seconds(300);
+
+/// One feed.
+#[derive(Debug, Default)]
+pub struct FeedState {
+    /// What was configured; `None` until a control says it.
+    pub definition: Option<Box<FeedDefinition>>,
+    /// What became of messages since the batch began.
+    pub delta: Accounts,
+    /// Devices it has named.
+    pub devices: u32,
+    /// Quantities it has used, each with its own bit.
+    pub quantities: Vec<QuantityId>,
+    latest: Option<Timestamp>,
+    stepped: Option<Timestamp>,
+    link: Link,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Link {
+    #[default]
+    Down,
+    Draining {
+        since: Timestamp,
+        last_message: Timestamp,
+        live: u32,
+        timed: bool,
+    },
+    Drained,
+}
+
+impl FeedState {
+    /// Out-of-orderness in force.
+    #[must_use]
+    pub fn out_of_orderness(&self) -> Span {
+        self.definition.as_ref().map_or(Span::seconds(30), |definition| definition.out_of_orderness)
+    }
+
+    /// An event was taken in: the watermark's new whole second, if it reached one.
+    pub fn saw(&mut self, event_at: Timestamp, arrived_at: Timestamp) -> Option<Timestamp> {
+        let at = event_at.min(arrived_at);
+        if self.latest.is_some_and(|latest| at <= latest) {
+            return None;
+        }
+        self.latest = Some(at);
+        let watermark = at.minus(self.out_of_orderness());
+        let whole = Timestamp(watermark.0 - watermark.0.rem_euclid(SECOND));
+        if self.stepped.is_some_and(|stepped| whole <= stepped) {
+            return None;
+        }
+        self.stepped = Some(whole);
+        Some(whole)
+    }
+
+    /// The journal says that the watermark had reached this second.
+    pub fn recovered_step(&mut self, watermark: Timestamp) {
+        self.stepped = Some(watermark);
+    }
+
+    /// The connection came up or went down.
+    pub fn connected(&mut self, up: bool, now: Timestamp) {
+        self.link = match (up, self.link) {
+            (false, _) => Link::Down,
+            (true, Link::Down) => Link::Draining { since: now, last_message: now, live: 0, timed: false },
+            (true, link) => link,
+        };
+    }
+
+    /// Messages come from a file, whose arrival times are its own: there is no backlog.
+    pub fn replayed(&mut self) {
+        self.link = Link::Drained;
+    }
+
+    /// A message came in; `event_at` is the time it carries, if any.
+    pub fn message(&mut self, event_at: Option<Timestamp>, arrived_at: Timestamp) {
+        let nearly_live = Span(self.out_of_orderness().0.saturating_mul(2));
+        if let Link::Draining { last_message, live, timed, .. } = &mut self.link {
+            *last_message = arrived_at;
+            if let Some(event_at) = event_at {
+                *timed = true;
+                *live = if arrived_at.since(event_at) < nearly_live { *live + 1 } else { 0 };
+            }
+            if *live >= LIVE_IN_A_ROW {
+                self.link = Link::Drained;
+            }
+        }
+    }
+
+    /// Whether the feed is observed at `now`: connected, subscribed and its backlog drained.
+    pub fn observed(&mut self, now: Timestamp) -> bool {
+        if let Link::Draining { since, last_message, timed, .. } = self.link {
+            let quiet = now.since(last_message) >= QUIET;
+            let timeless = !timed && now.since(since) >= TIMELESS;
+            if quiet || timeless {
+                self.link = Link::Drained;
+            }
+        }
+        self.link == Link::Drained
+    }
+
+    /// The bit of a quantity in the identity ring; the 64th and all further ones share the last.
+    pub fn bit(&mut self, quantity: QuantityId) -> u64 {
+        let at = match self.quantities.iter().position(|known| *known == quantity) {
+            Some(at) => at,
+            None => {
+                self.quantities.push(quantity);
+                self.quantities.len() - 1
+            }
+        };
+        1 << at.min(63)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(seconds: i64) -> Timestamp {
+        Timestamp(seconds * SECOND)
+    }
+
+    #[test]
+    fn the_watermark_steps_by_whole_seconds_and_never_back() {
+        let mut feed = FeedState::default();
+        assert_eq!(feed.saw(Timestamp(100_500_000_000), s(200)), Some(s(70)));
+        assert_eq!(feed.saw(Timestamp(100_900_000_000), s(200)), None);
+        assert_eq!(feed.saw(s(90), s(200)), None);
+        assert_eq!(feed.saw(s(102), s(200)), Some(s(72)));
+        // A clock in 2099 moves it no further than arrival.
+        assert_eq!(feed.saw(s(4_000_000_000), s(201)), Some(s(171)));
+    }
+
+    #[test]
+    fn a_backlog_is_drained_by_quiet_or_by_live_messages() {
+        let mut feed = FeedState::default();
+        assert!(!feed.observed(s(0)));
+        feed.connected(true, s(10));
+        feed.message(Some(s(0)), s(11));
+        assert!(!feed.observed(s(12)));
+        assert!(feed.observed(s(13)));
+        feed.connected(false, s(14));
+        assert!(!feed.observed(s(20)));
+        feed.connected(true, s(20));
+        for n in 0..100 {
+            assert!(!feed.observed(s(20)), "{n}");
+            feed.message(Some(s(19)), s(20));
+        }
+        assert!(feed.observed(s(20)));
+    }
+}

@@ -1,0 +1,334 @@
+//! A log on disk: frames in segments. The journal and the results log are each one.
+//!
+//! # Format, version 1
+//!
+//! A log is a folder of segments named after the ordinal of their first frame, twenty decimal
+//! digits and `.log`. A segment begins with a header of 32 bytes:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0..8 | `SERENOJL` for the journal, `SERENORL` for the results log |
+//! | 8..12 | format version, u32 little-endian |
+//! | 12..16 | zero |
+//! | 16..24 | ordinal of the first frame, u64 little-endian |
+//! | 24..28 | CRC-32C of bytes 0..24, u32 little-endian |
+//! | 28..32 | zero |
+//!
+//! Frames follow without padding:
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0..4 | length of the content, u32 little-endian, at most [`FRAME_BYTES_MAX`] |
+//! | 4..8 | CRC-32C of the frame's ordinal (u64 little-endian), the length and the content |
+//! | 8.. | content |
+//!
+//! The ordinal is counted, not stored; that the check sum covers it keeps a frame of elsewhere
+//! from being read here. A journal frame is a batch and its ordinal the epoch.
+//!
+//! An incomplete or damaged frame at the end of the last segment is a torn tail: it was never
+//! acknowledged, and is cut when the log is opened. Anywhere else it is damage, and refused.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use tracing::warn;
+
+use super::disk::{Disk, LogFile};
+use super::wire::BadContent;
+
+/// Format version written and read.
+pub const VERSION: u32 = 1;
+/// Length of a segment's header.
+pub const HEADER_BYTES: u64 = 32;
+/// Length of what stands before a frame's content.
+pub const FRAME_HEAD_BYTES: usize = 8;
+/// The longest content of a frame.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Which of the two logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// The journal.
+    Journal,
+    /// The results log.
+    Results,
+}
+
+impl LogKind {
+    fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Journal => b"SERENOJL",
+            Self::Results => b"SERENORL",
+        }
+    }
+}
+
+/// Why a log cannot be used.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The disk failed; the service stops.
+    #[error("{path}: {source}; check the disk")]
+    Disk {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes are not what was written; restore the file from a backup.
+    #[error("{path}: damaged at byte {offset} (frame {ordinal}): {what}; restore this file from a backup")]
+    Damaged {
+        /// File.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// Which frame.
+        ordinal: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// Written by another version; run the version that wrote it.
+    #[error("{path}: format version {found}, this build reads {VERSION}; run the version that wrote it")]
+    Version {
+        /// File.
+        path: PathBuf,
+        /// Version found.
+        found: u32,
+    },
+    /// A frame that is sound but says nothing this version knows.
+    #[error("frame {ordinal}: {source}")]
+    Content {
+        /// Which frame.
+        ordinal: u64,
+        /// What is wrong.
+        source: BadContent,
+    },
+    /// The frame is not there any more, or never was.
+    #[error("{path}: frame {ordinal} is not in the log")]
+    Missing {
+        /// Folder of the log.
+        path: PathBuf,
+        /// Which frame.
+        ordinal: u64,
+    },
+}
+
+/// The writing end of a log.
+pub struct LogWriter {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    kind: LogKind,
+    segment_bytes_max: u64,
+    file: Arc<dyn LogFile>,
+    path: PathBuf,
+    offset: u64,
+    next: u64,
+    frame: Vec<u8>,
+}
+
+impl LogWriter {
+    /// Opens the log in `dir`, or begins it; a torn tail of the last segment is cut.
+    ///
+    /// # Errors
+    /// [`LogError`] when the disk fails or a segment is not what was written.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path, kind: LogKind, segment_bytes_max: u64) -> Result<Self, LogError> {
+        let segments = segments(&*disk, dir)?;
+        let Some((first, path)) = segments.last().cloned() else {
+            let (file, path) = begin_segment(&*disk, dir, kind, 0)?;
+            return Ok(Self {
+                disk,
+                dir: dir.to_owned(),
+                kind,
+                segment_bytes_max,
+                file,
+                path,
+                offset: HEADER_BYTES,
+                next: 0,
+                frame: Vec::new(),
+            });
+        };
+        let file = disk.open(&path, false).map_err(|source| at(&path, source))?;
+        let length = file.len().map_err(|source| at(&path, source))?;
+        if length < HEADER_BYTES && segments.len() > 1 || length < HEADER_BYTES && first == 0 {
+            // The segment was begun and nothing reached it: begin it again.
+            disk.remove(&path).map_err(|source| at(&path, source))?;
+            let (file, path) = begin_segment(&*disk, dir, kind, first)?;
+            return Ok(Self { disk, dir: dir.to_owned(), kind, segment_bytes_max, file, path, offset: HEADER_BYTES, next: first, frame: Vec::new() });
+        }
+        check_header(&*file, &path, kind, first)?;
+        let (next, offset) = sound_end(&*file, &path, first, length)?;
+        if offset < length {
+            warn!(file = %path.display(), cut_bytes = length - offset, frame = next, "torn tail cut");
+            file.truncate(offset).map_err(|source| at(&path, source))?;
+            file.sync().map_err(|source| at(&path, source))?;
+        }
+        Ok(Self { disk, dir: dir.to_owned(), kind, segment_bytes_max, file, path, offset, next, frame: Vec::new() })
+    }
+
+    /// Ordinal of the next frame.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The file that [`LogFile::sync`] makes durable; earlier segments already are.
+    #[must_use]
+    pub fn file(&self) -> Arc<dyn LogFile> {
+        self.file.clone()
+    }
+
+    /// Appends one frame and returns its ordinal. After an error nothing of it counts as written:
+    /// the file is cut back, and the caller may try again.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn append(&mut self, content: &[u8]) -> Result<u64, LogError> {
+        if self.offset >= self.segment_bytes_max {
+            self.rotate()?;
+        }
+        let ordinal = self.next;
+        self.frame.clear();
+        let length = content.len() as u32;
+        self.frame.extend_from_slice(&length.to_le_bytes());
+        self.frame.extend_from_slice(&frame_crc(ordinal, content).to_le_bytes());
+        self.frame.extend_from_slice(content);
+        if let Err(source) = self.file.write_at(&self.frame, self.offset) {
+            self.file.truncate(self.offset).map_err(|source| at(&self.path, source))?;
+            return Err(at(&self.path, source));
+        }
+        self.offset += self.frame.len() as u64;
+        self.next += 1;
+        Ok(ordinal)
+    }
+
+    fn rotate(&mut self) -> Result<(), LogError> {
+        // The old segment becomes durable before the new one exists: only the last can be torn.
+        self.file.sync().map_err(|source| at(&self.path, source))?;
+        let (file, path) = begin_segment(&*self.disk, &self.dir, self.kind, self.next)?;
+        self.file = file;
+        self.path = path;
+        self.offset = HEADER_BYTES;
+        Ok(())
+    }
+}
+
+/// The segments of a log with the ordinals of their first frames, in order.
+///
+/// # Errors
+/// [`LogError::Disk`] when the folder cannot be read.
+pub fn segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
+    let names = disk.list(dir).map_err(|source| at(dir, source))?;
+    let mut segments: Vec<(u64, PathBuf)> = names
+        .iter()
+        .filter_map(|name| Some((name.strip_suffix(".log")?.parse().ok()?, dir.join(name))))
+        .collect();
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Check sum of one frame.
+#[must_use]
+pub fn frame_crc(ordinal: u64, content: &[u8]) -> u32 {
+    let crc = crc32c::crc32c(&ordinal.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc, &(content.len() as u32).to_le_bytes());
+    crc32c::crc32c_append(crc, content)
+}
+
+/// Checks a segment's header.
+///
+/// # Errors
+/// [`LogError::Damaged`], [`LogError::Version`] or [`LogError::Disk`].
+pub fn check_header(file: &dyn LogFile, path: &Path, kind: LogKind, first: u64) -> Result<(), LogError> {
+    let mut header = [0_u8; HEADER_BYTES as usize];
+    let damaged = |what| LogError::Damaged { path: path.to_owned(), offset: 0, ordinal: first, what };
+    let read = file.read_at(&mut header, 0).map_err(|source| at(path, source))?;
+    if read < header.len() {
+        return Err(damaged("the header is incomplete"));
+    }
+    if header == header_of(kind, VERSION, first) {
+        return Ok(());
+    }
+    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    if header == header_of(kind, version, first) {
+        return Err(LogError::Version { path: path.to_owned(), found: version });
+    }
+    Err(damaged("the header is not this segment's"))
+}
+
+fn header_of(kind: LogKind, version: u32, first: u64) -> [u8; HEADER_BYTES as usize] {
+    let mut header = [0_u8; HEADER_BYTES as usize];
+    header[..8].copy_from_slice(kind.magic());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
+    header[16..24].copy_from_slice(&first.to_le_bytes());
+    let crc = crc32c::crc32c(&header[..24]);
+    header[24..28].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+fn begin_segment(disk: &dyn Disk, dir: &Path, kind: LogKind, first: u64) -> Result<(Arc<dyn LogFile>, PathBuf), LogError> {
+    let path = dir.join(format!("{first:020}.log"));
+    disk.list(dir).map_err(|source| at(dir, source))?;
+    let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
+    file.write_at(&header_of(kind, VERSION, first), 0).map_err(|source| at(&path, source))?;
+    file.sync().map_err(|source| at(&path, source))?;
+    Ok((file, path))
+}
+
+/// Walks the frames of the last segment: the ordinal after the last sound one, and its end.
+fn sound_end(file: &dyn LogFile, path: &Path, first: u64, length: u64) -> Result<(u64, u64), LogError> {
+    let (mut ordinal, mut offset) = (first, HEADER_BYTES);
+    let mut content = Vec::new();
+    while let Some(frame_bytes) = read_frame(file, path, ordinal, offset, length, &mut content)? {
+        offset += frame_bytes;
+        ordinal += 1;
+    }
+    Ok((ordinal, offset))
+}
+
+/// Reads the frame at `offset` into `content`; `None` when it is incomplete or its sum is wrong.
+///
+/// # Errors
+/// [`LogError::Disk`].
+pub fn read_frame(
+    file: &dyn LogFile,
+    path: &Path,
+    ordinal: u64,
+    offset: u64,
+    length: u64,
+    content: &mut Vec<u8>,
+) -> Result<Option<u64>, LogError> {
+    let mut head = [0_u8; FRAME_HEAD_BYTES];
+    if offset + FRAME_HEAD_BYTES as u64 > length || !fill(file, path, &mut head, offset)? {
+        return Ok(None);
+    }
+    let [a, b, c, d, e, f, g, h] = head;
+    let bytes = u32::from_le_bytes([a, b, c, d]) as usize;
+    let end = offset + FRAME_HEAD_BYTES as u64 + bytes as u64;
+    if bytes > FRAME_BYTES_MAX || end > length {
+        return Ok(None);
+    }
+    content.resize(bytes, 0);
+    if !fill(file, path, content, offset + FRAME_HEAD_BYTES as u64)? {
+        return Ok(None);
+    }
+    let sound = frame_crc(ordinal, content) == u32::from_le_bytes([e, f, g, h]);
+    Ok(sound.then_some(FRAME_HEAD_BYTES as u64 + bytes as u64))
+}
+
+fn fill(file: &dyn LogFile, path: &Path, buffer: &mut [u8], offset: u64) -> Result<bool, LogError> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let rest = buffer.get_mut(filled..).unwrap_or_default();
+        match file.read_at(rest, offset + filled as u64).map_err(|source| at(path, source))? {
+            0 => return Ok(false),
+            n => filled += n,
+        }
+    }
+    Ok(true)
+}
+
+/// A disk error with its place.
+pub(super) fn at(path: &Path, source: io::Error) -> LogError {
+    LogError::Disk { path: path.to_owned(), source }
+}

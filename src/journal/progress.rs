@@ -1,0 +1,88 @@
+//! How far a log has come, for those who wait on it: threads, tasks and dataflow workers.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::model::Durable;
+
+/// The ends of a log, in frames: everything before is written, everything before is synced.
+pub struct Progress {
+    state: Mutex<Durable>,
+    moved: Condvar,
+    tasks: watch::Sender<Durable>,
+    workers: Mutex<Vec<Thread>>,
+}
+
+impl Progress {
+    /// A log that has come to `next`, all of it durable.
+    #[must_use]
+    pub fn new(next: u64) -> Self {
+        let durable = Durable { written: next, synced: next };
+        Self {
+            state: Mutex::new(durable),
+            moved: Condvar::new(),
+            tasks: watch::Sender::new(durable),
+            workers: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn now(&self) -> Durable {
+        *lock(&self.state)
+    }
+
+    /// For tasks.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Durable> {
+        self.tasks.subscribe()
+    }
+
+    /// Unparks `worker` at each step from here on.
+    pub fn wake(&self, worker: Thread) {
+        lock(&self.workers).push(worker);
+    }
+
+    /// Everything before `next` is written.
+    pub fn written(&self, next: u64) {
+        self.step(|durable| durable.written = next);
+    }
+
+    /// Everything before `next` is synced.
+    pub fn synced(&self, next: u64) {
+        self.step(|durable| durable.synced = next);
+    }
+
+    fn step(&self, change: impl FnOnce(&mut Durable)) {
+        let durable = {
+            let mut state = lock(&self.state);
+            change(&mut state);
+            *state
+        };
+        self.moved.notify_all();
+        self.tasks.send_replace(durable);
+        lock(&self.workers).iter().for_each(Thread::unpark);
+    }
+
+    /// Waits until `until` holds or `at_most` has passed; where it stands then.
+    pub fn wait(&self, at_most: Duration, until: impl Fn(Durable) -> bool) -> Durable {
+        let deadline = Instant::now() + at_most;
+        let mut state = lock(&self.state);
+        while !until(*state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *state
+    }
+}
+
+/// A panic ends the process (see `main`), so a poisoned lock is never seen; it is no reason for one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,167 @@
+//! The reading ends of the logs. Live tail and replay are the same code.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::{Disk, LogFile};
+use super::log::{self, HEADER_BYTES, LogError, LogKind};
+use super::result_codec::ResultDecoder;
+use super::{batch_codec, log::at};
+use crate::model::{Batch, ResultRow};
+
+/// Reads the frames of a log in order.
+pub struct LogReader {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    kind: LogKind,
+    open: Option<OpenSegment>,
+    next: u64,
+    content: Vec<u8>,
+}
+
+struct OpenSegment {
+    file: Arc<dyn LogFile>,
+    path: PathBuf,
+    offset: u64,
+    first: bool,
+}
+
+impl LogReader {
+    /// A reader whose first frame is `from`.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path, kind: LogKind, from: u64) -> Self {
+        Self { disk, dir: dir.to_owned(), kind, open: None, next: from, content: Vec::new() }
+    }
+
+    /// Ordinal of the frame that comes next.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// The next frame if its ordinal is below `before`, which must not be beyond what is written;
+    /// with it, whether it is the first of its segment.
+    ///
+    /// # Errors
+    /// [`LogError`] when the frame is damaged or gone.
+    pub fn next(&mut self, before: u64) -> Result<Option<(u64, bool, &[u8])>, LogError> {
+        if self.next >= before {
+            return Ok(None);
+        }
+        if self.open.is_none() {
+            self.open = Some(self.find(self.next)?);
+        }
+        let Some(segment) = &mut self.open else { return Ok(None) };
+        let length = segment.file.len().map_err(|source| at(&segment.path, source))?;
+        if segment.offset >= length {
+            self.open = None;
+            let segment = self.find(self.next)?;
+            if segment.offset != HEADER_BYTES {
+                return Err(self.missing());
+            }
+            self.open = Some(segment);
+            return self.next(before);
+        }
+        let ordinal = self.next;
+        let read = log::read_frame(&*segment.file, &segment.path, ordinal, segment.offset, length, &mut self.content)?;
+        let Some(bytes) = read else {
+            let (path, offset) = (segment.path.clone(), segment.offset);
+            return Err(LogError::Damaged { path, offset, ordinal, what: "a frame's check sum is wrong" });
+        };
+        segment.offset += bytes;
+        let first = std::mem::replace(&mut segment.first, false);
+        self.next += 1;
+        Ok(Some((ordinal, first, &self.content)))
+    }
+
+    /// Opens the segment that holds `ordinal` and walks to it.
+    fn find(&mut self, ordinal: u64) -> Result<OpenSegment, LogError> {
+        let segments = log::segments(&*self.disk, &self.dir)?;
+        let after = segments.partition_point(|segment| segment.0 <= ordinal);
+        let Some((first, path)) = segments.get(after.wrapping_sub(1)).cloned() else {
+            return Err(self.missing());
+        };
+        let file = self.disk.open(&path, false).map_err(|source| at(&path, source))?;
+        log::check_header(&*file, &path, self.kind, first)?;
+        let length = file.len().map_err(|source| at(&path, source))?;
+        let mut offset = HEADER_BYTES;
+        for walked in first..ordinal {
+            match log::read_frame(&*file, &path, walked, offset, length, &mut self.content)? {
+                Some(bytes) => offset += bytes,
+                None => return Err(LogError::Damaged { path, offset, ordinal: walked, what: "a frame's check sum is wrong" }),
+            }
+        }
+        Ok(OpenSegment { file, path, offset, first: offset == HEADER_BYTES })
+    }
+
+    fn missing(&self) -> LogError {
+        LogError::Missing { path: self.dir.clone(), ordinal: self.next }
+    }
+}
+
+/// Reads the journal's batches; the epoch of a batch is its frame's ordinal.
+pub struct BatchReader(LogReader);
+
+impl BatchReader {
+    /// A reader whose first batch is epoch `from`.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path, from: u64) -> Self {
+        Self(LogReader::new(disk, dir, LogKind::Journal, from))
+    }
+
+    /// Epoch of the batch that comes next.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.0.position()
+    }
+
+    /// The next batch if its epoch is below `before`.
+    ///
+    /// # Errors
+    /// [`LogError`] when the journal is damaged there.
+    pub fn next(&mut self, before: u64) -> Result<Option<(u64, Batch)>, LogError> {
+        let Some((ordinal, _, content)) = self.0.next(before)? else { return Ok(None) };
+        let batch = batch_codec::decode(content).map_err(|source| LogError::Content { ordinal, source })?;
+        Ok(Some((ordinal, batch)))
+    }
+}
+
+/// Reads the results log: frames of rows.
+pub struct ResultReader {
+    reader: LogReader,
+    decoder: ResultDecoder,
+}
+
+impl ResultReader {
+    /// A reader whose first frame is `from`. It reads from the start of that frame's segment, where
+    /// the plans that rows name are written again.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path, from: u64) -> Self {
+        let start = log::segments(&*disk, dir)
+            .ok()
+            .and_then(|segments| segments.iter().rev().find(|segment| segment.0 <= from).map(|segment| segment.0))
+            .unwrap_or(from);
+        let mut reader = Self {
+            reader: LogReader::new(disk, dir, LogKind::Results, start),
+            decoder: ResultDecoder::default(),
+        };
+        while reader.reader.position() < from && matches!(reader.next(from), Ok(Some(_))) {}
+        reader
+    }
+
+    /// Frame that comes next.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.reader.position()
+    }
+
+    /// The rows of the next frame if its ordinal is below `before`.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log is damaged there.
+    pub fn next(&mut self, before: u64) -> Result<Option<(u64, Vec<ResultRow>)>, LogError> {
+        let Some((ordinal, _, content)) = self.reader.next(before)? else { return Ok(None) };
+        let rows = self.decoder.decode(content).map_err(|source| LogError::Content { ordinal, source })?;
+        Ok(Some((ordinal, rows)))
+    }
+}

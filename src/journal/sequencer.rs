@@ -1,0 +1,521 @@
+//! The sequencer: decides what each message becomes, in one order. Pure but for its arguments; the
+//! thread that owns it is [`super::writer`]'s.
+//!
+//! Its whole state is a fold of the journal's batches ([`Sequencer::recover`]), so that a restart
+//! knows every name, identity and watermark that was durable.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+
+use super::feed_state::FeedState;
+use super::identity::{Known, Ring};
+use crate::model::definition::Identity;
+use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
+use crate::model::time::SECOND;
+use crate::model::{
+    Ack, Batch, Control, DecodedEvent, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, QuantityId, Reading,
+    Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
+};
+
+/// Records that a batch holds at most.
+pub const BATCH_RECORDS_MAX: usize = 1_024;
+/// Tag sets in the dictionary at most; events with further ones are refused and counted.
+const TAG_SETS_MAX: usize = 250_000;
+/// Quantities in the dictionary at most.
+const QUANTITIES_MAX: usize = 10_000;
+/// Refusal records that one message can lead to.
+const REFUSALS_PER_MESSAGE_MAX: usize = 8;
+const HOUR: i64 = 3_600 * SECOND;
+
+/// The dictionary as the sequencer shares it with readers: ids are never reused, so a reader may
+/// look up older records in a newer dictionary.
+pub type SharedDictionary = Arc<RwLock<Dictionary>>;
+
+/// A batch ready to be appended, and whom to tell once it is.
+pub struct Finished {
+    /// The batch.
+    pub batch: Batch,
+    /// Gates of the messages that led to it.
+    pub acks: Vec<Ack>,
+}
+
+/// See the module.
+pub struct Sequencer {
+    dictionary: SharedDictionary,
+    feeds: Vec<FeedState>,
+    rings: Vec<Ring>,
+    definitions: HashMap<String, Control>,
+    next: u64,
+    arrived_at: Timestamp,
+    ticked: Option<Timestamp>,
+    batch: Batch,
+    acks: Vec<Ack>,
+    finished: Vec<Finished>,
+}
+
+impl Default for Sequencer {
+    fn default() -> Self {
+        Self {
+            dictionary: SharedDictionary::default(),
+            feeds: Vec::new(),
+            rings: Vec::new(),
+            definitions: HashMap::new(),
+            next: 0,
+            arrived_at: Timestamp::MIN,
+            ticked: None,
+            batch: Batch::default(),
+            acks: Vec::new(),
+            finished: Vec::new(),
+        }
+    }
+}
+
+impl Sequencer {
+    /// The names known so far, shared with every reader.
+    #[must_use]
+    pub fn dictionary(&self) -> SharedDictionary {
+        self.dictionary.clone()
+    }
+
+    /// Arrival time of the last record.
+    #[must_use]
+    pub fn last_arrival(&self) -> Timestamp {
+        self.arrived_at
+    }
+
+    /// Sequence of the next record.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes in one batch of the journal at a start.
+    pub fn recover(&mut self, batch: &Batch) {
+        for (_, record) in batch.iter() {
+            match record {
+                Record::Event(event) => self.recover_event(batch, event),
+                Record::Control(control) => self.define(control),
+                Record::Step { feed, watermark } => {
+                    if let Some(state) = self.feeds.get_mut(feed.index()) {
+                        state.recovered_step(*watermark);
+                    }
+                }
+                Record::Tick { to, .. } => self.ticked = Some(*to),
+                Record::Entry(entry) => self.learn(entry),
+                Record::Refusal(_) => {}
+            }
+        }
+        self.arrived_at = self.arrived_at.max(batch.arrived_at);
+        self.next = batch.next();
+    }
+
+    fn recover_event(&mut self, batch: &Batch, event: &Event) {
+        self.arrived_at = self.arrived_at.max(event.arrived_at);
+        let Some(feed) = self.feeds.get_mut(event.feed.index()) else { return };
+        let identity = feed.definition.as_ref().map_or(Identity::Time, |definition| definition.identity);
+        let readings = batch.readings_of(event);
+        // The step that followed it is in the journal too.
+        feed.saw(event.event_at, event.arrived_at);
+        if identity != Identity::Protocol && let Some(ring) = self.rings.get_mut(event.device.index()) {
+            remember(feed, ring, identity, event.event_at, event.counter, readings);
+        }
+    }
+
+    fn define(&mut self, control: &Arc<Control>) {
+        if let Control::Feed { feed } = &**control {
+            let id = read(&self.dictionary).feed_id(&feed.name);
+            if let Some(state) = id.and_then(|id| self.feeds.get_mut(id.index())) {
+                state.definition = Some(feed.clone());
+            }
+        }
+        if let Some(name) = control_name(control) {
+            self.definitions.insert(name, (**control).clone());
+        }
+    }
+
+    fn learn(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Feed(_) => self.feeds.push(FeedState::default()),
+            Entry::Device(feed, _) => {
+                self.rings.push(Ring::default());
+                if let Some(state) = self.feeds.get_mut(feed.index()) {
+                    state.devices += 1;
+                }
+            }
+            Entry::Tags(_) | Entry::Quantity(_) => {}
+        }
+        self.dictionary.write().unwrap_or_else(PoisonError::into_inner).insert(entry);
+    }
+
+    /// Journals the controls that differ from what is in force; pipelines that are no longer named
+    /// are removed.
+    pub fn configure(&mut self, controls: Vec<Control>, now: Timestamp) {
+        self.pass(now);
+        let named: Vec<Option<String>> = controls.iter().map(control_name).collect();
+        let gone: Vec<Control> = self
+            .definitions
+            .iter()
+            .filter(|(name, control)| matches!(control, Control::Pipeline { .. }) && !named.contains(&Some((*name).clone())))
+            .filter_map(|(_, control)| match control {
+                Control::Pipeline { pipeline } => Some(Control::PipelineRemoved { name: pipeline.name.clone() }),
+                _ => None,
+            })
+            .collect();
+        for control in gone.into_iter().chain(controls) {
+            self.configure_one(control);
+        }
+    }
+
+    fn configure_one(&mut self, control: Control) {
+        let in_force = control_name(&control).is_some_and(|name| self.definitions.get(&name) == Some(&control));
+        if in_force {
+            return;
+        }
+        if let Control::Feed { feed } = &control {
+            self.feed_id(&Arc::from(feed.name.as_str()));
+        }
+        let control = Arc::new(control);
+        self.define(&control);
+        self.push(Record::Control(control));
+    }
+
+    /// A feed got or lost its connection.
+    pub fn connected(&mut self, feed: &Arc<str>, up: bool, now: Timestamp) {
+        self.pass(now);
+        let id = self.feed_id(feed);
+        let at = self.arrived_at;
+        if let Some(state) = self.feeds.get_mut(id.index()) {
+            state.connected(up, at);
+        }
+    }
+
+    /// Lets the arrival clock reach `now`: journals the ticks on the way.
+    pub fn pass(&mut self, now: Timestamp) {
+        let now = now.max(self.arrived_at);
+        if now == Timestamp::MIN {
+            // Nothing has arrived yet, and a file will bring the first arrival time.
+            return;
+        }
+        self.arrived_at = now;
+        if now.0.div_euclid(HOUR) != self.batch.arrived_at.0.div_euclid(HOUR) || self.batch.records.len() >= BATCH_RECORDS_MAX {
+            self.cut();
+        }
+        let to = Timestamp(now.0 - now.0.rem_euclid(SECOND));
+        let from = self.ticked.map_or(to, |ticked| ticked.plus(Span(SECOND)));
+        if from > to {
+            return;
+        }
+        self.ticked = Some(to);
+        let observed: Arc<[FeedId]> = (0_u16..)
+            .zip(&mut self.feeds)
+            .filter_map(|(id, feed)| feed.observed(to).then_some(FeedId(id)))
+            .collect();
+        if let Some(Record::Tick { to: last, observed: same, .. }) = self.batch.records.last_mut()
+            && *same == observed
+        {
+            *last = to;
+            return;
+        }
+        self.push(Record::Tick { from, to, observed });
+    }
+
+    /// Decides what one message becomes.
+    pub fn accept(&mut self, message: Submission, now: Timestamp) {
+        self.pass(message.arrived_at.unwrap_or(now));
+        let id = self.feed_id(&message.feed);
+        if message.arrived_at.is_some() {
+            self.with_feed(id, FeedState::replayed);
+        }
+        let at = self.arrived_at;
+        let carried = message.decoded.events.iter().find_map(|event| event.event_at);
+        self.with_feed(id, |feed| feed.message(carried, at));
+        self.count_message(id, &message);
+        if !message.repeated {
+            for rejected in message.decoded.rejected.iter().take(REFUSALS_PER_MESSAGE_MAX) {
+                self.refuse(id, &message, rejected);
+            }
+            for event in &message.decoded.events {
+                self.event(id, &message, event);
+            }
+        }
+        self.acks.extend(message.ack);
+    }
+
+    fn count_message(&mut self, id: FeedId, message: &Submission) {
+        let decoded = &message.decoded;
+        let rejected_readings = decoded.rejected.iter().filter(|rejected| rejected.reading).count() as u64;
+        self.with_feed(id, |feed| {
+            let delta = &mut feed.delta;
+            delta.messages_received += 1;
+            if message.repeated {
+                delta.messages_repeated += 1;
+                return;
+            }
+            delta.readings_rejected += rejected_readings;
+            match (decoded.events.is_empty(), decoded.rejected.is_empty()) {
+                (true, true) if decoded.ignored.is_some() => delta.messages_ignored += 1,
+                (true, _) => delta.messages_quarantined += 1,
+                (false, true) => delta.messages_decoded += 1,
+                (false, false) => delta.messages_partly_decoded += 1,
+            }
+        });
+    }
+
+    fn event(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent) {
+        let arrived_at = self.arrived_at;
+        let count = found.readings.len() as u64;
+        let max_skew = self.definition(id, |definition| definition.max_skew).unwrap_or(Span::seconds(300));
+        let event_at = found.event_at.unwrap_or(arrived_at);
+        self.with_feed(id, |feed| {
+            feed.delta.events_found += 1;
+            feed.delta.readings_found += count;
+        });
+        if event_at > arrived_at.plus(max_skew) {
+            let ahead = Span(event_at.since(arrived_at).0 / SECOND * SECOND);
+            let detail = format!("the device's clock is {ahead} ahead: it says {event_at}; set the clock of {}", found.sensor);
+            self.with_feed(id, |feed| {
+                feed.delta.events_quarantined += 1;
+                feed.delta.readings_quarantined += count;
+            });
+            self.refuse(id, message, &Rejected::message(Reason::FutureTime, detail));
+            return;
+        }
+        let Some((device, tags, readings)) = self.names(id, found) else {
+            self.with_feed(id, |feed| {
+                feed.delta.events_refused += 1;
+                feed.delta.readings_refused += count;
+            });
+            let detail = format!("{} would be one name more than this feed may use; raise devices_max or mend the device", found.sensor);
+            self.refuse(id, message, &Rejected::message(Reason::OverQuota, detail));
+            return;
+        };
+        self.identified(id, message, found, Named { device, tags, event_at, readings });
+    }
+
+    fn identified(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent, mut named: Named) {
+        let identity = self.definition(id, |definition| definition.identity).unwrap_or_default();
+        let by_ring = identity == Identity::Sequence && found.counter.is_some() || identity == Identity::Time && found.event_at.is_some();
+        let (Some(feed), Some(ring)) = (self.feeds.get_mut(id.index()), self.rings.get_mut(named.device.index())) else { return };
+        let count = named.readings.len() as u64;
+        let known = if by_ring { look(feed, ring, identity, named.event_at, found.counter, &named.readings) } else { Known::New };
+        match known {
+            Known::Duplicate => {
+                feed.delta.events_duplicate += 1;
+                feed.delta.readings_duplicate += count;
+                return;
+            }
+            Known::Conflict => {
+                feed.delta.events_conflicting += 1;
+                feed.delta.readings_conflicting += count;
+                let detail = format!("{} already said something else for {}; the first stays", found.sensor, named.event_at);
+                self.refuse(id, message, &Rejected::message(Reason::Conflict, detail));
+                return;
+            }
+            Known::Partly { fresh } => {
+                named.readings.retain(|reading| feed.bit(reading.quantity) & fresh != 0);
+                feed.delta.readings_duplicate += count - named.readings.len() as u64;
+            }
+            Known::New => {}
+        }
+        if by_ring {
+            remember(feed, ring, identity, named.event_at, found.counter, &named.readings);
+        }
+        feed.delta.events_stored += 1;
+        feed.delta.readings_stored += named.readings.len() as u64;
+        let step = feed.saw(named.event_at, self.arrived_at);
+        self.store(id, found.counter, &named);
+        if let Some(watermark) = step {
+            self.push(Record::Step { feed: id, watermark });
+        }
+    }
+
+    fn store(&mut self, feed: FeedId, counter: Option<u64>, named: &Named) {
+        self.begin();
+        let start = self.batch.readings.len() as u32;
+        self.batch.readings.extend_from_slice(&named.readings);
+        let event = Event {
+            feed,
+            device: named.device,
+            tags: named.tags,
+            event_at: named.event_at,
+            arrived_at: self.arrived_at,
+            counter,
+            readings: start..self.batch.readings.len() as u32,
+        };
+        self.push(Record::Event(event));
+    }
+
+    /// Ids of an event's names; `None` when a quota is used up. Quotas are checked before any id
+    /// is given.
+    fn names(&mut self, feed: FeedId, found: &DecodedEvent) -> Option<(DeviceId, TagSetId, Vec<Reading>)> {
+        let (device, tags, known) = {
+            let dictionary = read(&self.dictionary);
+            let quantities: Vec<Option<QuantityId>> =
+                found.readings.iter().map(|reading| dictionary.quantity_id(&reading.quantity)).collect();
+            let new = quantities.iter().filter(|id| id.is_none()).count();
+            if new > 0 && dictionary.quantities().len() + new > QUANTITIES_MAX {
+                return None;
+            }
+            let tags = dictionary.tag_set_id(&found.tags);
+            if tags.is_none() && dictionary.tag_sets().len() >= TAG_SETS_MAX {
+                return None;
+            }
+            (dictionary.device_id(feed, &found.sensor), tags, quantities)
+        };
+        let device = match device {
+            Some(device) => device,
+            None => self.new_device(feed, &found.sensor)?,
+        };
+        let tags = match tags {
+            Some(tags) => tags,
+            None => {
+                let id = TagSetId(read(&self.dictionary).tag_sets().len() as u32);
+                self.enter(Entry::Tags(found.tags.clone().into()));
+                id
+            }
+        };
+        let mut readings = Vec::with_capacity(found.readings.len());
+        for (reading, id) in found.readings.iter().zip(known) {
+            let quantity = match id.or_else(|| read(&self.dictionary).quantity_id(&reading.quantity)) {
+                Some(id) => id,
+                None => {
+                    let id = QuantityId(read(&self.dictionary).quantities().len() as u16);
+                    self.enter(Entry::Quantity(reading.quantity.clone()));
+                    id
+                }
+            };
+            readings.push(Reading { quantity, value: reading.value });
+        }
+        Some((device, tags, readings))
+    }
+
+    fn new_device(&mut self, feed: FeedId, name: &Arc<str>) -> Option<DeviceId> {
+        let allowed = self.definition(feed, |definition| definition.devices_max).unwrap_or(u32::MAX);
+        if self.feeds.get(feed.index())?.devices >= allowed {
+            return None;
+        }
+        let id = DeviceId(self.rings.len() as u32);
+        self.enter(Entry::Device(feed, name.clone()));
+        Some(id)
+    }
+
+    fn feed_id(&mut self, name: &Arc<str>) -> FeedId {
+        let known = read(&self.dictionary).feed_id(name);
+        known.unwrap_or_else(|| {
+            let id = FeedId(self.feeds.len() as u16);
+            self.enter(Entry::Feed(name.clone()));
+            id
+        })
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        self.learn(&entry);
+        self.push(Record::Entry(entry));
+    }
+
+    fn refuse(&mut self, feed: FeedId, message: &Submission, rejected: &Rejected) {
+        let kept = message.payload.slice(..message.payload.len().min(PAYLOAD_KEPT_BYTES_MAX));
+        self.push(Record::Refusal(Box::new(Refusal {
+            feed,
+            arrived_at: self.arrived_at,
+            reason: rejected.reason,
+            detail: rejected.detail.clone(),
+            topic: message.topic.clone(),
+            payload: kept,
+            payload_bytes: message.payload.len() as u64,
+        })));
+    }
+
+    fn push(&mut self, record: Record) {
+        self.begin();
+        self.batch.records.push(record);
+        self.next += 1;
+    }
+
+    fn begin(&mut self) {
+        if self.batch.records.is_empty() {
+            self.batch.first = self.next;
+            self.batch.arrived_at = self.arrived_at;
+        }
+    }
+
+    /// Ends the batch that is being built, if anything is in it.
+    fn cut(&mut self) {
+        self.begin();
+        for (id, feed) in (0_u16..).zip(&mut self.feeds) {
+            if feed.delta != crate::model::Accounts::default() {
+                self.batch.accounts.push(FeedAccounts { feed: FeedId(id), delta: std::mem::take(&mut feed.delta) });
+            }
+        }
+        if !self.batch.records.is_empty() || !self.batch.accounts.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.finished.push(Finished { batch, acks: std::mem::take(&mut self.acks) });
+        }
+        self.batch.first = self.next;
+        self.batch.arrived_at = self.arrived_at;
+    }
+
+    /// The batches to append, with everything accepted so far in them.
+    pub fn take(&mut self) -> Vec<Finished> {
+        self.cut();
+        std::mem::take(&mut self.finished)
+    }
+
+    fn with_feed(&mut self, id: FeedId, change: impl FnOnce(&mut FeedState)) {
+        if let Some(feed) = self.feeds.get_mut(id.index()) {
+            change(feed);
+        }
+    }
+
+    fn definition<T>(&self, id: FeedId, read: impl FnOnce(&crate::model::definition::FeedDefinition) -> T) -> Option<T> {
+        self.feeds.get(id.index())?.definition.as_deref().map(read)
+    }
+}
+
+/// An event whose names have ids.
+struct Named {
+    device: DeviceId,
+    tags: TagSetId,
+    event_at: Timestamp,
+    readings: Vec<Reading>,
+}
+
+fn control_name(control: &Control) -> Option<String> {
+    match control {
+        Control::Feed { feed } => Some(format!("feed {}", feed.name)),
+        Control::Pipeline { pipeline } => Some(format!("pipeline {}", pipeline.name)),
+        Control::PipelineRemoved { name } => Some(format!("pipeline {name}")),
+    }
+}
+
+fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (Timestamp, Option<u64>) {
+    match (identity, counter) {
+        (Identity::Sequence, Some(counter)) => (Timestamp(counter as i64), None),
+        _ => (event_at, counter),
+    }
+}
+
+fn look(feed: &mut FeedState, ring: &Ring, identity: Identity, event_at: Timestamp, counter: Option<u64>, readings: &[Reading]) -> Known {
+    let (time, counter) = ring_time(identity, event_at, counter);
+    let bits: Vec<(QuantityId, u64)> = readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
+    ring.look(time, counter, readings, &|reading| bit_of(&bits, reading))
+}
+
+fn remember(feed: &mut FeedState, ring: &mut Ring, identity: Identity, event_at: Timestamp, counter: Option<u64>, readings: &[Reading]) {
+    let (time, counter) = ring_time(identity, event_at, counter);
+    let bits: Vec<(QuantityId, u64)> = readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
+    ring.remember(time, counter, readings, &|reading| bit_of(&bits, reading));
+}
+
+fn bit_of(bits: &[(QuantityId, u64)], reading: &Reading) -> u64 {
+    bits.iter().find(|(id, _)| *id == reading.quantity).map_or(0, |(_, bit)| *bit)
+}
+
+fn read(dictionary: &SharedDictionary) -> std::sync::RwLockReadGuard<'_, Dictionary> {
+    dictionary.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "sequencer_tests.rs"]
+mod tests;

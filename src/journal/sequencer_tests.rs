@@ -1,0 +1,130 @@
+//! What a message becomes, and that a restart knows it again.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::model::arrival::Quantity;
+use crate::model::{Decoded, DecodedReading, Value};
+
+fn s(seconds: i64) -> Timestamp {
+    Timestamp(seconds * SECOND)
+}
+
+fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent {
+    let reading = |(name, value): &(&str, i64)| DecodedReading {
+        quantity: Arc::new(Quantity { name: (*name).into(), unit: "".into(), decimals: 0 }),
+        value: Value(*value),
+    };
+    DecodedEvent {
+        sensor: sensor.into(),
+        tags: vec![("zone".into(), "comuna-01".into())],
+        event_at: at.map(s),
+        counter: None,
+        readings: values.iter().map(reading).collect(),
+    }
+}
+
+fn message(events: Vec<DecodedEvent>) -> Submission {
+    Submission {
+        feed: "air".into(),
+        topic: "ciudad/x".into(),
+        payload: Bytes::from_static(b"{}"),
+        arrived_at: None,
+        decoded: Decoded { events, rejected: Vec::new(), ignored: None },
+        repeated: false,
+        ack: None,
+    }
+}
+
+fn total(finished: &[Finished]) -> crate::model::Accounts {
+    let mut sum = crate::model::Accounts::default();
+    finished.iter().flat_map(|f| &f.batch.accounts).for_each(|accounts| sum.add(&accounts.delta));
+    sum
+}
+
+fn events(finished: &[Finished]) -> usize {
+    finished.iter().flat_map(|f| &f.batch.records).filter(|record| matches!(record, Record::Event(_))).count()
+}
+
+#[test]
+fn every_message_event_and_reading_is_accounted_for() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(101));
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(102));
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 9), ("pm10", 2)])]), s(103));
+    sequencer.accept(message(vec![event("b", Some(9_000), &[("pm25", 1)])]), s(104));
+    sequencer.accept(message(vec![event("a", Some(100), &[("hum", 3)])]), s(105));
+    let mut bad = message(Vec::new());
+    bad.decoded.rejected.push(Rejected::message(Reason::BadJson, "no"));
+    sequencer.accept(bad, s(106));
+    let mut repeated = message(vec![event("a", Some(100), &[("hum", 3)])]);
+    repeated.repeated = true;
+    sequencer.accept(repeated, s(107));
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!(events(&finished), 2);
+    assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting, sum.events_quarantined), (2, 1, 1, 1));
+    assert_eq!((sum.messages_received, sum.messages_quarantined, sum.messages_repeated), (7, 1, 1));
+}
+
+#[test]
+fn a_restart_knows_names_identities_and_watermarks() {
+    let mut first = Sequencer::default();
+    first.accept(message(vec![event("a", Some(100), &[("pm25", 1)])]), s(101));
+    let batches = first.take();
+    let mut second = Sequencer::default();
+    batches.iter().for_each(|finished| second.recover(&finished.batch));
+    assert_eq!(second.next(), first.next());
+    second.accept(message(vec![event("a", Some(100), &[("pm25", 1)])]), s(102));
+    second.accept(message(vec![event("a", Some(90), &[("pm25", 1)])]), s(102));
+    let again = second.take();
+    assert_eq!(total(&again).events_duplicate, 1);
+    let entries = again.iter().flat_map(|f| &f.batch.records).filter(|r| matches!(r, Record::Entry(_) | Record::Step { .. }));
+    assert_eq!(entries.count(), 0, "no name is given twice and no watermark goes back");
+}
+
+#[test]
+fn a_quota_of_devices_limits_one_feed_only() {
+    let mut sequencer = Sequencer::default();
+    let definition = serde_json::json!({"name": "air", "topic": "t", "decoder": "json", "devices_max": 2});
+    let feed = Box::new(serde_json::from_value(definition).unwrap());
+    sequencer.configure(vec![Control::Feed { feed }], s(1));
+    for n in 0..5 {
+        sequencer.accept(message(vec![event(&format!("s{n}"), Some(10), &[("pm25", 1)])]), s(11));
+    }
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert_eq!((sum.events_stored, sum.events_refused), (2, 3));
+    assert!(sum.balanced());
+}
+
+#[test]
+fn ticks_pass_each_second_once_and_name_observed_feeds() {
+    let mut sequencer = Sequencer::default();
+    sequencer.pass(s(10));
+    sequencer.connected(&"air".into(), true, s(10));
+    sequencer.pass(Timestamp(10 * SECOND + 5));
+    sequencer.pass(s(11));
+    sequencer.pass(s(14));
+    let ticks: Vec<(i64, i64, usize)> = sequencer
+        .take()
+        .iter()
+        .flat_map(|f| f.batch.records.clone())
+        .filter_map(|record| match record {
+            Record::Tick { from, to, observed } => Some((from.0 / SECOND, to.0 / SECOND, observed.len())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ticks, [(10, 10, 0), (11, 11, 0), (12, 14, 1)]);
+}
+
+#[test]
+fn batches_are_cut_at_the_hour() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(3_599), &[("pm25", 1)])]), s(3_599));
+    sequencer.accept(message(vec![event("a", Some(3_601), &[("pm25", 1)])]), s(3_601));
+    let finished = sequencer.take();
+    let hours: Vec<i64> = finished.iter().map(|f| f.batch.arrived_at.0 / HOUR).collect();
+    assert_eq!(hours, [0, 1]);
+}
