@@ -3,8 +3,11 @@
 
 import { retryAfterMs } from "./client";
 
-/** How the live stream is: `silent` is open without news, although the service sends its status each second. */
-export type Link = "connecting" | "open" | "silent" | "lost";
+/**
+ * How the live stream is: `silent` is open without news, although the service sends its status each second;
+ * `off` is never opened, because the page's address says `?live=off`.
+ */
+export type Link = "connecting" | "open" | "silent" | "lost" | "off";
 
 /** What the owner of the stream wants to hear. */
 export interface LiveListener {

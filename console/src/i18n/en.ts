@@ -22,10 +22,12 @@ export const en: Catalogue = {
     open: "Live",
     silent: "Quiet",
     lost: "Reconnecting",
+    off: "Every minute",
     help: {
       connecting: "Opening the live data connection.",
       open: "Data is arriving live.",
       silent: "The connection is open but no data has arrived for some seconds.",
+      off: "Live data is turned off in this address; the page refreshes every minute.",
       lost: "The live connection was cut. We are opening it again; what you see may be behind.",
     },
   },

@@ -20,10 +20,12 @@ export const es = {
     open: "En vivo",
     silent: "Sin novedades",
     lost: "Reconectando",
+    off: "Cada minuto",
     help: {
       connecting: "Estamos abriendo la conexión de datos en vivo.",
       open: "Los datos llegan en vivo.",
       silent: "La conexión está abierta pero no llegan datos hace unos segundos.",
+      off: "Los datos en vivo están apagados en esta dirección; la página se actualiza cada minuto.",
       lost: "Se cortó la conexión en vivo. La estamos abriendo de nuevo; lo que ve puede estar atrasado.",
     },
   },

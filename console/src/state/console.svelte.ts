@@ -88,7 +88,8 @@ export class Console {
       onReopened: () => void this.load(),
       onEvent: (name, data) => this.#take(name, data),
     });
-    this.#live.open();
+    if (asked.get("live") === "off") this.link = "off";
+    else this.#live.open();
     this.#timers = [
       setInterval(() => this.#bundle(), BUNDLE_EVERY_MS),
       setInterval(() => void this.#refreshAlerts(), ALERTS_EVERY_MS),
@@ -266,8 +267,9 @@ export class Console {
     if (!this.loaded || this.fault !== null) return;
     try {
       await this.#loadAlerts();
+      if (this.link === "off") this.#takeStatus(await get("status"));
       // Sensors the stream told of first: their tags are in the full list only.
-      if (this.#strangers) this.#takeSensors(await getAll("sensors", "sensors"));
+      if (this.#strangers || this.link === "off") this.#takeSensors(await getAll("sensors", "sensors"));
       if (this.quantities.length === 0) this.quantities = readQuantities(await get("feeds"));
     } catch (error) {
       this.#fail(error);
