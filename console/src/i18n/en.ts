@@ -56,7 +56,7 @@ export const en: Catalogue = {
     plain: "Simple map",
     plainHelp: "Draws the map without graphics acceleration",
     loading: "Preparing the map…",
-    noGl: "This computer has no graphics acceleration: showing the simple map.",
+    noGl: "Simple map: this computer has no graphics acceleration.",
     noZones: "No map data is loaded yet; only the sensors are shown.",
     noSensors: "No sensor with a location measures this yet.",
     noSensorsHelp: "They will appear here with their first reading.",

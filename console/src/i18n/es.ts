@@ -54,7 +54,7 @@ export const es = {
     plain: "Mapa sencillo",
     plainHelp: "Dibuja el mapa sin aceleración gráfica",
     loading: "Preparando el mapa…",
-    noGl: "Este equipo no tiene aceleración gráfica: se muestra el mapa sencillo.",
+    noGl: "Mapa sencillo: este equipo no tiene aceleración gráfica.",
     noZones: "Aún no hay cartografía cargada; se muestran solo los sensores.",
     noSensors: "Ningún sensor con ubicación mide esto todavía.",
     noSensorsHelp: "Aparecerán aquí cuando llegue la primera lectura.",

@@ -2,7 +2,7 @@
 // A change of theme, alert or reading is then new data, never a new style. No symbol layers: they need fonts from a server.
 
 import type { Feature as GeoFeature, FeatureCollection } from "geojson";
-import type { StyleSpecification } from "maplibre-gl";
+import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
 import type { Severity } from "../model/alert";
 import type { Dot } from "../model/dot";
 import type { Feature } from "../model/geography";
@@ -25,74 +25,7 @@ export function styleOf(
       city: { type: "geojson", data: cityData(geography, alertingZones, palette) },
       sensors: { type: "geojson", data: sensorData(dots, chosen, palette) },
     },
-    layers: [
-      { id: "ground", type: "background", paint: { "background-color": palette.ground } },
-      {
-        id: "city-fill",
-        type: "fill",
-        source: "city",
-        filter: ["has", "fill"],
-        paint: { "fill-color": ["get", "fill"], "fill-antialias": true },
-      },
-      {
-        id: "city-line",
-        type: "line",
-        source: "city",
-        filter: ["!", ["has", "severity"]],
-        layout: { "line-join": "round", "line-cap": "round", "line-sort-key": ["get", "order"] },
-        paint: { "line-color": ["get", "line"], "line-width": ["get", "width"] },
-      },
-      {
-        id: "zone-alert-fill",
-        type: "fill",
-        source: "city",
-        filter: ["has", "severity"],
-        paint: { "fill-color": ["get", "severity"], "fill-opacity": 0.13 },
-      },
-      {
-        id: "zone-alert-line",
-        type: "line",
-        source: "city",
-        filter: ["has", "severity"],
-        paint: { "line-color": ["get", "severity"], "line-width": 2.5, "line-dasharray": [3, 1.6] },
-      },
-      {
-        id: "sensor-chosen",
-        type: "circle",
-        source: "sensors",
-        filter: ["get", "chosen"],
-        paint: {
-          "circle-radius": ["+", ["get", "radius"], 11],
-          "circle-color": ["get", "chosenColour"],
-          "circle-opacity": 0.18,
-          "circle-stroke-color": ["get", "chosenColour"],
-          "circle-stroke-width": 2,
-        },
-      },
-      {
-        id: "sensor-ring",
-        type: "circle",
-        source: "sensors",
-        filter: ["has", "ring"],
-        paint: {
-          "circle-radius": ["+", ["get", "radius"], 3.5],
-          "circle-opacity": 0,
-          "circle-stroke-color": ["get", "ring"],
-          "circle-stroke-width": 3.5,
-        },
-      },
-      {
-        id: SENSOR_LAYER,
-        type: "circle",
-        source: "sensors",
-        paint: {
-          "circle-radius": ["get", "radius"],
-          "circle-color": ["get", "colour"],
-          "circle-stroke-color": ["get", "line"],
-          "circle-stroke-width": 1.4,
-        },
-      },
-    ],
+    layers: [...cityLayers(palette), ...sensorLayers()],
   };
 }
 
@@ -142,4 +75,80 @@ function shaped(feature: Feature, properties: Record<string, unknown>): GeoFeatu
       ? { type: "Polygon", coordinates: lines }
       : { type: "MultiLineString", coordinates: lines },
   };
+}
+
+function cityLayers(palette: Palette): LayerSpecification[] {
+  return [
+    { id: "ground", type: "background", paint: { "background-color": palette.ground } },
+    {
+      id: "city-fill",
+      type: "fill",
+      source: "city",
+      filter: ["has", "fill"],
+      paint: { "fill-color": ["get", "fill"], "fill-antialias": true },
+    },
+    {
+      id: "city-line",
+      type: "line",
+      source: "city",
+      filter: ["!", ["has", "severity"]],
+      layout: { "line-join": "round", "line-cap": "round", "line-sort-key": ["get", "order"] },
+      paint: { "line-color": ["get", "line"], "line-width": ["get", "width"] },
+    },
+    {
+      id: "zone-alert-fill",
+      type: "fill",
+      source: "city",
+      filter: ["has", "severity"],
+      paint: { "fill-color": ["get", "severity"], "fill-opacity": 0.13 },
+    },
+    {
+      id: "zone-alert-line",
+      type: "line",
+      source: "city",
+      filter: ["has", "severity"],
+      paint: { "line-color": ["get", "severity"], "line-width": 2.5, "line-dasharray": [3, 1.6] },
+    },
+  ];
+}
+
+function sensorLayers(): LayerSpecification[] {
+  return [
+    {
+      id: "sensor-chosen",
+      type: "circle",
+      source: "sensors",
+      filter: ["get", "chosen"],
+      paint: {
+        "circle-radius": ["+", ["get", "radius"], 11],
+        "circle-color": ["get", "chosenColour"],
+        "circle-opacity": 0.18,
+        "circle-stroke-color": ["get", "chosenColour"],
+        "circle-stroke-width": 2,
+      },
+    },
+    {
+      id: "sensor-ring",
+      type: "circle",
+      source: "sensors",
+      filter: ["has", "ring"],
+      paint: {
+        "circle-radius": ["+", ["get", "radius"], 3.5],
+        "circle-opacity": 0,
+        "circle-stroke-color": ["get", "ring"],
+        "circle-stroke-width": 3.5,
+      },
+    },
+    {
+      id: SENSOR_LAYER,
+      type: "circle",
+      source: "sensors",
+      paint: {
+        "circle-radius": ["get", "radius"],
+        "circle-color": ["get", "colour"],
+        "circle-stroke-color": ["get", "line"],
+        "circle-stroke-width": 1.4,
+      },
+    },
+  ];
 }
