@@ -1,1 +1,19 @@
-//! The timely dataflow; the only module that names timely.
+//! The dataflow: journal batches in, result rows out, and nothing else.
+//!
+//! Everything that decides lives in [`interpreter`], a plain struct that folds batches and knows
+//! nothing of threads; [`engine`] is the only place that names `timely`. Each worker folds every
+//! batch and acts on the keys of its own groups, so no reading is copied between workers; the rows
+//! of one epoch meet again in one place and leave in one order.
+
+pub mod compile;
+pub mod engine;
+pub mod feeds;
+pub mod interpreter;
+pub mod keys;
+pub mod pipeline;
+pub mod readings;
+pub mod rules;
+pub mod windows;
+
+pub use engine::{Engine, Source};
+pub use interpreter::Interpreter;

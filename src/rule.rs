@@ -16,7 +16,7 @@ mod parse;
 mod program;
 pub mod schema;
 
-pub use aggregate::{AggregateCall, Function};
+pub use aggregate::AggregateCall;
 pub use expression::Expression;
 pub use locale::Locale;
 pub use message::{Part, Template};

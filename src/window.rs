@@ -13,7 +13,7 @@ pub mod sketch;
 pub mod slot;
 
 pub use grid::Grid;
-pub use keyed::{KeyWindows, Outcome, Publication};
+pub use keyed::{Bounds, KeyWindows, Outcome, Publication};
 pub use plan::{Function, WindowPlan};
 pub use sketch::Sketch;
 pub use slot::{Sample, Slot};

@@ -331,3 +331,11 @@ fn default_stale_after() -> Span {
 fn default_notify_within() -> Span {
     Span::seconds(3_600)
 }
+
+impl FeedDefinition {
+    /// Names of the tags that its events carry: `{name}` levels of the topic and the `tags` table.
+    pub fn tag_names(&self) -> impl Iterator<Item = &str> {
+        let captured = self.topic.split('/').filter_map(|level| level.strip_prefix('{')?.strip_suffix('}'));
+        captured.filter(|name| *name != "sensor").chain(self.tags.keys().map(String::as_str))
+    }
+}

@@ -8,29 +8,7 @@ use super::call::has_clauses;
 use super::near;
 use super::parse::{fault, parse, range};
 use crate::model::Fault;
-
-/// What is computed of a window's readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Function {
-    /// How many readings; of `*`: how many events.
-    Count,
-    /// Their sum.
-    Sum,
-    /// Their arithmetic mean.
-    Mean,
-    /// The smallest.
-    Min,
-    /// The largest.
-    Max,
-    /// The earliest, in the order of events.
-    First,
-    /// The latest, in the order of events.
-    Last,
-    /// Sample standard deviation (divided by n - 1); no data for fewer than two readings.
-    Stddev,
-    /// Quantile, in hundredths from 1 to 99: `p50`, `p95`.
-    Quantile(u8),
-}
+use crate::window::Function;
 
 const NAMES: [(&str, Function); 10] = [
     ("count", Function::Count),
@@ -58,14 +36,12 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("total", "sum"),
 ];
 
-impl Function {
-    fn of_name(name: &str) -> Option<Self> {
-        if let Some((_, function)) = NAMES.iter().find(|(known, _)| *known == name) {
-            return Some(*function);
-        }
-        let digits = name.strip_prefix('p').filter(|digits| digits.len() == 2)?;
-        digits.parse().ok().filter(|hundredths| (1..=99).contains(hundredths)).map(Self::Quantile)
+fn of_name(name: &str) -> Option<Function> {
+    if let Some((_, function)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return Some(*function);
     }
+    let digits = name.strip_prefix('p').filter(|digits| digits.len() == 2)?;
+    digits.parse().ok().filter(|hundredths| (1..=99).contains(hundredths)).map(Function::Quantile)
 }
 
 impl fmt::Display for Function {
@@ -100,7 +76,7 @@ impl AggregateCall {
         };
         let within = range(sql, call.name.span());
         let name = call.name.to_string().to_lowercase();
-        let function = Function::of_name(&name).ok_or_else(|| {
+        let function = of_name(&name).ok_or_else(|| {
             let remedy = match ELSEWHERE.iter().find(|(other, _)| *other == name) {
                 Some((_, ours)) => format!("it is called `{ours}` here"),
                 None if near::nearest(&name, NAMES.map(|(known, _)| known)).is_none() => {

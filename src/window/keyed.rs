@@ -15,6 +15,25 @@ pub enum Outcome {
     Outside,
 }
 
+/// Which windows a plan publishes: those that start in [begins_at, ends_at). A changed definition
+/// begins with the first window after the change, and the old one ends there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// First start.
+    pub begins_at: Timestamp,
+    /// Starts from here on are another plan's.
+    pub ends_at: Timestamp,
+}
+
+impl Bounds {
+    /// All of time.
+    pub const ALL: Self = Self { begins_at: Timestamp::MIN, ends_at: Timestamp::MAX };
+
+    fn hold(self, start: Timestamp) -> bool {
+        self.begins_at <= start && start < self.ends_at
+    }
+}
+
 /// One revision of one window, ready to be published.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
@@ -62,13 +81,14 @@ impl KeyWindows {
     pub fn add(
         &mut self,
         plan: &WindowPlan,
-        begins_at: Timestamp,
+        bounds: Bounds,
         event_at: Timestamp,
         sequence: u64,
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
         let start = plan.grid.pane(event_at);
-        if start < begins_at {
+        let earliest = start.minus(plan.grid.size).plus(plan.grid.slide);
+        if start < bounds.begins_at || earliest >= bounds.ends_at {
             return Outcome::Outside;
         }
         if plan.grid.end(start) <= self.sealed_to {
@@ -82,7 +102,7 @@ impl KeyWindows {
             let own = pane.slots.get_mut(column.first..column.first + column.kinds.len());
             own.into_iter().flatten().for_each(|slot| slot.add(sample));
         }
-        self.mark(plan, begins_at, start);
+        self.mark(plan, bounds, start);
         Outcome::Counted
     }
 
@@ -99,14 +119,14 @@ impl KeyWindows {
     }
 
     /// Marks the closed windows of a pane as changed.
-    fn mark(&mut self, plan: &WindowPlan, begins_at: Timestamp, pane: Timestamp) {
+    fn mark(&mut self, plan: &WindowPlan, bounds: Bounds, pane: Timestamp) {
         if pane.plus(plan.grid.slide) > self.closed_to {
             // Even the earliest window of the pane is open.
             return;
         }
         for start in plan.grid.windows(pane) {
             let end = plan.grid.end(start);
-            let amended = start >= begins_at && end <= self.closed_to && end > self.sealed_to;
+            let amended = bounds.hold(start) && end <= self.closed_to && end > self.sealed_to;
             if amended && let Err(at) = self.dirty.binary_search(&start) {
                 self.dirty.insert(at, start);
             }
@@ -115,7 +135,7 @@ impl KeyWindows {
 
     /// Closes the windows that end at or before `to` and publishes those that hold events,
     /// earliest first.
-    pub fn close(&mut self, plan: &WindowPlan, begins_at: Timestamp, to: Timestamp) -> Vec<Publication> {
+    pub fn close(&mut self, plan: &WindowPlan, bounds: Bounds, to: Timestamp) -> Vec<Publication> {
         let from = self.closed_to;
         if to <= from {
             return Vec::new();
@@ -133,7 +153,7 @@ impl KeyWindows {
                 None => break,
                 Some(pane) if pane.start >= end => end = pane.start.plus(plan.grid.slide),
                 Some(_) => {
-                    if start >= begins_at {
+                    if bounds.hold(start) {
                         published.extend(self.publication(plan, start));
                     }
                     end = end.plus(plan.grid.slide);
@@ -214,7 +234,7 @@ mod tests {
     use crate::window::plan::FieldPlan;
     use crate::window::{Function, Grid};
 
-    const BEGIN: Timestamp = Timestamp::MIN;
+    const BEGIN: Bounds = Bounds::ALL;
 
     fn plan(size_s: i64, slide_s: i64) -> WindowPlan {
         let fields = vec![FieldPlan { function: Function::Sum, column: Some(0), decimals: 0 }];

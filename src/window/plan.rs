@@ -7,26 +7,27 @@ use super::slot::{self, Slot, SlotKind};
 use crate::model::result::PlanDescription;
 use crate::model::Span;
 
-/// An aggregate function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is computed of a window's readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Function {
-    /// Readings.
+    /// How many readings; of `*`: how many events.
     Count,
-    /// Sum.
+    /// Their sum.
     Sum,
-    /// Arithmetic mean.
+    /// Their arithmetic mean.
     Mean,
-    /// Smallest.
+    /// The smallest.
     Min,
-    /// Largest.
+    /// The largest.
     Max,
-    /// First in order.
+    /// The earliest, in the order of events.
     First,
-    /// Last in order.
+    /// The latest, in the order of events.
     Last,
-    /// Sample standard deviation.
+    /// Sample standard deviation (divided by n - 1); no data for fewer than two readings.
     Stddev,
-    /// Percentile, 1 to 99, within [`super::sketch::RELATIVE_ERROR`].
+    /// Quantile, in hundredths from 1 to 99: `p50`, `p95`; within
+    /// [`super::sketch::RELATIVE_ERROR`].
     Quantile(u8),
 }
 

@@ -1,0 +1,198 @@
+//! From definitions to plans.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::rules::RulePlan;
+use crate::model::definition::{FeedDefinition, PipelineDefinition, RuleDefinition, WindowDefinition};
+use crate::model::result::{Field, PlanDescription};
+use crate::model::{Fault, Span};
+use crate::rule::{AggregateCall, Expression, Schema};
+use crate::window::plan::FieldPlan;
+use crate::window::{Grid, WindowPlan};
+
+/// Quantities that decoders add of themselves: position and link quality.
+const OWN_QUANTITIES: [(&str, &str); 4] = [("lat", "deg"), ("lon", "deg"), ("rssi", "dBm"), ("snr", "dB")];
+/// What a close by tick waits longer than out-of-orderness, unless the pipeline says.
+const CLOSE_MARGIN: Span = Span::seconds(5);
+/// A rule on readings refers to this.
+pub const READINGS: &str = "readings";
+
+/// A quantity of a pipeline: its unit and decimals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Unit.
+    pub unit: Arc<str>,
+    /// Decimals.
+    pub decimals: u8,
+}
+
+/// A compiled pipeline.
+pub struct PipelinePlan {
+    /// Name.
+    pub name: Arc<str>,
+    /// Columns of its rows, by name; their order is the row's.
+    pub columns: BTreeMap<Arc<str>, Column>,
+    /// Texts of its rows, in order: `sensor`, then its tags.
+    pub texts: Vec<Arc<str>>,
+    /// Condition that excludes events.
+    pub exclude: Option<Expression>,
+    /// Its windows, each with its rules.
+    pub windows: Vec<(Arc<WindowPlan>, Vec<Arc<RulePlan>>)>,
+    /// Its rules on readings.
+    pub readings: Vec<Arc<RulePlan>>,
+    /// How long after the end own readings amend.
+    pub allowed_lateness: Span,
+    /// How long after the end silent keys close.
+    pub close_after: Span,
+    /// How often a window is amended.
+    pub amend_every: Span,
+}
+
+/// Compiles a pipeline over the feeds it reads.
+///
+/// # Errors
+/// The first fault, with its path from the pipeline's root. `config` refuses such a pipeline
+/// before it reaches a journal.
+pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Result<PipelinePlan, Fault> {
+    let name: Arc<str> = pipeline.name.as_str().into();
+    let columns = columns(feeds);
+    let schema = Schema::of_readings(columns.keys().map(|name| &**name), feeds.iter().flat_map(|feed| feed.tag_names()));
+    let exclude = pipeline.exclude.as_ref().map(|sql| Expression::compile(sql, &schema)).transpose();
+    let exclude = exclude.map_err(|fault| fault.under("exclude"))?;
+    let close_after = close_after(pipeline, feeds);
+    let zone = TimeZone::get(&pipeline.timezone)
+        .map_err(|_| Fault::new("no such time zone", "write a name of the tz database").under("timezone"))?;
+    let mut windows = Vec::new();
+    for (at, definition) in pipeline.windows.iter().enumerate() {
+        let fault = |fault: Fault| fault.under(at).under("window");
+        let plan = Arc::new(window(pipeline, definition, feeds, &columns, &zone, close_after).map_err(fault)?);
+        let schema = Schema::of_window(definition);
+        let rules = rules(pipeline, &definition.name, |rule| {
+            RulePlan::compile(rule, &schema, &name, &plan.description.by, plan.grid.slide)
+        })?;
+        windows.push((plan, rules));
+    }
+    let readings =
+        rules(pipeline, READINGS, |rule| RulePlan::compile(rule, &schema, &name, &["sensor".into()], rule.stale_after))?;
+    Ok(PipelinePlan {
+        name,
+        texts: schema.texts().cloned().collect(),
+        columns,
+        exclude,
+        windows,
+        readings,
+        allowed_lateness: pipeline.allowed_lateness,
+        close_after,
+        amend_every: pipeline.amend_every,
+    })
+}
+
+/// The quantities of the feeds, by name.
+#[must_use]
+pub fn columns(feeds: &[&FeedDefinition]) -> BTreeMap<Arc<str>, Column> {
+    let mut columns: BTreeMap<Arc<str>, Column> = OWN_QUANTITIES
+        .iter()
+        .map(|(name, unit)| ((*name).into(), Column { unit: (*unit).into(), decimals: crate::model::decimal::DECIMALS }))
+        .collect();
+    for (name, quantity) in feeds.iter().flat_map(|feed| &feed.quantities) {
+        let column = Column { unit: quantity.unit.as_str().into(), decimals: quantity.decimals };
+        columns.insert(name.as_str().into(), column);
+    }
+    columns
+}
+
+/// How long after its end a silent key's window closes.
+#[must_use]
+pub fn close_after(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Span {
+    pipeline.close_after.unwrap_or_else(|| {
+        let longest = feeds.iter().map(|feed| feed.out_of_orderness).max().unwrap_or(Span::seconds(30));
+        Span(longest.0.saturating_add(CLOSE_MARGIN.0))
+    })
+}
+
+fn rules(
+    pipeline: &PipelineDefinition,
+    on: &str,
+    compile: impl Fn(&RuleDefinition) -> Result<RulePlan, Fault>,
+) -> Result<Vec<Arc<RulePlan>>, Fault> {
+    let own = pipeline.rules.iter().enumerate().filter(|(_, rule)| rule.on == on);
+    own.map(|(at, rule)| compile(rule).map(Arc::new).map_err(|fault| fault.under(at).under("rule"))).collect()
+}
+
+fn window(
+    pipeline: &PipelineDefinition,
+    definition: &WindowDefinition,
+    feeds: &[&FeedDefinition],
+    columns: &BTreeMap<Arc<str>, Column>,
+    zone: &TimeZone,
+    close_after: Span,
+) -> Result<WindowPlan, Fault> {
+    let slide = definition.slide.unwrap_or(definition.size);
+    let divides = slide.0 > 0 && definition.size.0 >= slide.0 && definition.size.0 % slide.0 == 0;
+    if !divides {
+        return Err(Fault::new("the slide does not divide the size", "choose one that does").under("slide"));
+    }
+    let mut fields = Vec::new();
+    let mut names = Vec::new();
+    for (name, sql) in &definition.fields {
+        let (plan, unit) = field(sql, columns).map_err(|fault| fault.under(name.as_str()).under("fields"))?;
+        fields.push(plan);
+        names.push(Field { name: name.as_str().into(), unit });
+    }
+    let interval = feeds.iter().filter_map(|feed| feed.expected_interval).min();
+    let by_sensor = definition.by.iter().any(|name| name == super::keys::SENSOR);
+    let expected = interval.filter(|interval| by_sensor && interval.0 > 0).map(|interval| definition.size.0 as f64 / interval.0 as f64);
+    let description = PlanDescription {
+        hash: hash(pipeline, definition, feeds, columns),
+        pipeline: pipeline.name.as_str().into(),
+        window: definition.name.as_str().into(),
+        size_ns: definition.size.0,
+        slide_ns: slide.0,
+        by: definition.by.iter().map(|name| name.as_str().into()).collect(),
+        fields: names,
+    };
+    Ok(WindowPlan {
+        description: Arc::new(description),
+        grid: Grid::new(definition.size, slide, zone),
+        columns: WindowPlan::columns_of(&fields),
+        fields,
+        allowed_lateness: pipeline.allowed_lateness,
+        close_after,
+        open_max: pipeline.open_max,
+        expected,
+        capture_min: definition.capture_min.unwrap_or(0.0),
+    })
+}
+
+fn field(sql: &str, columns: &BTreeMap<Arc<str>, Column>) -> Result<(FieldPlan, Arc<str>), Fault> {
+    let call = AggregateCall::parse(sql)?;
+    let Some(quantity) = &call.quantity else {
+        return Ok((FieldPlan { function: call.function, column: None, decimals: 0 }, call.unit("1").into()));
+    };
+    let place = columns.keys().position(|name| **name == **quantity);
+    let (Some(place), Some(column)) = (place, columns.get(quantity.as_str())) else {
+        return Err(Fault::new(format!("no feed of the pipeline has a quantity `{quantity}`"), "name one that a feed defines"));
+    };
+    let plan = FieldPlan { function: call.function, column: Some(place as u16), decimals: column.decimals };
+    Ok((plan, call.unit(&column.unit).into()))
+}
+
+/// Everything that a window's values depend on: another hash is another plan.
+fn hash(
+    pipeline: &PipelineDefinition,
+    window: &WindowDefinition,
+    feeds: &[&FeedDefinition],
+    columns: &BTreeMap<Arc<str>, Column>,
+) -> u64 {
+    let columns: Vec<(&str, &str, u8)> = columns.iter().map(|(name, c)| (&**name, &*c.unit, c.decimals)).collect();
+    let feeds: Vec<(&str, Span, Option<Span>)> =
+        feeds.iter().map(|feed| (feed.name.as_str(), feed.out_of_orderness, feed.expected_interval)).collect();
+    let times = (pipeline.allowed_lateness, pipeline.close_after, pipeline.open_max, &pipeline.timezone);
+    let all = (&pipeline.name, window, &pipeline.exclude, times, columns, feeds);
+    // Names, numbers and texts: writing them as JSON cannot fail.
+    xxh3_64(&serde_json::to_vec(&all).unwrap_or_default())
+}

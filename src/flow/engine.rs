@@ -1,0 +1,174 @@
+//! The dataflow on its threads; the only module that names `timely`.
+//!
+//! Worker 0 reads the journal and hands each batch to every worker under its epoch; each worker
+//! folds it ([`super::interpreter`]); the rows of an epoch are exchanged to worker 0 and, once the
+//! frontier has passed the epoch, put in order and published. The timestamp is the journal epoch,
+//! and nothing but this file ever sees it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
+use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::vec::{Broadcast, Input};
+use timely::dataflow::operators::{Capability, Probe};
+
+use super::interpreter::{Interpreter, order};
+use crate::model::{Batch, ResultRow};
+
+/// Epochs in the dataflow at once; the only backpressure it has.
+const EPOCHS_IN_FLIGHT_MAX: u64 = 64;
+/// A parked worker looks around this often even if nothing wakes it.
+const PARK: Duration = Duration::from_millis(100);
+
+/// Where batches come from and rows go to; owned by worker 0.
+pub trait Source: Send {
+    /// The next batch with its epoch, if there is one now.
+    fn next(&mut self) -> Option<(u64, Batch)>;
+    /// Asks to have a thread unparked when there is more.
+    fn wake(&mut self, worker: Thread);
+    /// Takes the rows of one epoch, in order. Epochs without rows are told too.
+    fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>);
+}
+
+/// A value that stays within the process: timely asks that what it exchanges could be serialised.
+#[derive(Clone)]
+struct InProcess<T>(T);
+
+impl<T> Serialize for InProcess<T> {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("stays within the process"))
+    }
+}
+
+impl<'de, T> Deserialize<'de> for InProcess<T> {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("stays within the process"))
+    }
+}
+
+/// A running dataflow.
+pub struct Engine {
+    guards: Option<timely::communication::WorkerGuards<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Engine {
+    /// Starts the dataflow on `workers` threads.
+    ///
+    /// # Errors
+    /// When its threads cannot be started.
+    pub fn start(workers: usize, source: Box<dyn Source>) -> Result<Self, String> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let source = std::sync::Mutex::new(Some(source));
+        let config = if workers <= 1 { timely::Config::thread() } else { timely::Config::process(workers) };
+        let guards = timely::execute(config, move |worker| {
+            let own = if worker.index() == 0 { source.lock().ok().and_then(|mut source| source.take()) } else { None };
+            run(worker, own, &stopped);
+        })?;
+        Ok(Self { guards: Some(guards), stop })
+    }
+
+    /// Lets the workers finish what they took, and ends them.
+    pub fn stop(mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(guards) = self.guards.take() {
+            for guard in guards.guards() {
+                guard.thread().unpark();
+            }
+            drop(guards);
+        }
+    }
+}
+
+fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, stop: &AtomicBool) {
+    let (index, peers) = (worker.index(), worker.peers());
+    let source = std::rc::Rc::new(std::cell::RefCell::new(source));
+    let sink = source.clone();
+    let mut input = InputHandle::<u64, _>::new();
+    let probe = worker.dataflow(|scope| {
+        let batches = scope.input_from(&mut input).broadcast();
+        let rows = batches.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(Pipeline, "interpret", |_, _| {
+            let mut interpreter = Interpreter::new(index, peers);
+            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<InProcess<Arc<Batch>>>)> = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each_stamp(|stamp, data| {
+                    if let Some(capability) = stamp.retain_least(output.output_index()) {
+                        let entry = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
+                        entry.1.extend(data.flat_map(|batch| batch.drain(..)));
+                    }
+                });
+                while let Some(entry) = waiting.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (capability, batches) = entry.remove();
+                    let rows: Vec<ResultRow> = batches.iter().flat_map(|batch| interpreter.apply(&batch.0)).collect();
+                    output.session(&capability).give(InProcess(rows));
+                }
+            }
+        });
+        let to_one = Exchange::new(|_: &InProcess<Vec<ResultRow>>| 0);
+        rows.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to_one, "publish", move |_, _| {
+            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<ResultRow>)> = BTreeMap::new();
+            move |(input, frontier), output| {
+                input.for_each_stamp(|stamp, data| {
+                    if let Some(capability) = stamp.retain_least(output.output_index()) {
+                        let entry = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
+                        entry.1.extend(data.flat_map(|rows| rows.drain(..)).flat_map(|rows| rows.0));
+                    }
+                });
+                while let Some(entry) = waiting.first_entry() {
+                    if frontier.less_equal(entry.key()) {
+                        break;
+                    }
+                    let (epoch, (_held, mut rows)) = entry.remove_entry();
+                    order(&mut rows);
+                    if let Some(source) = &mut *sink.borrow_mut() {
+                        source.publish(epoch, rows);
+                    }
+                }
+            }
+        })
+        .probe()
+        .0
+    });
+    if let Some(source) = &mut *source.borrow_mut() {
+        source.wake(std::thread::current());
+    }
+    let owns_source = source.borrow().is_some();
+    if !owns_source {
+        // Only worker 0 brings batches: this worker's input holds nobody back.
+        input.close();
+        worker.step_or_park_while(Some(PARK), || !probe.done());
+        return;
+    }
+    let mut began = 0_u64;
+    while !stop.load(Ordering::SeqCst) {
+        let mut took = false;
+        while probe.with_frontier(|frontier| frontier.first().is_none_or(|done| began.saturating_sub(*done) < EPOCHS_IN_FLIGHT_MAX)) {
+            let next = source.borrow_mut().as_mut().and_then(|source| source.next());
+            let Some((epoch, batch)) = next else { break };
+            input.advance_to(epoch);
+            input.send(InProcess(Arc::new(batch)));
+            input.advance_to(epoch + 1);
+            began = epoch + 1;
+            took = true;
+            worker.step();
+        }
+        if took { worker.step() } else { worker.step_or_park(Some(PARK)) };
+    }
+    input.close();
+    worker.step_or_park_while(Some(PARK), || !probe.done());
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -1,0 +1,189 @@
+//! The fold: journal records in sequence, result rows out. One per worker; each acts on its own
+//! keys and sees every record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::compile;
+use super::feeds::FeedClocks;
+use super::keys::Share;
+use super::pipeline::PipelineRun;
+use super::rules::Cause;
+use crate::model::definition::{FeedDefinition, PipelineDefinition};
+use crate::model::time::SECOND;
+use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, ResultRow, Span, Timestamp};
+
+/// See the module.
+pub struct Interpreter {
+    share: Share,
+    dictionary: Dictionary,
+    feeds: FeedClocks,
+    definitions: BTreeMap<String, PipelineDefinition>,
+    pipelines: BTreeMap<String, PipelineRun>,
+    /// Names of the pipelines that read a feed, by feed id.
+    readers: Vec<Vec<String>>,
+    ticked: Timestamp,
+    out: Vec<ResultRow>,
+}
+
+impl Interpreter {
+    /// A fold that has seen nothing, for worker `index` of `workers`.
+    #[must_use]
+    pub fn new(index: usize, workers: usize) -> Self {
+        Self {
+            share: Share { index, workers },
+            dictionary: Dictionary::default(),
+            feeds: FeedClocks::default(),
+            definitions: BTreeMap::new(),
+            pipelines: BTreeMap::new(),
+            readers: Vec::new(),
+            ticked: Timestamp::MIN,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes in a batch; the rows it caused, in no order yet (see [`order`]).
+    pub fn apply(&mut self, batch: &Batch) -> Vec<ResultRow> {
+        for (sequence, record) in batch.iter() {
+            match record {
+                Record::Event(event) => self.event(batch, event, sequence),
+                Record::Control(control) => self.control(control, Cause { sequence, arrived_at: batch.arrived_at }),
+                Record::Step { feed, watermark } => {
+                    if let Some(clock) = self.feeds.get_mut(*feed) {
+                        clock.watermark = Some(*watermark);
+                    }
+                    let readers = self.readers.get(feed.index()).cloned().unwrap_or_default();
+                    self.zone_steps(&readers, Cause { sequence, arrived_at: batch.arrived_at });
+                }
+                Record::Tick { from, to, observed } => {
+                    let passed = to.since(*from).0.saturating_add(SECOND);
+                    self.feeds.tick(observed, Span(passed));
+                    self.tick(*to, Cause { sequence, arrived_at: *to });
+                }
+                Record::Entry(entry) => self.learn(entry),
+                Record::Refusal(_) => {}
+            }
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn learn(&mut self, entry: &Entry) {
+        self.dictionary.insert(entry);
+        if let Entry::Feed(name) = entry {
+            self.feeds.learn(name);
+            self.readers.push(Vec::new());
+        }
+    }
+
+    fn event(&mut self, batch: &Batch, event: &Event, sequence: u64) {
+        let Some(clock) = self.feeds.get_mut(event.feed) else { return };
+        clock.event();
+        let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
+        let cause = Cause { sequence, arrived_at: event.arrived_at };
+        for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
+            if let Some(pipeline) = self.pipelines.get_mut(name) {
+                pipeline.event(event, batch.readings_of(event), watermark, &self.dictionary, cause, &mut self.out);
+            }
+        }
+    }
+
+    fn zone_steps(&mut self, names: &[String], cause: Cause) {
+        for name in names {
+            if let Some(pipeline) = self.pipelines.get_mut(name) {
+                let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
+                pipeline.zone_step(to, cause, &mut self.out);
+            }
+        }
+    }
+
+    fn tick(&mut self, to: Timestamp, cause: Cause) {
+        self.ticked = to;
+        for pipeline in self.pipelines.values_mut() {
+            let watermark = self.feeds.zone_watermark(&pipeline.feeds, to);
+            pipeline.zone_step(watermark, cause, &mut self.out);
+            let drained = self.feeds.drained(&pipeline.feeds);
+            pipeline.tick(to, drained, cause, &mut self.out);
+        }
+    }
+
+    fn control(&mut self, control: &Arc<Control>, cause: Cause) {
+        match &**control {
+            Control::Feed { feed } => {
+                if let Some(clock) = self.feeds.id(&feed.name).and_then(|id| self.feeds.get_mut(id)) {
+                    clock.definition = Some(feed.clone());
+                }
+                // Pipelines that read it are compiled again when they change themselves, or now.
+                let affected: Vec<PipelineDefinition> =
+                    self.definitions.values().filter(|p| reads(p).contains(&feed.name)).cloned().collect();
+                for pipeline in affected {
+                    self.define(&pipeline, cause);
+                }
+            }
+            Control::Pipeline { pipeline } => {
+                self.definitions.insert(pipeline.name.clone(), (**pipeline).clone());
+                self.define(pipeline, cause);
+            }
+            Control::PipelineRemoved { name } => {
+                self.definitions.remove(name);
+                self.pipelines.remove(name);
+            }
+        }
+        self.readers.iter_mut().for_each(Vec::clear);
+        for (name, pipeline) in &self.pipelines {
+            for feed in &pipeline.feeds {
+                if let Some(readers) = self.readers.get_mut(feed.index()) {
+                    readers.push(name.clone());
+                }
+            }
+        }
+    }
+
+    fn define(&mut self, definition: &PipelineDefinition, cause: Cause) {
+        let names = reads(definition);
+        let ids: Vec<_> = names.iter().filter_map(|name| self.feeds.id(name)).collect();
+        let feeds: Vec<&FeedDefinition> =
+            ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
+        let plan = match compile::compile(definition, &feeds) {
+            Ok(plan) => plan,
+            Err(fault) => {
+                // `config` refuses what does not compile; a journal of another version may hold it.
+                error!(pipeline = %definition.name, %fault, "a pipeline in the journal does not compile; it stays as it was");
+                return;
+            }
+        };
+        if self.share.index == 0 {
+            let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
+            self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
+        }
+        let next = match self.pipelines.remove(&definition.name) {
+            Some(old) => old.replaced_by(plan, ids, self.share, cause.arrived_at),
+            None => PipelineRun::new(plan, ids, self.share, None),
+        };
+        self.pipelines.insert(definition.name.clone(), next);
+    }
+}
+
+fn reads(pipeline: &PipelineDefinition) -> Vec<String> {
+    pipeline.reads.clone().unwrap_or_else(|| pipeline.feeds.iter().map(|feed| feed.name.clone()).collect())
+}
+
+/// Puts the rows of all workers in the one order of the results log: by (cause, plan, key,
+/// window), transitions after the aggregates of the same cause.
+pub fn order(rows: &mut [ResultRow]) {
+    rows.sort_by_cached_key(|row| {
+        let (kind, plan, key, at): (u8, u128, Key, Timestamp) = match row {
+            ResultRow::Plan(_, plan) => (0, u128::from(plan.hash), Key::default(), Timestamp::MIN),
+            ResultRow::Aggregate(row) => (1, u128::from(row.plan.hash), row.key.clone(), row.start),
+            ResultRow::Retraction(row) => (1, u128::from(row.plan.hash), row.key.clone(), row.start),
+            // Transitions of one alert keep the order in which they were made: the sort is stable.
+            ResultRow::Transition(row) => (2, 0, row.key.clone(), Timestamp::MIN),
+        };
+        let rule = match row {
+            ResultRow::Transition(row) => Some((row.pipeline.clone(), row.rule.clone())),
+            _ => None,
+        };
+        (row.cause(), kind, plan, rule, key, at)
+    });
+}

@@ -1,0 +1,92 @@
+//! Which key an event belongs to, and whether this worker owns it.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::model::{Dictionary, Event, Key};
+
+/// The tag that names the device.
+pub const SENSOR: &str = "sensor";
+
+/// This worker's share of the keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    /// Index of the worker.
+    pub index: usize,
+    /// Number of workers.
+    pub workers: usize,
+}
+
+impl Share {
+    /// Whether this worker owns a key.
+    #[must_use]
+    pub fn owns(self, key: &Key) -> bool {
+        usize::from(key.group().0) % self.workers.max(1) == self.index
+    }
+}
+
+/// Finds and numbers the keys of one plan.
+#[derive(Clone, Debug)]
+pub struct KeyTable {
+    by: Vec<Arc<str>>,
+    by_sensor: bool,
+    share: Share,
+    keys: HashMap<Key, Option<u32>>,
+    /// By (device, tag set), whichever of them the key needs; `Some(None)` is another worker's.
+    cache: HashMap<(u32, u32), Option<u32>>,
+    owned: u32,
+}
+
+impl KeyTable {
+    /// A table for keys of these tags.
+    #[must_use]
+    pub fn new(by: &[Arc<str>], share: Share) -> Self {
+        let by_sensor = by.iter().any(|name| &**name == SENSOR);
+        Self { by: by.to_vec(), by_sensor, share, keys: HashMap::new(), cache: HashMap::new(), owned: 0 }
+    }
+
+    /// Whether a key is a single sensor, whose own readings are its clock.
+    #[must_use]
+    pub fn by_sensor(&self) -> bool {
+        self.by_sensor
+    }
+
+    /// The number of an event's key, `None` when another worker owns it; with it the key itself
+    /// when it is seen for the first time.
+    pub fn of(&mut self, event: &Event, dictionary: &Dictionary) -> Option<(u32, Option<Key>)> {
+        let device = if self.by_sensor { event.device.0 } else { 0 };
+        let tags = if self.by_sensor && self.by.len() == 1 { 0 } else { event.tags.0 };
+        if let Some(known) = self.cache.get(&(device, tags)) {
+            return known.map(|number| (number, None));
+        }
+        let key = self.key(event, dictionary);
+        let known = self.keys.get(&key).copied();
+        let (number, new) = match known {
+            Some(number) => (number, None),
+            None if self.share.owns(&key) => {
+                let number = self.owned;
+                self.owned += 1;
+                (Some(number), Some(key.clone()))
+            }
+            None => (None, None),
+        };
+        if known.is_none() {
+            self.keys.insert(key, number);
+        }
+        self.cache.insert((device, tags), number);
+        number.map(|number| (number, new))
+    }
+
+    fn key(&self, event: &Event, dictionary: &Dictionary) -> Key {
+        let tags = dictionary.tags(event.tags);
+        let empty: Arc<str> = "".into();
+        let value = |name: &Arc<str>| {
+            if &**name == SENSOR {
+                return dictionary.device(event.device).map(|device| device.1.clone());
+            }
+            tags.and_then(|tags| tags.iter().find(|tag| tag.0 == *name)).map(|tag| tag.1.clone())
+        };
+        Key(self.by.iter().map(|name| value(name).unwrap_or_else(|| empty.clone())).collect())
+    }
+}

@@ -1,0 +1,165 @@
+//! One pipeline as it runs on one worker.
+
+use std::sync::Arc;
+
+use super::compile::PipelinePlan;
+use super::keys::Share;
+use super::readings::ReadingsRun;
+use super::rules::Cause;
+use super::windows::{Arrived, WindowRun};
+use crate::model::{Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
+use crate::rule::Row;
+use crate::window::{Bounds, Sample};
+
+/// One pipeline.
+pub struct PipelineRun {
+    /// Its plan.
+    pub plan: PipelinePlan,
+    /// Feeds it reads that have an id.
+    pub feeds: Vec<FeedId>,
+    windows: Vec<WindowRun>,
+    readings: ReadingsRun,
+    zone_watermark: Timestamp,
+    /// Column of each quantity id, as far as resolved.
+    places: Vec<Option<u16>>,
+    /// Whether conditions look at whole rows.
+    rows: bool,
+    numbers: Vec<Option<f64>>,
+}
+
+impl PipelineRun {
+    /// A pipeline that has seen nothing; its windows begin with `begins_at`.
+    #[must_use]
+    pub fn new(plan: PipelinePlan, feeds: Vec<FeedId>, share: Share, begins_at: Option<Timestamp>) -> Self {
+        let windows = plan.windows.iter().map(|(window, rules)| {
+            let begins_at = begins_at.map_or(Timestamp::MIN, |at| window.grid.pane_from(at));
+            let bounds = Bounds { begins_at, ..Bounds::ALL };
+            WindowRun::new(window.clone(), rules.clone(), plan.amend_every, bounds, share)
+        });
+        let windows = windows.collect();
+        let names = plan.columns.keys().cloned().collect();
+        let readings = ReadingsRun::new(plan.readings.clone(), names, plan.allowed_lateness, plan.close_after, share);
+        let rows = plan.exclude.is_some() || !plan.readings.is_empty();
+        let numbers = vec![None; plan.columns.len()];
+        Self { plan, feeds, windows, readings, zone_watermark: Timestamp::MIN, places: Vec::new(), rows, numbers }
+    }
+
+    /// The pipeline was defined anew: windows whose definition is the same go on, others begin
+    /// with the first window after `at` and the old ones end there.
+    #[must_use]
+    pub fn replaced_by(self, plan: PipelinePlan, feeds: Vec<FeedId>, share: Share, at: Timestamp) -> Self {
+        let mut next = Self::new(plan, feeds, share, Some(at));
+        next.zone_watermark = self.zone_watermark;
+        let mut ending = Vec::new();
+        for mut old in self.windows {
+            let same = next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
+            if let Some(new) = same {
+                old.replace_rules(new.rules.clone());
+                *new = old;
+            } else {
+                let successor = next.windows.iter().find(|new| new.plan.description.window == old.plan.description.window);
+                old.bounds.ends_at = successor.map_or(at, |new| new.bounds.begins_at);
+                old.replace_rules(Vec::new());
+                ending.push(old);
+            }
+        }
+        next.windows.extend(ending);
+        let same_rules = next.readings.rules.len() == self.readings.rules.len()
+            && next.readings.rules.iter().zip(&self.readings.rules).all(|(new, old)| new.name == old.name);
+        if same_rules {
+            let rules = std::mem::take(&mut next.readings.rules);
+            next.readings = self.readings.with_rules(rules);
+        }
+        next
+    }
+
+    /// Takes in an event of one of its feeds.
+    pub fn event(
+        &mut self,
+        event: &Event,
+        readings: &[Reading],
+        watermark: Timestamp,
+        dictionary: &Dictionary,
+        cause: Cause,
+        out: &mut Vec<ResultRow>,
+    ) {
+        let Some((_, device)) = dictionary.device(event.device) else { return };
+        let mut samples: Vec<(u16, Sample<'_>)> = Vec::with_capacity(readings.len());
+        for reading in readings {
+            let Some(place) = self.place(reading.quantity, dictionary) else { continue };
+            let sample = Sample {
+                mantissa: reading.value.0,
+                event_at: event.event_at,
+                device,
+                counter: event.counter,
+                sequence: cause.sequence,
+            };
+            samples.push((place, sample));
+        }
+        let texts = if self.rows { self.fill_row(event, &samples, dictionary) } else { Vec::new() };
+        let row = Row { numbers: &self.numbers, texts: &texts };
+        let excluded = self.plan.exclude.as_ref().is_some_and(|exclude| exclude.eval(&row) == Some(true));
+        for window in &mut self.windows {
+            let plan = &window.plan;
+            let speaks = plan.columns.is_empty() || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
+            let samples = (!excluded && speaks).then_some(samples.as_slice());
+            window.event(&Arrived { event, watermark, samples }, dictionary, cause, out);
+        }
+        if !self.plan.readings.is_empty() {
+            self.readings.event(event, watermark, (!excluded).then_some(&row), dictionary, cause, out);
+        }
+    }
+
+    fn fill_row<'d>(&mut self, event: &Event, samples: &[(u16, Sample<'_>)], dictionary: &'d Dictionary) -> Vec<Option<&'d str>> {
+        self.numbers.fill(None);
+        for ((place, sample), column) in samples.iter().filter_map(|s| Some((s, self.plan.columns.values().nth(usize::from(s.0))?))) {
+            if let Some(number) = self.numbers.get_mut(usize::from(*place)) {
+                *number = Some(crate::model::Value(sample.mantissa).to_f64(column.decimals));
+            }
+        }
+        let tags = dictionary.tags(event.tags);
+        let text = |name: &Arc<str>| {
+            if &**name == super::keys::SENSOR {
+                return dictionary.device(event.device).map(|device| &*device.1);
+            }
+            tags.and_then(|tags| tags.iter().find(|tag| tag.0 == *name)).map(|tag| &*tag.1)
+        };
+        self.plan.texts.iter().map(text).collect()
+    }
+
+    /// Column of a quantity; one of another unit or other decimals is not the pipeline's.
+    fn place(&mut self, id: QuantityId, dictionary: &Dictionary) -> Option<u16> {
+        while self.places.len() <= id.index() {
+            let quantity = dictionary.quantity(QuantityId(self.places.len() as u16))?;
+            let place = self.plan.columns.iter().position(|(name, column)| {
+                **name == *quantity.name && column.decimals == quantity.decimals && *column.unit == *quantity.unit
+            });
+            self.places.push(place.map(|place| place as u16));
+        }
+        self.places.get(id.index()).copied().flatten()
+    }
+
+    /// The watermark of its feeds has come to `to`.
+    pub fn zone_step(&mut self, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        if to <= self.zone_watermark {
+            return;
+        }
+        self.zone_watermark = to;
+        for window in &mut self.windows {
+            window.zone_step(to, cause, out);
+        }
+    }
+
+    /// Ticks have come to `to`.
+    pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
+        for window in &mut self.windows {
+            window.tick(to, drained, cause, out);
+        }
+        self.readings.tick(to, drained, cause, out);
+        // A replaced definition is forgotten once its last window is sealed.
+        self.windows.retain(|window| {
+            let over = window.bounds.ends_at.plus(window.plan.grid.size).plus(window.plan.open_max).plus(Span(1));
+            to <= over
+        });
+    }
+}

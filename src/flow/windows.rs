@@ -1,0 +1,344 @@
+//! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::keys::{KeyTable, Share};
+use super::rules::{Cause, Evidence, RulePlan};
+use crate::alert::Life;
+use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp};
+use crate::rule::Row;
+use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
+
+/// One window.
+pub struct WindowRun {
+    /// Its plan.
+    pub plan: Arc<WindowPlan>,
+    /// Which windows it publishes.
+    pub bounds: Bounds,
+    /// Its rules.
+    pub rules: Vec<Arc<RulePlan>>,
+    amend_every: Span,
+    table: KeyTable,
+    keys: Vec<KeyRun>,
+    /// (end of the earliest open window, key).
+    closes: BTreeSet<(Timestamp, u32)>,
+    /// (end of the last window of the earliest pane, key).
+    seals: BTreeSet<(Timestamp, u32)>,
+    /// Keys with amendments to publish.
+    dirty: Vec<u32>,
+    /// Keys whose rules wait for time to pass.
+    waiting: BTreeSet<u32>,
+    /// Watermark of the keys that are not a single sensor.
+    zone_watermark: Timestamp,
+    /// By tick, windows that end at or before are sealed.
+    tick_sealed_to: Timestamp,
+}
+
+struct KeyRun {
+    key: Key,
+    watermark: Timestamp,
+    windows: KeyWindows,
+    lives: Vec<Life>,
+    evidence: Evidence,
+    amended_at: Timestamp,
+    close_timer: Option<Timestamp>,
+    seal_timer: Option<Timestamp>,
+    dirty: bool,
+}
+
+/// What an event is to a window: its own watermark and its samples by column.
+pub struct Arrived<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// Watermark that the event gives its sensor.
+    pub watermark: Timestamp,
+    /// Its readings by column; `None` when it is excluded or has none of the window's quantities.
+    pub samples: Option<&'a [(u16, Sample<'a>)]>,
+}
+
+impl WindowRun {
+    /// A window that has seen nothing.
+    #[must_use]
+    pub fn new(plan: Arc<WindowPlan>, rules: Vec<Arc<RulePlan>>, amend_every: Span, bounds: Bounds, share: Share) -> Self {
+        let table = KeyTable::new(&plan.description.by, share);
+        Self {
+            plan,
+            bounds,
+            rules,
+            amend_every,
+            table,
+            keys: Vec::new(),
+            closes: BTreeSet::new(),
+            seals: BTreeSet::new(),
+            dirty: Vec::new(),
+            waiting: BTreeSet::new(),
+            zone_watermark: Timestamp::MIN,
+            tick_sealed_to: Timestamp::MIN,
+        }
+    }
+
+    /// Takes in an event; the outcome counts for the accounts, `None` when another worker's.
+    pub fn event(&mut self, arrived: &Arrived<'_>, dictionary: &Dictionary, cause: Cause, out: &mut Vec<ResultRow>) -> Option<Outcome> {
+        let (number, new) = self.table.of(arrived.event, dictionary)?;
+        if let Some(key) = new {
+            self.keys.push(KeyRun::new(key, self.rules.len()));
+        }
+        let mut outcome = None;
+        if let Some(samples) = arrived.samples {
+            self.catch_up(number, cause, out);
+            let run = self.keys.get_mut(number as usize)?;
+            let added = run.windows.add(&self.plan, self.bounds, arrived.event.event_at, cause.sequence, samples);
+            if added == Outcome::Counted {
+                self.arm(number, arrived.event.event_at);
+            }
+            outcome = Some(added);
+        }
+        if self.table.by_sensor() {
+            let run = self.keys.get_mut(number as usize)?;
+            if arrived.watermark > run.watermark {
+                run.watermark = arrived.watermark;
+                self.close(number, arrived.watermark, cause, out);
+                self.seal(number, arrived.watermark.minus(self.plan.allowed_lateness), cause, out);
+            }
+        }
+        outcome
+    }
+
+    /// A key that was idle learns how far its clock has come.
+    fn catch_up(&mut self, number: u32, cause: Cause, out: &mut Vec<ResultRow>) {
+        if !self.table.by_sensor() {
+            self.close(number, self.zone_watermark, cause, out);
+            self.seal(number, self.zone_watermark.minus(self.plan.allowed_lateness), cause, out);
+        }
+        self.seal(number, self.tick_sealed_to, cause, out);
+    }
+
+    fn arm(&mut self, number: u32, event_at: Timestamp) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        let pane_end = self.plan.grid.pane(event_at).plus(self.plan.grid.slide);
+        if run.close_timer.is_none_or(|timer| pane_end < timer)
+            && let Some(end) = run.windows.next_close(&self.plan)
+        {
+            if let Some(old) = run.close_timer.replace(end) {
+                self.closes.remove(&(old, number));
+            }
+            self.closes.insert((end, number));
+        }
+        let last_end = self.plan.grid.end(self.plan.grid.pane(event_at));
+        if run.seal_timer.is_none_or(|timer| last_end < timer) {
+            if let Some(old) = run.seal_timer.replace(last_end) {
+                self.seals.remove(&(old, number));
+            }
+            self.seals.insert((last_end, number));
+        }
+        if run.windows.is_dirty() && !run.dirty {
+            run.dirty = true;
+            self.dirty.push(number);
+        }
+    }
+
+    /// The watermark of keys that are not a single sensor has come to `to`.
+    pub fn zone_step(&mut self, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        if self.table.by_sensor() || to <= self.zone_watermark {
+            return;
+        }
+        self.zone_watermark = to;
+        self.close_due(to, cause, out);
+        self.seal_due(to.minus(self.plan.allowed_lateness), cause, out);
+    }
+
+    /// Ticks have come to `to`; `drained` says whether silent keys may be closed.
+    pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
+        if drained {
+            let limit = to.minus(self.plan.close_after);
+            self.close_due(limit, cause, out);
+            let waiting: Vec<u32> = self.waiting.iter().copied().collect();
+            for number in waiting {
+                self.pass(number, limit, cause, out);
+            }
+        }
+        self.tick_sealed_to = to.minus(self.plan.open_max);
+        self.seal_due(self.tick_sealed_to, cause, out);
+        self.amend(to, cause, out);
+    }
+
+    fn amend(&mut self, tick: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        for number in std::mem::take(&mut self.dirty) {
+            let Some(run) = self.keys.get_mut(number as usize) else { continue };
+            let due = run.amended_at.plus(self.amend_every) <= tick;
+            if !due {
+                self.dirty.push(number);
+                continue;
+            }
+            run.dirty = false;
+            run.amended_at = tick;
+            let published = run.windows.amend(&self.plan);
+            self.publish(number, published, cause, out);
+        }
+    }
+
+    fn close_due(&mut self, limit: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        while let Some(&(end, number)) = self.closes.first()
+            && end <= limit
+        {
+            self.closes.pop_first();
+            if let Some(run) = self.keys.get_mut(number as usize) {
+                run.close_timer = None;
+            }
+            self.close(number, limit, cause, out);
+            let Some(run) = self.keys.get_mut(number as usize) else { continue };
+            if let Some(end) = run.windows.next_close(&self.plan) {
+                run.close_timer = Some(end);
+                self.closes.insert((end, number));
+            }
+        }
+    }
+
+    fn close(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        let published = run.windows.close(&self.plan, self.bounds, to);
+        self.publish(number, published, cause, out);
+        self.pass(number, to, cause, out);
+    }
+
+    fn seal_due(&mut self, limit: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        while let Some(&(end, number)) = self.seals.first()
+            && end <= limit
+        {
+            self.seals.pop_first();
+            if let Some(run) = self.keys.get_mut(number as usize) {
+                run.seal_timer = None;
+            }
+            self.seal(number, limit, cause, out);
+            let Some(run) = self.keys.get_mut(number as usize) else { continue };
+            if let Some(end) = run.windows.next_seal(&self.plan) {
+                run.seal_timer = Some(end);
+                self.seals.insert((end, number));
+            }
+        }
+    }
+
+    fn seal(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        let published = run.windows.seal(&self.plan, to);
+        self.publish(number, published, cause, out);
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        for (life, rule) in run.lives.iter_mut().zip(&self.rules) {
+            life.seal(to.plus(Span(1)), &rule.timing);
+        }
+    }
+
+    /// Publishes revisions and lets the rules judge them.
+    fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        for publication in published {
+            let capture = self.plan.capture(publication.count);
+            let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
+            if !self.rules.is_empty() {
+                judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);
+            }
+            out.push(ResultRow::Aggregate(Aggregate {
+                cause: cause.sequence,
+                plan: self.plan.description.clone(),
+                key: run.key.clone(),
+                start: publication.start,
+                end: publication.end,
+                revision: publication.revision,
+                count: publication.count,
+                capture,
+                sufficient,
+                fields: publication.fields,
+            }));
+        }
+        note_waiting(&mut self.waiting, number, run);
+    }
+
+    /// Lets time pass for a key's rules.
+    fn pass(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        for (life, rule) in run.lives.iter_mut().zip(&self.rules) {
+            let key = &run.key;
+            for step in life.advance(to, &rule.timing, &|began_at| rule.identify(key, began_at)) {
+                out.push(ResultRow::Transition(Box::new(rule.transition(&step, key, &run.evidence, cause))));
+            }
+        }
+        note_waiting(&mut self.waiting, number, run);
+    }
+
+    /// Takes over the lives of rules that go on, and ends those of rules that do not.
+    pub fn replace_rules(&mut self, rules: Vec<Arc<RulePlan>>) {
+        let old = std::mem::replace(&mut self.rules, rules);
+        for run in &mut self.keys {
+            let mut lives: Vec<Option<Life>> = std::mem::take(&mut run.lives).into_iter().map(Some).collect();
+            run.lives = self
+                .rules
+                .iter()
+                .map(|rule| {
+                    let same = old.iter().position(|before| before.name == rule.name);
+                    same.and_then(|at| lives.get_mut(at)).and_then(Option::take).unwrap_or_default()
+                })
+                .collect();
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one call site; the parts of one run, borrowed apart")]
+fn judge(
+    run: &mut KeyRun,
+    plan: &WindowPlan,
+    rules: &[Arc<RulePlan>],
+    publication: &Publication,
+    capture: Option<f64>,
+    sufficient: bool,
+    cause: Cause,
+    out: &mut Vec<ResultRow>,
+) {
+    // The places of `Schema::of_window`: the fields, `count`, `capture`; the texts are the key.
+    let mut numbers = publication.fields.clone();
+    numbers.push(Some(publication.count as f64));
+    numbers.push(capture);
+    let texts: Vec<Option<&str>> = run.key.0.iter().map(|value| Some(&**value)).collect();
+    let row = Row { numbers: &numbers, texts: &texts };
+    let names = plan.description.fields.iter().map(|field| field.name.clone());
+    let mut fields: Vec<(Arc<str>, Option<f64>)> = names.zip(publication.fields.iter().copied()).collect();
+    fields.push(("count".into(), Some(publication.count as f64)));
+    fields.push(("capture".into(), capture));
+    run.evidence = Evidence { fields, window: (publication.start, publication.end) };
+    for (life, rule) in run.lives.iter_mut().zip(rules) {
+        let mut verdict = rule.verdict(&row);
+        if !sufficient {
+            verdict.met = None;
+            verdict.cleared = None;
+        }
+        let key = &run.key;
+        let identify = |began_at| rule.identify(key, began_at);
+        for step in life.verdict(publication.end, verdict, &rule.timing, &identify) {
+            out.push(ResultRow::Transition(Box::new(rule.transition(&step, key, &run.evidence, cause))));
+        }
+    }
+}
+
+fn note_waiting(waiting: &mut BTreeSet<u32>, number: u32, run: &KeyRun) {
+    if run.lives.iter().any(Life::is_waiting) {
+        waiting.insert(number);
+    } else {
+        waiting.remove(&number);
+    }
+}
+
+impl KeyRun {
+    fn new(key: Key, rules: usize) -> Self {
+        Self {
+            key,
+            watermark: Timestamp::MIN,
+            windows: KeyWindows::default(),
+            lives: vec![Life::default(); rules],
+            evidence: Evidence::default(),
+            amended_at: Timestamp::MIN,
+            close_timer: None,
+            seal_timer: None,
+            dirty: false,
+        }
+    }
+}
