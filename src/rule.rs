@@ -20,5 +20,6 @@ pub use aggregate::AggregateCall;
 pub use expression::Expression;
 pub use locale::Locale;
 pub use message::{Part, Template};
+pub use parse::is_reserved;
 pub use program::Row;
 pub use schema::{Column, Kind, Schema};

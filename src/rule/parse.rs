@@ -81,6 +81,63 @@ pub(super) fn parse(sql: &str) -> Result<Expr, Fault> {
 
 const QUOTES: &str = "texts stand in single quotes, as in zone = 'comuna-07'";
 
+/// Words that cannot stand for a column without quotes, in this language or in a query.
+const RESERVED: [&str; 47] = [
+    "all",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "between",
+    "by",
+    "case",
+    "cast",
+    "cross",
+    "desc",
+    "distinct",
+    "else",
+    "end",
+    "except",
+    "exists",
+    "false",
+    "for",
+    "from",
+    "full",
+    "group",
+    "having",
+    "in",
+    "inner",
+    "intersect",
+    "interval",
+    "is",
+    "join",
+    "left",
+    "like",
+    "limit",
+    "natural",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "or",
+    "order",
+    "outer",
+    "right",
+    "select",
+    "then",
+    "true",
+    "union",
+    "using",
+    "when",
+];
+
+/// Whether a name, in lower case, is a word of SQL, so that every query would have to quote it.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || matches!(name, "where" | "window" | "with" | "over" | "table")
+}
+
 /// Signs of other languages, which `sqlparser` would take as something else or explain poorly.
 fn refuse_foreign_signs(sql: &str, words: &[TokenWithSpan]) -> Result<(), Fault> {
     for word in words {
@@ -115,7 +172,7 @@ fn explain(sql: &str, words: &[TokenWithSpan], error: ParserError) -> Fault {
         let last = words.last().and_then(|word| range(sql, word.span));
         let what = message.strip_prefix("Expected: ").and_then(|rest| rest.split(", found").next());
         let message = match what {
-            Some(what) => format!("the expression ends where {what} is due"),
+            Some(what) => format!("it ends where {what} is due"),
             None => lower_first(message),
         };
         return fault(last, message, "complete it, or take away what is left over");
@@ -160,7 +217,7 @@ mod tests {
             ("a > 1 && b > 2", "&&", "`&&` is not SQL"),
             ("a > 1 b", "b", "`b` follows where the expression was complete"),
             ("ñandú > 1;", ";", "`;` follows where the expression was complete"),
-            ("a >", ">", "the expression ends where an expression is due"),
+            ("a >", ">", "it ends where an expression is due"),
             ("a > ) 3", ")", "`)` stands where an expression is due"),
             ("á\n= 'x' y", "y", "`y` follows where the expression was complete"),
             ("zone = 'x", "'x", "unterminated string literal"),

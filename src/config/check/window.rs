@@ -1,0 +1,167 @@
+//! Windows: their grid, their fields, their keys.
+
+use super::scope::Scope;
+use super::{Findings, In, at, key, name};
+use crate::model::definition::WindowDefinition;
+use crate::model::{Fault, Span};
+use crate::rule::{AggregateCall, near};
+
+/// Slides of one size: panes that one window is put together from.
+pub(in crate::config) const PANES_MAX: i64 = 10_000;
+/// Tags of one key.
+const KEYS_MAX: usize = 8;
+/// Fields of one window.
+const FIELDS_MAX: usize = 64;
+
+/// Checks one window.
+pub(super) fn check(
+    file: In,
+    index: usize,
+    window: &WindowDefinition,
+    scope: &Scope<'_>,
+    findings: &mut Findings,
+) {
+    let mut report = |fault: Fault| findings.error(file, at([key("window"), index.into()], fault));
+    if let Err(fault) = name::plain(&window.name, "a window") {
+        report(fault.under("name"));
+    }
+    if window.name == READINGS {
+        let fault =
+            Fault::new("a window cannot be called `readings`: rules on events say so", "call it otherwise");
+        report(fault.under("name"));
+    }
+    if let Err(fault) = check_grid(window) {
+        report(fault);
+    }
+    if let Err(fault) = check_capture(window, scope) {
+        report(fault.under("capture_min"));
+    }
+    check_keys(window, scope, &mut report);
+    if window.fields.is_empty() || window.fields.len() > FIELDS_MAX {
+        let message = format!("the window has {} fields", window.fields.len());
+        let remedy = format!("write 1 to {FIELDS_MAX}, as in fields = {{ pm25_mean = \"mean(pm25)\" }}");
+        report(Fault::new(message, remedy).under("fields"));
+    }
+    for (name, call) in &window.fields {
+        let path = || [key("window"), index.into(), key("fields"), key(name)];
+        if let Err(fault) = check_field_name(window, name) {
+            findings.error_at_key(file, at(path(), fault));
+        }
+        if let Err(fault) = check_call(call, scope) {
+            findings.error(file, at(path(), fault));
+        }
+    }
+}
+
+/// What rules on events name instead of a window.
+pub(super) const READINGS: &str = "readings";
+
+fn check_grid(window: &WindowDefinition) -> Result<(), Fault> {
+    if window.size == Span::ZERO {
+        return Err(Fault::new("the window has no length", "write for example \"1h\"").under("size"));
+    }
+    let Some(slide) = window.slide else { return Ok(()) };
+    let (size, step) = (window.size, slide.0);
+    if step == 0 {
+        return Err(Fault::new("the slide is no time at all", "write for example \"5m\", or take it away")
+            .under("slide"));
+    }
+    if slide > size {
+        let message =
+            format!("the slide, {slide}, is longer than the window, {size}: events would be left out");
+        return Err(Fault::new(message, "make it the size or a part of it").under("slide"));
+    }
+    if size.0 % step != 0 {
+        let message = format!("the slide, {slide}, does not divide the size, {size}");
+        return Err(Fault::new(message, format!("{} would", dividing(size, slide))).under("slide"));
+    }
+    if size.0 / step > PANES_MAX {
+        let message = format!("the size, {size}, has {} slides of {slide}", size.0 / step);
+        return Err(
+            Fault::new(message, format!("make the slide longer: {PANES_MAX} are the most")).under("slide")
+        );
+    }
+    Ok(())
+}
+
+/// The longest span that is shorter than `slide` and divides `size`.
+fn dividing(size: Span, slide: Span) -> Span {
+    let parts = size.0 / slide.0 + 1;
+    let divides = |parts: &i64| size.0 % *parts == 0;
+    Span(size.0 / (parts..parts + PANES_MAX).find(divides).unwrap_or(1))
+}
+
+fn check_capture(window: &WindowDefinition, scope: &Scope<'_>) -> Result<(), Fault> {
+    let Some(share) = window.capture_min else { return Ok(()) };
+    if !(0.0..=1.0).contains(&share) {
+        return Err(Fault::new(format!("{share} is no share"), "write 0 to 1, as in 0.75"));
+    }
+    for feed in &scope.feeds {
+        let Some(interval) = feed.expected_interval else {
+            let message = format!("feed `{}` expects no interval, so that nothing can be missing", feed.name);
+            return Err(Fault::new(message, "give the feed `expected_interval`, as in \"10s\""));
+        };
+        if interval > window.size {
+            let message =
+                format!("feed `{}` expects a reading every {interval}, longer than the window", feed.name);
+            return Err(Fault::new(message, "make the window longer, or take capture_min away"));
+        }
+    }
+    Ok(())
+}
+
+fn check_keys(window: &WindowDefinition, scope: &Scope<'_>, report: &mut impl FnMut(Fault)) {
+    if window.by.len() > KEYS_MAX {
+        let message = format!("the window groups by {} tags", window.by.len());
+        report(Fault::new(message, format!("group by {KEYS_MAX} or fewer")).under("by"));
+    }
+    for (position, tag) in window.by.iter().enumerate() {
+        let mut refuse = |fault: Fault| report(at([key("by"), position.into()], fault));
+        if window.by.iter().take(position).any(|other| other == tag) {
+            refuse(Fault::new(format!("`{tag}` stands here twice"), "take one away"));
+        } else if !scope.feeds.is_empty() && !scope.keys().any(|known| known == tag) {
+            let remedy = near::suggest(tag, scope.keys(), "");
+            refuse(Fault::new(format!("no feed of the pipeline has the tag `{tag}`"), remedy));
+        } else if let Err(fault) = name::column_of_windows(tag, "a key") {
+            refuse(fault);
+        }
+    }
+}
+
+fn check_field_name(window: &WindowDefinition, name: &str) -> Result<(), Fault> {
+    if matches!(name, "count" | "capture") {
+        let message = format!("every window has `{name}` of itself");
+        return Err(Fault::new(message, "take the field away; conditions can name it all the same"));
+    }
+    name::column_of_windows(name, "a field")?;
+    if window.by.iter().any(|tag| tag == name) {
+        let message = format!("`{name}` is a field and a key at once");
+        return Err(Fault::new(message, "give the field another name"));
+    }
+    Ok(())
+}
+
+fn check_call(call: &str, scope: &Scope<'_>) -> Result<(), Fault> {
+    let call_parsed = AggregateCall::parse(call)?;
+    let Some(quantity) = call_parsed.quantity else { return Ok(()) };
+    if scope.feeds.is_empty() || scope.has_quantity(&quantity) {
+        return Ok(());
+    }
+    let remedy = near::suggest(&quantity, scope.quantities(), "give a feed quantities first");
+    let mut fault = Fault::new(format!("no feed of the pipeline has the quantity `{quantity}`"), remedy);
+    let inside = call.find('(').map_or(0, |open| open + 1);
+    let found = call.get(inside..).and_then(|rest| rest.to_lowercase().find(&quantity));
+    fault.within = found.map(|start| (inside + start, inside + start + quantity.len()));
+    Err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proposes_a_slide_that_divides() {
+        assert_eq!(dividing(Span::seconds(3_600), Span::seconds(7 * 60)).to_string(), "6m40s");
+        assert_eq!(dividing(Span::seconds(3_600), Span::seconds(25 * 60)).to_string(), "20m");
+    }
+}

@@ -1,0 +1,143 @@
+//! A table of broken configurations with the place and words of what is said of each, the example
+//! that is right, and how a diagnostic looks.
+//!
+//! `tests/fixtures/check/broken.txt` is the table: `#` a title, `@` the file that is changed
+//! (`pipeline.toml` if none), `-` what is taken away from the right one (nothing: the end of the
+//! file), `+` what is put there, `=` what is said. `SERENO_BLESS=1` rewrites the `=` lines; read
+//! the difference before you keep it.
+
+use std::path::Path;
+
+use super::*;
+use crate::model::Control;
+
+const AIR: &str = include_str!("../../tests/fixtures/check/valid/air-quality.toml");
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/check/broken.txt");
+const DRAWN: &str = include_str!("../../tests/fixtures/check/drawn.txt");
+
+fn loaded(sereno: &str, pipelines: &[(&str, &str)]) -> Result<Configuration, Vec<Diagnostic>> {
+    let sereno = SourceFile::new("sereno.toml", sereno);
+    let files: Vec<SourceFile> = pipelines.iter().map(|(name, text)| SourceFile::new(*name, *text)).collect();
+    Configuration::from_files(Path::new(""), Some(&sereno), &files)
+}
+
+fn loaded_air(sereno: &str, air: &str) -> Result<Configuration, Vec<Diagnostic>> {
+    loaded(sereno, &[("pipelines/air-quality/pipeline.toml", air)])
+}
+
+/// What is said of one case, as the table has it.
+fn said(case: &str) -> String {
+    let (mut sereno, mut air) = (String::new(), AIR.to_owned());
+    let (mut old, mut new, mut in_sereno) = (String::new(), String::new(), false);
+    let mut apply = |in_sereno: bool, old: &mut String, new: &mut String| {
+        let text = if in_sereno { &mut sereno } else { &mut air };
+        if old.is_empty() {
+            text.push_str(new);
+        } else {
+            assert!(text.contains(old.trim_end_matches('\n')), "{case}");
+            *text = text.replacen(old.trim_end_matches('\n'), new.trim_end_matches('\n'), 1);
+        }
+        old.clear();
+        new.clear();
+    };
+    for line in case.lines() {
+        let rest = line.get(1..).unwrap_or_default().strip_prefix(' ').unwrap_or_default();
+        match line.chars().next() {
+            Some('@') => {
+                apply(in_sereno, &mut old, &mut new);
+                in_sereno = rest == "sereno.toml";
+            }
+            Some('-') => old.extend([rest, "\n"]),
+            Some('+') => new.extend([rest, "\n"]),
+            _ => {}
+        }
+    }
+    apply(in_sereno, &mut old, &mut new);
+    let diagnostics = match loaded_air(&sereno, &air) {
+        Ok(configuration) => configuration.notes,
+        Err(diagnostics) => diagnostics,
+    };
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        let level = if diagnostic.level() == Level::Note { "note at " } else { "" };
+        let (place, part) = (diagnostic.location(), diagnostic.pointed_at().replace('\n', "\\n"));
+        text += &format!(
+            "= {level}{place} at {part}\n=   {}\n=   {}\n",
+            diagnostic.message(),
+            diagnostic.remedy()
+        );
+    }
+    text
+}
+
+#[test]
+fn broken_configurations_are_told_where_and_how() {
+    let table = std::fs::read_to_string(TABLE).unwrap();
+    let mut now = String::new();
+    for case in table.split("\n\n") {
+        let asked: String =
+            case.lines().filter(|line| !line.starts_with('=')).flat_map(|line| [line, "\n"]).collect();
+        let said = said(&asked);
+        assert!(!said.is_empty(), "nothing is said of\n{asked}");
+        now += &format!("{asked}{said}\n");
+    }
+    let now = now.trim_end().to_owned() + "\n";
+    if std::env::var_os("SERENO_BLESS").is_some() {
+        std::fs::write(TABLE, &now).unwrap();
+        return;
+    }
+    for (now, then) in now.split("\n\n").zip(table.split("\n\n")) {
+        assert_eq!(now.trim_end(), then.trim_end());
+    }
+}
+
+#[test]
+fn the_example_is_right() {
+    let configuration = loaded_air("", AIR).unwrap();
+    assert!(configuration.notes.is_empty());
+    let estimate = &configuration.estimates[0];
+    assert_eq!((estimate.keys, estimate.assumed, estimate.panes), (10_000, true, 5));
+    assert!(estimate.to_string().starts_with("air-quality.pm25_1h: about "), "{estimate}");
+}
+
+#[test]
+fn controls_are_feeds_then_pipelines() {
+    let other = AIR.replace("air-quality", "aaa").replace("name = \"air\"", "name = \"zzz\"");
+    let other = other.replace("ciudad/", "otra/");
+    let configuration = loaded("", &[("b", AIR), ("a", &other)]).unwrap();
+    let names: Vec<String> = controls(&configuration)
+        .into_iter()
+        .map(|control| match control {
+            Control::Feed { feed } => format!("feed {}", feed.name),
+            Control::Pipeline { pipeline } => {
+                assert!(pipeline.feeds.is_empty());
+                format!("{} reads {:?}", pipeline.name, pipeline.reads.unwrap())
+            }
+            Control::PipelineRemoved { name } => format!("removed {name}"),
+        })
+        .collect();
+    assert_eq!(names, ["feed air", "feed zzz", "aaa reads [\"zzz\"]", "air-quality reads [\"air\"]"]);
+}
+
+#[test]
+fn names_are_one_of_a_kind_across_files() {
+    let wrong = loaded("", &[("a", AIR), ("b", AIR)]).unwrap_err();
+    let lines: Vec<String> = wrong.iter().map(Diagnostic::line).collect();
+    let remedy = "give one of them another name; `-` and `_` count as the same";
+    assert!(
+        lines.contains(&format!("b:2:8: there is another pipeline called `air-quality`; {remedy}")),
+        "{lines:?}"
+    );
+    assert!(lines.contains(&format!("b:7:8: there is another feed called `air`; {remedy}")), "{lines:?}");
+}
+
+#[test]
+fn diagnostics_are_drawn_with_their_lines() {
+    let broken = AIR.replace("pm25_mean > 55", "pm25_maen > 55").replace("{zone}", "x{zone}");
+    let drawn: String = loaded_air("", &broken)
+        .unwrap_err()
+        .iter()
+        .map(|diagnostic| diagnostic.render(Style::Plain))
+        .collect();
+    assert_eq!(drawn, DRAWN, "{drawn}");
+}
