@@ -54,7 +54,8 @@ pub enum LogError {
 /// # Errors
 /// [`LogError`]: tell the operator, do not start.
 pub fn log_to_stderr(format: LogFormat, level: &str) -> Result<(), LogError> {
-    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| level.to_owned());
+    let asked = std::env::var(LOG_VARIABLE).ok().filter(|filter| !filter.trim().is_empty());
+    let filter = asked.unwrap_or_else(|| level.to_owned());
     let parsed = EnvFilter::try_new(&filter)
         .map_err(|error| LogError::Filter { filter: filter.clone(), reason: error.to_string() })?;
     let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);

@@ -214,3 +214,24 @@ fn a_day_of_failures_is_enough() {
     assert_eq!(wait(&away, 86_400), None);
     assert_eq!(wait(&SendError::refused("no"), 1), None);
 }
+
+/// `cargo test --release -- --ignored --nocapture from_publish_to_webhook`: a figure, no verdict.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn from_publish_to_webhook() {
+    let (server, url) = Server::start(&[]).await;
+    let (_directory, ledger) = ledger(&["office"]);
+    let (_stop, stopping) = watch::channel(false);
+    tokio::spawn(dispatcher(&ledger).run(vec![route("office", &url, None)], stopping));
+    let mut took = Vec::new();
+    for n in 0..500_u16 {
+        let begin = Instant::now();
+        ledger.apply(u64::from(n), &[raised(&format!("rio-{n}"), 60)]).unwrap();
+        while server.got.lock().unwrap().len() <= usize::from(n) {
+            sleep(Duration::from_micros(200)).await;
+        }
+        took.push(begin.elapsed());
+    }
+    took.sort();
+    println!("from publish to webhook: p50 {:?}, p99 {:?}, max {:?}", took[250], took[495], took[499]);
+}
