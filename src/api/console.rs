@@ -102,3 +102,15 @@ pub(super) async fn file(
         None => (StatusCode::OK, [(CONTENT_TYPE, "text/html; charset=utf-8")], NOT_BUILT).into_response(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_page_is_html_or_absent() {
+        let Console(files) = Console::default();
+        assert!(files(INDEX).is_none_or(|page| page.content_type == "text/html; charset=utf-8"));
+        assert_eq!(files("../Cargo.toml"), None);
+    }
+}
