@@ -1,0 +1,73 @@
+//! `GET /api/v1/status`: the service at a glance; the live stream sends the same each second.
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::Uri;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::params::Params;
+use super::state::ApiState;
+use crate::model::AlertState;
+
+/// Languages of titles, messages and the console.
+const LANGUAGES: [&str; 2] = ["es", "en"];
+
+/// The service at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Status {
+    /// Version of the binary.
+    pub version: String,
+    /// Whether ingest is open and readers have caught up.
+    pub ready: bool,
+    /// When the service started.
+    pub started_at: String,
+    /// Now.
+    pub now: String,
+    /// Events per second of arrival, over the last ten seconds.
+    pub events_per_second: f64,
+    /// Events stored.
+    pub events: u64,
+    /// Sensors that sent at least one.
+    pub sensors: u64,
+    /// Alerts that are firing.
+    pub alerts_firing: u64,
+    /// Messages or parts of messages refused.
+    pub quarantined: u64,
+    /// Bytes of the journal on disk.
+    pub journal_bytes: u64,
+    /// Time zone of the city, by its tz database name.
+    pub zone: String,
+    /// Languages of titles, messages and the console.
+    pub languages: Vec<String>,
+}
+
+/// The service at a glance.
+#[utoipa::path(get, path = "/api/v1/status", responses((status = 200, body = Status)))]
+pub(super) async fn get(State(state): State<ApiState>, uri: Uri) -> Result<Json<Status>, ApiError> {
+    Params::read(&uri, &[])?;
+    Ok(Json(status(&state).await?))
+}
+
+/// The status now.
+pub(super) async fn status(state: &ApiState) -> Result<Status, ApiError> {
+    let totals = state.live.totals();
+    let counts = state.ask_ledger(|ledger| ledger.counts()).await?;
+    Ok(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ready: state.ready.load(Ordering::Relaxed),
+        started_at: state.started_at.to_string(),
+        now: (state.clock)().to_string(),
+        events_per_second: totals.events_per_second,
+        events: totals.events,
+        sensors: totals.sensors,
+        alerts_firing: counts.of(AlertState::Firing),
+        quarantined: totals.quarantined,
+        journal_bytes: u64::try_from(state.metrics.journal_bytes.get()).unwrap_or_default(),
+        zone: state.timezone.clone(),
+        languages: LANGUAGES.map(str::to_owned).to_vec(),
+    })
+}
