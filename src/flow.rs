@@ -15,5 +15,6 @@ pub mod readings;
 pub mod rules;
 pub mod windows;
 
-pub use engine::{Engine, Source};
+pub use engine::{Engine, Source, Tally};
 pub use interpreter::Interpreter;
+pub use pipeline::Counts;

@@ -11,7 +11,8 @@ use super::byte_size::ByteSize;
 use super::check::PANES_MAX;
 use crate::model::definition::{FeedDefinition, PipelineDefinition, WindowDefinition};
 use crate::model::{Fault, Span};
-use crate::rule::{AggregateCall, Function};
+use crate::rule::AggregateCall;
+use crate::window::Function;
 
 /// Devices of a feed that says nothing of them.
 const DEVICES_ASSUMED: u64 = 10_000;

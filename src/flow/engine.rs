@@ -6,7 +6,7 @@
 //! and nothing but this file ever sees it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use timely::dataflow::operators::vec::{Broadcast, Input};
 use timely::dataflow::operators::{Capability, Probe};
 
 use super::interpreter::{Interpreter, order};
+use super::pipeline::Counts;
 use crate::model::{Batch, ResultRow};
 
 /// Epochs in the dataflow at once; the only backpressure it has.
@@ -53,9 +54,35 @@ impl<'de, T> Deserialize<'de> for InProcess<T> {
     }
 }
 
+/// What became of events, by pipeline, as each worker last told it.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<BTreeMap<(String, usize), Counts>>>);
+
+impl Tally {
+    fn tell(&self, worker: usize, interpreter: &Interpreter) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, counts) in interpreter.counts() {
+            told.insert((name.to_owned(), worker), counts);
+        }
+    }
+
+    /// The sums over all workers, by pipeline. Every worker sees excluded events; one counts.
+    #[must_use]
+    pub fn now(&self) -> BTreeMap<String, Counts> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums: BTreeMap<String, Counts> = BTreeMap::new();
+        for ((name, worker), counts) in told.iter() {
+            let excluded = if *worker == 0 { counts.excluded } else { 0 };
+            sums.entry(name.clone()).or_default().add(Counts { excluded, ..*counts });
+        }
+        sums
+    }
+}
+
 /// A running dataflow.
 pub struct Engine {
     guards: Option<timely::communication::WorkerGuards<()>>,
+    tally: Tally,
     stop: Arc<AtomicBool>,
 }
 
@@ -69,11 +96,19 @@ impl Engine {
         let stopped = stop.clone();
         let source = std::sync::Mutex::new(Some(source));
         let config = if workers <= 1 { timely::Config::thread() } else { timely::Config::process(workers) };
+        let tally = Tally::default();
+        let told = tally.clone();
         let guards = timely::execute(config, move |worker| {
             let own = if worker.index() == 0 { source.lock().ok().and_then(|mut source| source.take()) } else { None };
-            run(worker, own, &stopped);
+            run(worker, own, told.clone(), &stopped);
         })?;
-        Ok(Self { guards: Some(guards), stop })
+        Ok(Self { guards: Some(guards), tally, stop })
+    }
+
+    /// What became of events.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// Lets the workers finish what they took, and ends them.
@@ -88,7 +123,7 @@ impl Engine {
     }
 }
 
-fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, stop: &AtomicBool) {
+fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, tally: Tally, stop: &AtomicBool) {
     let (index, peers) = (worker.index(), worker.peers());
     let source = std::rc::Rc::new(std::cell::RefCell::new(source));
     let sink = source.clone();
@@ -111,6 +146,7 @@ fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, sto
                     }
                     let (capability, batches) = entry.remove();
                     let rows: Vec<ResultRow> = batches.iter().flat_map(|batch| interpreter.apply(&batch.0)).collect();
+                    tally.tell(index, &interpreter);
                     output.session(&capability).give(InProcess(rows));
                 }
             }

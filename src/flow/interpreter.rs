@@ -9,7 +9,7 @@ use tracing::error;
 use super::compile;
 use super::feeds::FeedClocks;
 use super::keys::Share;
-use super::pipeline::PipelineRun;
+use super::pipeline::{Counts, PipelineRun};
 use super::rules::Cause;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
@@ -67,6 +67,11 @@ impl Interpreter {
             }
         }
         std::mem::take(&mut self.out)
+    }
+
+    /// What became of events in this worker's windows, by pipeline.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, Counts)> {
+        self.pipelines.iter().map(|(name, pipeline)| (name.as_str(), pipeline.counts))
     }
 
     fn learn(&mut self, entry: &Entry) {

@@ -9,7 +9,30 @@ use super::rules::Cause;
 use super::windows::{Arrived, WindowRun};
 use crate::model::{Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
 use crate::rule::Row;
-use crate::window::{Bounds, Sample};
+use crate::window::{Bounds, Outcome, Sample};
+
+/// What became of events in the windows of a pipeline; an event counts once for each window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// In time.
+    pub counted: u64,
+    /// Amended a closed window.
+    pub late: u64,
+    /// Came after the window was sealed.
+    pub too_late: u64,
+    /// Met the pipeline's `exclude` (once an event, whatever the number of windows).
+    pub excluded: u64,
+}
+
+impl Counts {
+    /// Adds another's to these.
+    pub fn add(&mut self, other: Self) {
+        self.counted += other.counted;
+        self.late += other.late;
+        self.too_late += other.too_late;
+        self.excluded += other.excluded;
+    }
+}
 
 /// One pipeline.
 pub struct PipelineRun {
@@ -17,6 +40,8 @@ pub struct PipelineRun {
     pub plan: PipelinePlan,
     /// Feeds it reads that have an id.
     pub feeds: Vec<FeedId>,
+    /// What became of events since it began.
+    pub counts: Counts,
     windows: Vec<WindowRun>,
     readings: ReadingsRun,
     zone_watermark: Timestamp,
@@ -41,7 +66,17 @@ impl PipelineRun {
         let readings = ReadingsRun::new(plan.readings.clone(), names, plan.allowed_lateness, plan.close_after, share);
         let rows = plan.exclude.is_some() || !plan.readings.is_empty();
         let numbers = vec![None; plan.columns.len()];
-        Self { plan, feeds, windows, readings, zone_watermark: Timestamp::MIN, places: Vec::new(), rows, numbers }
+        Self {
+            plan,
+            feeds,
+            counts: Counts::default(),
+            windows,
+            readings,
+            zone_watermark: Timestamp::MIN,
+            places: Vec::new(),
+            rows,
+            numbers,
+        }
     }
 
     /// The pipeline was defined anew: windows whose definition is the same go on, others begin
@@ -50,6 +85,7 @@ impl PipelineRun {
     pub fn replaced_by(self, plan: PipelinePlan, feeds: Vec<FeedId>, share: Share, at: Timestamp) -> Self {
         let mut next = Self::new(plan, feeds, share, Some(at));
         next.zone_watermark = self.zone_watermark;
+        next.counts = self.counts;
         let mut ending = Vec::new();
         for mut old in self.windows {
             let same = next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
@@ -103,8 +139,14 @@ impl PipelineRun {
             let plan = &window.plan;
             let speaks = plan.columns.is_empty() || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
             let samples = (!excluded && speaks).then_some(samples.as_slice());
-            window.event(&Arrived { event, watermark, samples }, dictionary, cause, out);
+            match window.event(&Arrived { event, watermark, samples }, dictionary, cause, out) {
+                Some(Outcome::Counted) => self.counts.counted += 1,
+                Some(Outcome::Late) => self.counts.late += 1,
+                Some(Outcome::TooLate) => self.counts.too_late += 1,
+                Some(Outcome::Outside) | None => {}
+            }
         }
+        self.counts.excluded += u64::from(excluded);
         if !self.plan.readings.is_empty() {
             self.readings.event(event, watermark, (!excluded).then_some(&row), dictionary, cause, out);
         }

@@ -89,7 +89,7 @@ impl WindowRun {
             self.catch_up(number, cause, out);
             let run = self.keys.get_mut(number as usize)?;
             let added = run.windows.add(&self.plan, self.bounds, arrived.event.event_at, cause.sequence, samples);
-            if added == Outcome::Counted {
+            if matches!(added, Outcome::Counted | Outcome::Late) {
                 self.arm(number, arrived.event.event_at);
             }
             outcome = Some(added);

@@ -7,8 +7,10 @@ use crate::model::Timestamp;
 /// What became of an event for one window plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Counted, in time for at least one of its windows.
+    /// Counted before any of its windows was closed.
     Counted,
+    /// Counted, and at least one closed window is amended by it.
+    Late,
     /// All its windows are sealed.
     TooLate,
     /// It lies outside the plan's life (before a changed definition's first window).
@@ -102,8 +104,7 @@ impl KeyWindows {
             let own = pane.slots.get_mut(column.first..column.first + column.kinds.len());
             own.into_iter().flatten().for_each(|slot| slot.add(sample));
         }
-        self.mark(plan, bounds, start);
-        Outcome::Counted
+        if self.mark(plan, bounds, start) { Outcome::Late } else { Outcome::Counted }
     }
 
     fn pane_mut(&mut self, plan: &WindowPlan, start: Timestamp) -> &mut Pane {
@@ -118,19 +119,22 @@ impl KeyWindows {
         &mut self.panes[at]
     }
 
-    /// Marks the closed windows of a pane as changed.
-    fn mark(&mut self, plan: &WindowPlan, bounds: Bounds, pane: Timestamp) {
+    /// Marks the closed windows of a pane as changed; whether there are any.
+    fn mark(&mut self, plan: &WindowPlan, bounds: Bounds, pane: Timestamp) -> bool {
         if pane.plus(plan.grid.slide) > self.closed_to {
             // Even the earliest window of the pane is open.
-            return;
+            return false;
         }
+        let mut late = false;
         for start in plan.grid.windows(pane) {
             let end = plan.grid.end(start);
             let amended = bounds.hold(start) && end <= self.closed_to && end > self.sealed_to;
+            late |= amended;
             if amended && let Err(at) = self.dirty.binary_search(&start) {
                 self.dirty.insert(at, start);
             }
         }
+        late
     }
 
     /// Closes the windows that end at or before `to` and publishes those that hold events,
@@ -281,13 +285,13 @@ mod tests {
         put(&mut windows, &plan, 70, 4, 3);
         assert_eq!(seen(&windows.close(&plan, BEGIN, s(60))), [(0, 2, Some(3.0))]);
         assert!(windows.close(&plan, BEGIN, s(60)).is_empty());
-        assert_eq!(put(&mut windows, &plan, 20, 8, 4), Outcome::Counted);
+        assert_eq!(put(&mut windows, &plan, 20, 8, 4), Outcome::Late);
         assert_eq!(seen(&windows.amend(&plan)), [(0, 4, Some(11.0))]);
         assert!(windows.amend(&plan).is_empty());
         windows.close(&plan, BEGIN, s(200));
         windows.seal(&plan, s(60));
         assert_eq!(put(&mut windows, &plan, 20, 8, 5), Outcome::TooLate);
-        assert_eq!(put(&mut windows, &plan, 61, 8, 6), Outcome::Counted);
+        assert_eq!(put(&mut windows, &plan, 61, 8, 6), Outcome::Late);
     }
 
     #[test]
