@@ -1,0 +1,260 @@
+//! What a connection does with each packet, and the batch that comes of it.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use rmqtt_codec::error::DecodeError;
+use rmqtt_codec::types::{Publish, QoS};
+use rmqtt_codec::v5::{DisconnectReasonCode, ToReasonCode};
+use tokio::sync::mpsc;
+
+use super::connection::{Connection, End};
+use super::handshake::{Will, is_forbidden};
+use super::session::Session;
+use super::wire::{Answer, NO_SUBSCRIBERS, NOT_AUTHORIZED, Request, SUCCESS};
+use crate::feed::counters::{count, count_many};
+use crate::feed::intake::Placed;
+use crate::feed::redelivery::fingerprint;
+use crate::feed::route::is_topic;
+use crate::model::definition::{AckLevel, Identity};
+use crate::model::{Ack, Gate, Input, Submission};
+
+/// Identifiers at QoS 2 held for a client that does not release them, as a multiple of its
+/// receive maximum.
+const HELD_FACTOR: usize = 4;
+
+/// Messages on their way to the sequencer.
+#[derive(Default)]
+pub(super) struct Batch {
+    submissions: Vec<Submission>,
+    claims: Vec<ClaimOf>,
+}
+
+/// A submission whose packet identifier is claimed.
+struct ClaimOf {
+    submission: usize,
+    id: u16,
+    level: Level,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    AtLeastOnce,
+    ExactlyOnce,
+}
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.submissions.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.submissions.is_empty()
+    }
+
+    /// Hands the batch to the sequencer and marks its claims. A connection that lost its session
+    /// keeps back what it claimed: the client sends that again to the owner.
+    pub(super) fn hand_over(mut self, connection: u64, session: &Session, permit: mpsc::Permit<'_, Input>) {
+        if self.claims.is_empty() {
+            permit.send(Input::Messages(self.submissions));
+            return;
+        }
+        let mut state = session.lock();
+        if session.is_owned_by(connection) {
+            for claim in &self.claims {
+                match claim.level {
+                    Level::AtLeastOnce => state.seen.handed(claim.id, connection),
+                    Level::ExactlyOnce => state.held.handed(claim.id, connection),
+                }
+            }
+        } else {
+            let lost: HashSet<usize> = self.claims.iter().map(|claim| claim.submission).collect();
+            let mut index = 0;
+            self.submissions.retain(|_| {
+                index += 1;
+                !lost.contains(&(index - 1))
+            });
+        }
+        // Under the lock: a new owner of the session finds claims and channel in agreement.
+        if !self.submissions.is_empty() {
+            permit.send(Input::Messages(self.submissions));
+        }
+    }
+}
+
+/// The end of a connection that sent what cannot be read.
+pub(super) fn malformed(error: &DecodeError) -> End {
+    let what = match error {
+        DecodeError::MaxSizeExceeded { .. } => "packet larger than packet_bytes_max",
+        _ => "malformed packet",
+    };
+    End::Fault(error.to_reason_code(), what)
+}
+
+impl Connection {
+    /// Takes one packet.
+    pub(super) fn take(&mut self, request: Request) -> Result<(), End> {
+        match request {
+            Request::Publish(publish) => self.publish(*publish),
+            Request::Acknowledged(id) => {
+                self.session.lock().outbox.acknowledged(id);
+                Ok(())
+            }
+            Request::Release(id) => {
+                let held = self.session.lock().held.release(id);
+                self.wire.complete(id, held, &mut self.outgoing);
+                Ok(())
+            }
+            Request::Subscribe { id, filters, identifier } => {
+                self.subscribe(id, filters, identifier);
+                Ok(())
+            }
+            Request::Unsubscribe { id, filters } => {
+                self.unsubscribe(id, &filters);
+                Ok(())
+            }
+            Request::Ping => {
+                self.wire.pong(&mut self.outgoing);
+                Ok(())
+            }
+            Request::Disconnect { with_will, expiry } => {
+                if let Some(seconds) = expiry {
+                    let keep = std::time::Duration::from_secs(seconds.into());
+                    self.session.set_keep(keep.min(self.shared.options.limits.session_keep_max));
+                }
+                Err(End::Goodbye { with_will })
+            }
+            Request::Unexpected => Err(End::Fault(DisconnectReasonCode::ProtocolError, "unexpected packet")),
+        }
+    }
+
+    fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        let counters = Arc::clone(&self.shared.counters);
+        count(&counters.messages);
+        count_many(&counters.bytes, publish.payload.len());
+        self.check_publish(&publish)?;
+        if is_forbidden(&publish.topic) {
+            count(&counters.forbidden);
+            return self.forbid(&publish);
+        }
+        let Some(placed) = self.intake.place(&publish.topic) else {
+            count(&counters.unrouted);
+            self.answer_free(&publish, NO_SUBSCRIBERS);
+            return Ok(());
+        };
+        let repeated = self.is_repeated(&publish, &placed)?;
+        if repeated {
+            count(&counters.repeated);
+        }
+        let ack = self.open_slot(&publish, placed.route.ack);
+        let submission = self.intake.submission(placed, publish.payload, repeated, ack);
+        self.batch.submissions.push(submission);
+        Ok(())
+    }
+
+    /// What MQTT forbids of a PUBLISH, whatever its topic is for.
+    fn check_publish(&self, publish: &Publish) -> Result<(), End> {
+        let limit = usize::from(self.shared.options.limits.receive_max);
+        let alias = publish.properties.as_ref().is_some_and(|properties| properties.topic_alias.is_some());
+        if alias {
+            // We advertise a topic alias maximum of 0.
+            return Err(End::Fault(DisconnectReasonCode::TopicAliasInvalid, "topic alias"));
+        }
+        if !is_topic(&publish.topic) {
+            return Err(End::Fault(DisconnectReasonCode::TopicNameInvalid, "topic not allowed"));
+        }
+        if publish.qos != QoS::AtMostOnce && self.outstanding >= limit {
+            return Err(End::Fault(DisconnectReasonCode::ReceiveMaximumExceeded, "receive maximum exceeded"));
+        }
+        Ok(())
+    }
+
+    /// A topic no client may publish on: MQTT 5 says so in the answer, MQTT 3.1.1 can only end the
+    /// connection, for an acknowledgement would be a lie.
+    fn forbid(&mut self, publish: &Publish) -> Result<(), End> {
+        if !self.wire.is_v5() {
+            return Err(End::Fault(DisconnectReasonCode::NotAuthorized, "topic not allowed to clients"));
+        }
+        self.answer_free(publish, NOT_AUTHORIZED);
+        Ok(())
+    }
+
+    /// An answer for a message the journal does not hold, in its turn.
+    fn answer_free(&mut self, publish: &Publish, reason: u8) {
+        if let Some(answer) = answer(publish, reason) {
+            if publish.qos == QoS::ExactlyOnce
+                && reason < 0x80
+                && let Some(id) = publish.packet_id
+            {
+                let mut state = self.session.lock();
+                state.held.claim(id.get(), self.number, 0);
+                state.held.handed(id.get(), self.number);
+            }
+            self.gate.open_free(answer);
+            self.outstanding += 1;
+        }
+    }
+
+    fn open_slot(&mut self, publish: &Publish, level: AckLevel) -> Option<Ack> {
+        let answer = answer(publish, SUCCESS)?;
+        let ticket = self.gate.open(level, answer);
+        self.outstanding += 1;
+        Some(Ack { gate: Arc::clone(&self.gate) as Arc<dyn Gate>, ticket })
+    }
+
+    /// Whether the session has the message already; claims its identifier if not. At QoS 2 the
+    /// identifier alone tells, until it is released; at QoS 1 DUP, identifier and content tell, and
+    /// only feeds with `identity = "protocol"` ask.
+    fn is_repeated(&mut self, publish: &Publish, placed: &Placed) -> Result<bool, End> {
+        let Some(id) = publish.packet_id.map(std::num::NonZeroU16::get) else { return Ok(false) };
+        let (level, print) = match publish.qos {
+            QoS::AtMostOnce => return Ok(false),
+            QoS::AtLeastOnce if placed.route.identity != Identity::Protocol => return Ok(false),
+            QoS::AtLeastOnce => (Level::AtLeastOnce, fingerprint(&publish.topic, &publish.payload)),
+            QoS::ExactlyOnce => (Level::ExactlyOnce, 0),
+        };
+        let held_max = HELD_FACTOR * usize::from(self.shared.options.limits.receive_max);
+        let mut state = self.session.lock();
+        let claims = match level {
+            Level::AtLeastOnce => &mut state.seen,
+            Level::ExactlyOnce => &mut state.held,
+        };
+        let resent = publish.dup || level == Level::ExactlyOnce;
+        if resent && claims.holds(id, self.number, print) {
+            return Ok(true);
+        }
+        if level == Level::ExactlyOnce && claims.len() >= held_max {
+            return Err(End::Fault(
+                DisconnectReasonCode::ReceiveMaximumExceeded,
+                "identifiers never released",
+            ));
+        }
+        claims.claim(id, self.number, print);
+        drop(state);
+        self.batch.claims.push(ClaimOf { submission: self.batch.submissions.len(), id, level });
+        Ok(false)
+    }
+
+    /// The will as a message, if its topic is a feed's.
+    pub(super) fn last_will(&mut self, will: Will) -> Option<Submission> {
+        self.intake.refresh();
+        let counters = Arc::clone(&self.shared.counters);
+        let Some(placed) = self.intake.place(&will.topic) else {
+            count(&counters.unrouted);
+            return None;
+        };
+        count(&counters.messages);
+        count_many(&counters.bytes, will.payload.len());
+        Some(self.intake.submission(placed, will.payload, false, None))
+    }
+}
+
+/// The acknowledgement a message is owed, none at QoS 0.
+fn answer(publish: &Publish, reason: u8) -> Option<Answer> {
+    let id = publish.packet_id?.get();
+    match publish.qos {
+        QoS::AtMostOnce => None,
+        QoS::AtLeastOnce => Some(Answer::Acknowledge(id, reason)),
+        QoS::ExactlyOnce => Some(Answer::Receive(id, reason)),
+    }
+}
