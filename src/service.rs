@@ -1,1 +1,69 @@
-//! Joins the parts into a running service.
+//! Joins the parts into a running service: feeds to journal, journal to flow, results to readers.
+//!
+//! [`run::Service`] is the live service, [`replay`] the same path over a file, [`demo`] the
+//! service with a simulated city. Every reader of the two logs is a thread or task of its own with
+//! its own cursor; a slow or dead one holds back nobody else.
+
+pub mod core;
+pub mod data_dir;
+pub mod demo;
+pub mod outputs;
+pub mod reads;
+pub mod readers;
+pub mod reload;
+pub mod replay;
+pub mod run;
+pub mod sources;
+
+use thiserror::Error;
+
+pub use self::core::Core;
+pub use data_dir::DataDir;
+pub use run::Service;
+
+/// Why the service does not start, or stopped.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// A folder or file.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done, with its place.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Somebody else uses the data folder.
+    #[error("{0} is in use by another sereno; stop it first, or choose another data_dir")]
+    Held(String),
+    /// The journal or the results log.
+    #[error(transparent)]
+    Log(#[from] crate::journal::LogError),
+    /// The results log.
+    #[error(transparent)]
+    Results(#[from] crate::journal::results::ResultsError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] crate::notify::LedgerError),
+    /// The embedded store.
+    #[cfg(feature = "store")]
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The own listener.
+    #[cfg(feature = "broker")]
+    #[error(transparent)]
+    Listener(#[from] crate::feed::listener::ListenerError),
+    /// An external broker.
+    #[error(transparent)]
+    Broker(#[from] crate::feed::broker::BrokerError),
+    /// A setting that only shows its fault at start.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl ServiceError {
+    /// An IO error with its place.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}

@@ -102,7 +102,8 @@ fn split_exponent(digits: &[u8]) -> Result<(&[u8], i64), DecimalError> {
     };
     let (number, tail) = digits.split_at(at);
     let text = std::str::from_utf8(tail.get(1..).unwrap_or_default()).map_err(|_| DecimalError::NotANumber)?;
-    if text.is_empty() || !text.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit()) {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(DecimalError::NotANumber);
     }
     // An exponent beyond a million is out of range or zero either way.
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_number_or_too_large() {
-        for text in ["", "-", "NaN", "inf", "1.2.3", "1e", "0x10", "1,5", "e5", "."] {
+        for text in ["", "-", "NaN", "inf", "1.2.3", "1e", "1e-", "1e+-5", "0x10", "1,5", "e5", "."] {
             assert_eq!(value(text), Err(DecimalError::NotANumber), "{text}");
         }
         for text in ["1e300", "99999999999999999999", "1e99999999999999999999"] {

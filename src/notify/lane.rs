@@ -5,33 +5,45 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Key, Transition};
+use super::alert::Alert;
+use crate::model::Transition;
 
 /// What a lane shows for a key without tags (the whole pipeline).
 const WHOLE_PIPELINE: &str = "-";
 
-/// `<pipeline>/<rule>/<key>`, each part percent-encoded, the key's values joined by `,`.
+/// `<pipeline>/<rule>/<key>`, each part percent-encoded, the key's values joined by `,` in the order
+/// of their tags' names.
 #[must_use]
 pub fn lane(transition: &Transition) -> String {
-    let mut lane = String::new();
-    encode(&transition.pipeline, &mut lane);
-    lane.push('/');
-    encode(&transition.rule, &mut lane);
-    lane.push('/');
-    encode_key(&transition.key, &mut lane);
-    lane
+    let mut key: Vec<(&str, &str)> =
+        transition.by.iter().map(|name| &**name).zip(transition.key.0.iter().map(|value| &**value)).collect();
+    key.sort_unstable();
+    path(&transition.pipeline, &transition.rule, key.into_iter().map(|(_, value)| value))
 }
 
-fn encode_key(key: &Key, lane: &mut String) {
-    if key.0.is_empty() {
-        lane.push_str(WHOLE_PIPELINE);
-    }
-    for (number, value) in key.0.iter().enumerate() {
+/// The lane of an alert as the ledger has it.
+#[must_use]
+pub fn lane_of(alert: &Alert) -> String {
+    path(&alert.pipeline, &alert.rule, alert.key.values().map(String::as_str))
+}
+
+fn path<'a>(pipeline: &str, rule: &str, key: impl Iterator<Item = &'a str>) -> String {
+    let mut lane = String::new();
+    encode(pipeline, &mut lane);
+    lane.push('/');
+    encode(rule, &mut lane);
+    lane.push('/');
+    let before_key = lane.len();
+    for (number, value) in key.enumerate() {
         if number > 0 {
             lane.push(',');
         }
-        encode(value, lane);
+        encode(value, &mut lane);
     }
+    if lane.len() == before_key {
+        lane.push_str(WHOLE_PIPELINE);
+    }
+    lane
 }
 
 /// Percent-encodes what would change a topic's levels (`/ + #`), the list of values (`,`), the

@@ -12,9 +12,6 @@ use futures::future::BoxFuture;
 use super::receiver::{Notification, Receiver, SendError};
 use crate::model::AlertState;
 
-/// First levels of every alert's topic.
-pub const TOPIC_PREFIX: &str = "sereno/alerts";
-
 /// Where MQTT messages leave: the own listener, or an external broker.
 pub trait Publish: Send + Sync {
     /// Publishes at QoS 1; returns once the message is the broker's (or the listener's) to keep.
@@ -33,16 +30,17 @@ pub trait Publish: Send + Sync {
 #[derive(Debug)]
 pub struct Mqtt<P> {
     publisher: P,
+    topic_prefix: String,
 }
 
 impl<P: Publish> Mqtt<P> {
-    /// Sends by way of `publisher`.
-    pub fn new(publisher: P) -> Self {
-        Self { publisher }
+    /// Sends by way of `publisher` below `topic_prefix`, usually `sereno/alerts`.
+    pub fn new(publisher: P, topic_prefix: &str) -> Self {
+        Self { publisher, topic_prefix: topic_prefix.to_owned() }
     }
 
     async fn publish(&self, notification: &Notification) -> Result<(), SendError> {
-        let topic = format!("{TOPIC_PREFIX}/{}", notification.lane);
+        let topic = format!("{}/{}", self.topic_prefix, notification.lane);
         let payload = notification.body.to_vec();
         if notification.state == AlertState::Firing {
             return self.publisher.publish(topic, payload, true).await;
@@ -90,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn retained_messages_are_exactly_the_standing_alerts() {
-        let receiver = Mqtt::new(Broker::default());
+        let receiver = Mqtt::new(Broker::default(), "sereno/alerts");
         receiver.send(&notification(AlertState::Firing, "up")).await.unwrap();
         receiver.send(&notification(AlertState::Resolved, "over")).await.unwrap();
         let topic = "sereno/alerts/river/river-high/rio-01";

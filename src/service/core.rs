@@ -1,0 +1,174 @@
+//! Journal, flow and results log, running: what `run`, `demo` and `replay` have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::Thread;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::error;
+
+use super::{DataDir, ServiceError};
+use crate::flow::{Engine, Source, Tally};
+use crate::journal::sequencer::SharedDictionary;
+use crate::journal::writer::Running;
+use crate::journal::{
+    BatchReader, Clock, Disk, FsDisk, Journal, JournalOptions, Progress, ResultReader, ResultsLog, SystemClock,
+};
+use crate::model::{Batch, Input, ResultRow, Timestamp};
+
+/// Inputs that may wait for the sequencer; each is a burst of at most a thousand messages.
+const INPUTS_WAITING_MAX: usize = 64;
+/// Exit code after an internal fault of data on disk.
+const EXIT_DATA: i32 = 65;
+
+/// How the core runs.
+#[derive(Clone, Debug)]
+pub struct CoreOptions {
+    /// Size at which a journal segment is full.
+    pub segment_bytes_max: u64,
+    /// Dataflow workers.
+    pub workers: usize,
+    /// Whether ticks come from the clock; otherwise arrival times come with the messages.
+    pub live: bool,
+}
+
+/// Journal, flow and results log.
+pub struct Core {
+    /// Where inputs go.
+    pub inputs: mpsc::Sender<Input>,
+    /// How far the journal has come.
+    pub journal: Arc<Progress>,
+    /// How far the flow has come, in epochs.
+    pub flow: Arc<Progress>,
+    /// How far the results log has come.
+    pub results: Arc<Progress>,
+    /// Every name known.
+    pub dictionary: SharedDictionary,
+    /// Arrival time of the last record when the core started.
+    pub last_arrival: Timestamp,
+    journal_dir: PathBuf,
+    results_dir: PathBuf,
+    engine: Engine,
+    running: Running,
+}
+
+impl Core {
+    /// Opens the logs of a data folder and starts their threads.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the logs cannot be used.
+    pub fn start(dir: &DataDir, options: &CoreOptions) -> Result<Self, ServiceError> {
+        let disk: Arc<dyn Disk> = Arc::new(FsDisk);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let journal = Journal::open(JournalOptions {
+            dir: dir.journal(),
+            segment_bytes_max: options.segment_bytes_max,
+            disk: disk.clone(),
+            clock,
+        })?;
+        let (progress, dictionary, last_arrival) = (journal.progress(), journal.dictionary(), journal.last_arrival());
+        let results = ResultsLog::open(disk.clone(), &dir.results(), options.segment_bytes_max)?;
+        let published = results.progress();
+        let flow = Arc::new(Progress::new(0));
+        let source = LogSource {
+            reader: BatchReader::new(disk, &dir.journal(), 0),
+            journal: progress.clone(),
+            flow: flow.clone(),
+            results,
+        };
+        let engine = Engine::start(options.workers, Box::new(source)).map_err(ServiceError::Setting)?;
+        let (inputs, waiting) = mpsc::channel(INPUTS_WAITING_MAX);
+        let running = journal.start(waiting, options.live).map_err(ServiceError::io("the journal's threads"))?;
+        Ok(Self {
+            inputs,
+            journal: progress,
+            flow,
+            results: published,
+            dictionary,
+            last_arrival,
+            journal_dir: dir.journal(),
+            results_dir: dir.results(),
+            engine,
+            running,
+        })
+    }
+
+    /// A reader of the journal from `epoch` on.
+    #[must_use]
+    pub fn batches(&self, epoch: u64) -> BatchReader {
+        BatchReader::new(Arc::new(FsDisk), &self.journal_dir, epoch)
+    }
+
+    /// A reader of the results log from `frame` on.
+    #[must_use]
+    pub fn rows(&self, frame: u64) -> ResultReader {
+        ResultReader::new(Arc::new(FsDisk), &self.results_dir, frame)
+    }
+
+    /// What became of events in windows.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.engine.tally()
+    }
+
+    /// Waits until the flow has worked through everything that is journalled.
+    pub fn settle(&self) {
+        loop {
+            let written = self.journal.now().written;
+            self.journal.wait(Duration::from_secs(60), |durable| durable.synced >= written);
+            self.flow.wait(Duration::from_secs(60), |flow| flow.written >= written);
+            if self.flow.now().written >= self.journal.now().written {
+                return;
+            }
+        }
+    }
+
+    /// Ends the threads: everything handed over before is journalled and synced.
+    ///
+    /// # Errors
+    /// [`ServiceError::Log`] when the last writes failed.
+    pub fn stop(self) -> Result<(), ServiceError> {
+        // The sequencer stops at the word or at the channel's end, whichever comes first.
+        let _ = self.inputs.blocking_send(Input::Stop);
+        drop(self.inputs);
+        self.running.join()?;
+        self.engine.stop();
+        Ok(())
+    }
+}
+
+/// The flow's two ends: it reads the synced journal and publishes to the results log.
+struct LogSource {
+    reader: BatchReader,
+    journal: Arc<Progress>,
+    flow: Arc<Progress>,
+    results: ResultsLog,
+}
+
+impl Source for LogSource {
+    fn next(&mut self) -> Option<(u64, Batch)> {
+        // Only what is synced: no reader passes a result whose journal could still be lost.
+        match self.reader.next(self.journal.now().synced) {
+            Ok(next) => next,
+            Err(failure) => stop_in_doubt(&failure),
+        }
+    }
+
+    fn wake(&mut self, worker: Thread) {
+        self.journal.wake(worker);
+    }
+
+    fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
+        if let Err(failure) = self.results.publish(&rows) {
+            stop_in_doubt(&failure);
+        }
+        self.flow.written(epoch + 1);
+    }
+}
+
+/// The thread that owns state stops the service rather than carry on in doubt.
+pub(super) fn stop_in_doubt(failure: &dyn std::error::Error) -> ! {
+    error!(error = %failure, "stopping: the data on disk cannot be relied on");
+    std::process::exit(EXIT_DATA)
+}

@@ -1,0 +1,330 @@
+//! The readers of the two logs, each on its own thread with its own cursors.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use super::core::stop_in_doubt;
+use super::{Core, ServiceError};
+use crate::api::LiveView;
+use crate::journal::sequencer::SharedDictionary;
+use crate::journal::{BatchReader, Progress, ResultReader};
+use crate::model::{Batch, Dictionary, ResultRow};
+use crate::notify::Ledger;
+use crate::telemetry::Metrics;
+
+/// Batches taken before results are looked at, and the other way round.
+const TURN: usize = 64;
+/// A reader that nothing wakes looks around this often.
+const PARK: Duration = Duration::from_millis(200);
+
+/// What a reader does with what it reads.
+pub trait Sink: Send {
+    /// Name in logs and metrics.
+    fn name(&self) -> &'static str;
+    /// Takes a batch of the journal.
+    ///
+    /// # Errors
+    /// The service stops: the sink is in doubt.
+    fn batch(&mut self, _epoch: u64, _batch: &Batch, _dictionary: &Dictionary) -> Result<(), ServiceError> {
+        Ok(())
+    }
+    /// Takes the rows of a frame of the results log.
+    ///
+    /// # Errors
+    /// The service stops: the sink is in doubt.
+    fn rows(&mut self, _frame: u64, _rows: &[ResultRow]) -> Result<(), ServiceError> {
+        Ok(())
+    }
+    /// Between turns and at least every 200 ms.
+    ///
+    /// # Errors
+    /// The service stops: the sink is in doubt.
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+    /// Once, after everything was read.
+    ///
+    /// # Errors
+    /// The service stops: the sink is in doubt.
+    fn end(&mut self) -> Result<(), ServiceError> {
+        Ok(())
+    }
+}
+
+/// Running readers.
+#[derive(Default)]
+pub struct Readers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Follow {
+    batches: BatchReader,
+    rows: ResultReader,
+    journal: Arc<Progress>,
+    flow: Arc<Progress>,
+    results: Arc<Progress>,
+    dictionary: SharedDictionary,
+    metrics: Arc<Metrics>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Readers {
+    /// Starts a reader from its cursors: the epoch and the frame it takes next.
+    ///
+    /// # Errors
+    /// When its thread cannot be started.
+    pub fn start(
+        &mut self,
+        core: &Core,
+        metrics: &Arc<Metrics>,
+        (epoch, frame): (u64, u64),
+        mut sink: impl Sink + 'static,
+    ) -> Result<(), ServiceError> {
+        let mut follow = Follow {
+            batches: core.batches(epoch),
+            rows: core.rows(frame),
+            journal: core.journal.clone(),
+            flow: core.flow.clone(),
+            results: core.results.clone(),
+            dictionary: core.dictionary.clone(),
+            metrics: metrics.clone(),
+            stop: self.stop.clone(),
+        };
+        let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
+            follow.wake(&std::thread::current());
+            if let Err(failure) = follow.run(&mut sink) {
+                stop_in_doubt(&failure);
+            }
+        });
+        self.threads.push(thread.map_err(ServiceError::io("a reader's thread"))?);
+        Ok(())
+    }
+
+    /// Lets every reader finish what is in the logs, and ends them. The flow must have settled.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for thread in self.threads {
+            thread.thread().unpark();
+            // A panic ends the process through the hook of `main`.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Follow {
+    fn wake(&self, thread: &Thread) {
+        self.journal.wake(thread.clone());
+        self.results.wake(thread.clone());
+    }
+
+    fn run(&mut self, sink: &mut dyn Sink) -> Result<(), ServiceError> {
+        loop {
+            // Asked before reading: what came in until then is read before the end.
+            let stopping = self.stop.load(Ordering::SeqCst);
+            let moved = self.turn(sink)?;
+            sink.rest()?;
+            let lag = self.journal.now().synced.saturating_sub(self.batches.position());
+            self.metrics.reader_lag(sink.name(), lag);
+            if moved {
+                continue;
+            }
+            if stopping && self.flow.now().written >= self.journal.now().written {
+                return sink.end();
+            }
+            std::thread::park_timeout(PARK);
+        }
+    }
+
+    fn turn(&mut self, sink: &mut dyn Sink) -> Result<bool, ServiceError> {
+        let mut moved = false;
+        for _ in 0..TURN {
+            let Some((epoch, batch)) = self.batches.next(self.journal.now().synced)? else { break };
+            let dictionary = self.dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            sink.batch(epoch, &batch, &dictionary)?;
+            moved = true;
+        }
+        for _ in 0..TURN {
+            let Some((frame, rows)) = self.rows.next(self.results.now().written)? else { break };
+            sink.rows(frame, &rows)?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+}
+
+/// Keeps the live view and the metrics.
+pub struct LiveSink {
+    /// The view.
+    pub live: Arc<LiveView>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Set once the view has caught up with `until`.
+    pub ready: Arc<AtomicBool>,
+    /// Epoch up to which the view is caught up.
+    pub until: u64,
+}
+
+impl Sink for LiveSink {
+    fn name(&self) -> &'static str {
+        "live-view"
+    }
+
+    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        self.live.apply_batch(batch, dictionary);
+        for accounts in &batch.accounts {
+            if let Some(feed) = dictionary.feed(accounts.feed) {
+                self.metrics.account(feed, &accounts.delta);
+            }
+        }
+        if epoch + 1 >= self.until {
+            self.ready.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the ledger of alerts and its outbox.
+pub struct LedgerSink {
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// The live view, told of changes.
+    pub live: Arc<LiveView>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Sink for LedgerSink {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
+        let changes = self.ledger.apply(frame + 1, rows)?;
+        self.live.alerts_changed(&changes);
+        let kinds = [
+            ("aggregate", rows.iter().filter(|row| matches!(row, ResultRow::Aggregate(_))).count()),
+            ("transition", rows.iter().filter(|row| matches!(row, ResultRow::Transition(_))).count()),
+        ];
+        for (kind, count) in kinds {
+            self.metrics.results(kind, count as u64);
+        }
+        if !changes.is_empty() {
+            for ((state, severity), count) in &self.ledger.counts()?.0 {
+                self.metrics.alerts(state, severity.as_str(), *count);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the embedded store.
+#[cfg(feature = "store")]
+pub struct StoreSink(pub Arc<crate::store::Store>);
+
+#[cfg(feature = "store")]
+impl Sink for StoreSink {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        match self.0.apply_batch(epoch, batch, dictionary) {
+            Err(crate::store::StoreError::TailFull { .. }) => {
+                self.0.flush()?;
+                Ok(self.0.apply_batch(epoch, batch, dictionary)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
+        match self.0.apply_results(frame + 1, rows) {
+            Err(crate::store::StoreError::TailFull { .. }) => {
+                self.0.flush()?;
+                Ok(self.0.apply_results(frame + 1, rows)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        self.0.flush_due()?;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), ServiceError> {
+        self.0.flush()?;
+        Ok(())
+    }
+}
+
+/// Keeps InfluxDB 2; waits, and holds back only itself, while the server is away.
+#[cfg(feature = "influx")]
+pub struct InfluxReader {
+    /// The sink.
+    pub sink: crate::store::influx::InfluxSink,
+    /// Where its requests run.
+    pub runtime: tokio::runtime::Handle,
+    /// Set when the service ends: an unreachable server no longer holds it up.
+    pub stop: Arc<AtomicBool>,
+    lines: crate::store::influx::LineBatch,
+    cursors: crate::store::Cursors,
+}
+
+#[cfg(feature = "influx")]
+impl InfluxReader {
+    /// A reader that goes on where the sink's cursors stand.
+    #[must_use]
+    pub fn new(sink: crate::store::influx::InfluxSink, runtime: tokio::runtime::Handle, stop: Arc<AtomicBool>) -> Self {
+        let cursors = sink.cursors();
+        Self { sink, runtime, stop, lines: crate::store::influx::LineBatch::default(), cursors }
+    }
+
+    fn write(&mut self) -> Result<(), ServiceError> {
+        let mut troubled = false;
+        while !self.lines.is_empty() {
+            match self.runtime.block_on(self.sink.write(&self.lines)) {
+                Ok(_) => self.lines.clear(),
+                Err(failure) => {
+                    if !troubled {
+                        tracing::warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
+                        troubled = true;
+                    }
+                    if self.stop.load(Ordering::SeqCst) {
+                        // Its cursor stays where it is: the same is written after the next start.
+                        return Ok(());
+                    }
+                    std::thread::sleep(failure.pause.min(Duration::from_secs(1)));
+                }
+            }
+        }
+        let commit = self.sink.commit(self.cursors);
+        commit.map_err(|error| ServiceError::Setting(error.to_string()))
+    }
+}
+
+#[cfg(feature = "influx")]
+impl Sink for InfluxReader {
+    fn name(&self) -> &'static str {
+        "influx"
+    }
+
+    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        self.sink.add_batch(batch, dictionary, &mut self.lines);
+        self.cursors.journal = epoch + 1;
+        Ok(())
+    }
+
+    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
+        self.sink.add_results(rows, &mut self.lines);
+        self.cursors.results = frame + 1;
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        if self.cursors == self.sink.cursors() && self.lines.is_empty() { Ok(()) } else { self.write() }
+    }
+}

@@ -1,0 +1,394 @@
+//! The live service: everything joined, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::core::CoreOptions;
+use super::outputs::{self, Own};
+use super::readers::{LedgerSink, LiveSink, Readers};
+use super::sources::{self, RouteTables};
+use super::{Core, DataDir, ServiceError, reload};
+use crate::api::console::Console;
+use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads};
+use crate::config::{Configuration, LISTENER, controls};
+use crate::feed::broker::{Broker, BrokerEdges, RumqttClient};
+use crate::journal::{Clock as _, SystemClock};
+use crate::model::{Durable, Input, Span, Timestamp};
+use crate::notify::{Backoff, Clock, Dispatcher, Ledger};
+use crate::telemetry::Metrics;
+
+/// A ledger that is rebuilt tells nobody of transitions older than this.
+const OWED_FOR: Span = Span::seconds(86_400);
+/// Metrics that nobody pushes are looked up this often.
+const GAUGES_EVERY: Duration = Duration::from_secs(5);
+
+/// How the service runs, beyond its configuration.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Dataflow workers.
+    pub workers: usize,
+    /// GeoJSON of the map, instead of the configured file (the demo's city).
+    pub zones: Option<Bytes>,
+    /// Where the configuration was read from, to be read again when it changes.
+    pub source: Option<std::path::PathBuf>,
+}
+
+/// A running service.
+pub struct Service {
+    /// Where it answers HTTP.
+    pub http: SocketAddr,
+    /// Where it listens for MQTT, if it does.
+    pub mqtt: Option<SocketAddr>,
+    /// The latest state.
+    pub live: Arc<LiveView>,
+    /// The alerts.
+    pub ledger: Arc<Ledger>,
+    /// Whether it has caught up.
+    pub ready: Arc<AtomicBool>,
+    core: Core,
+    readers: Readers,
+    feeds: JoinSet<()>,
+    others: JoinSet<()>,
+    stop_feeds: watch::Sender<bool>,
+    stop_others: watch::Sender<bool>,
+    ending: Arc<AtomicBool>,
+}
+
+impl Service {
+    /// Opens the data folder, starts every part and opens ingest.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: nothing runs.
+    pub async fn start(configuration: Configuration, options: RunOptions) -> Result<Self, ServiceError> {
+        let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
+        let clock = wall_clock();
+        let started_at = clock();
+        let core_options = CoreOptions {
+            segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
+            workers: options.workers,
+            live: true,
+        };
+        let core = tokio::task::block_in_place(|| Core::start(&dir, &core_options))?;
+        let parts = Parts {
+            live: Arc::new(LiveView::new()),
+            ledger: Arc::new(Ledger::open(&dir.ledger())?.owing_since(started_at.minus(OWED_FOR))),
+            metrics: Arc::new(Metrics::new()),
+            ready: Arc::new(AtomicBool::new(false)),
+            clock,
+            started_at,
+        };
+        let ending = Arc::new(AtomicBool::new(false));
+        let mut readers = Readers::default();
+        let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
+        send(&core, Input::Control(controls(&configuration))).await;
+
+        let (stop_feeds, _) = watch::channel(false);
+        let (stop_others, stopping) = watch::channel(false);
+        let mut others = JoinSet::new();
+        let tables = Arc::new(RouteTables::new(&configuration)?);
+        let mut feeds = JoinSet::new();
+        let (mqtt, own) = start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
+        let out = outputs::build(&configuration, &own, &parts.clock, &stopping)?;
+        parts.ledger.subscribe(out.subscriptions)?;
+        #[cfg(feature = "broker")]
+        if let Some(publications) = &own.publications {
+            outputs::retain_firing(&parts.ledger, publications, "sereno/alerts")?;
+        }
+        let dispatcher = Dispatcher {
+            ledger: parts.ledger.clone(),
+            metrics: parts.metrics.clone(),
+            backoff: Backoff::default(),
+            clock: parts.clock.clone(),
+        };
+        others.spawn(dispatcher.run(out.routes, stopping.clone()));
+        let http = serve_http(&mut others, &configuration, &options, &parts, reads, &stopping).await?;
+        others.spawn(gauges(core.journal.subscribe(), parts.metrics.clone(), dir.journal(), stopping.clone()));
+        if let Some(source) = options.source {
+            others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
+        }
+        info!(%http, mqtt = ?mqtt, "sereno is running");
+        let Parts { live, ledger, ready, .. } = parts;
+        Ok(Self { http, mqtt, live, ledger, ready, core, readers, feeds, others, stop_feeds, stop_others, ending })
+    }
+
+    /// Stops: feeds first, so that what they took is journalled and acknowledged, then the flow and
+    /// its readers, then everything that people see.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the last writes failed.
+    pub async fn stop(mut self) -> Result<(), ServiceError> {
+        info!("stopping");
+        self.stop_feeds.send_replace(true);
+        while self.feeds.join_next().await.is_some() {}
+        self.ending.store(true, Ordering::SeqCst);
+        let (core, readers) = (self.core, self.readers);
+        let stopped = tokio::task::spawn_blocking(move || {
+            core.settle();
+            readers.stop();
+            core.stop()
+        });
+        // A panic ends the process through the hook of `main`.
+        let result = stopped.await.unwrap_or(Ok(()));
+        self.stop_others.send_replace(true);
+        while self.others.join_next().await.is_some() {}
+        result
+    }
+}
+
+/// What most parts share.
+struct Parts {
+    live: Arc<LiveView>,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    ready: Arc<AtomicBool>,
+    clock: Clock,
+    started_at: Timestamp,
+}
+
+fn wall_clock() -> Clock {
+    let clock = SystemClock::default();
+    Arc::new(move || clock.wall())
+}
+
+async fn send(core: &Core, input: Input) {
+    // The sequencer only goes away when the process does.
+    let _ = core.inputs.send(input).await;
+}
+
+/// Ends when `stop` says so, or its sender is gone.
+pub async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn start_readers(
+    readers: &mut Readers,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    parts: &Parts,
+    ending: &Arc<AtomicBool>,
+) -> Result<Arc<dyn Reads>, ServiceError> {
+    let until = core.journal.now().written;
+    parts.ready.store(until == 0, Ordering::SeqCst);
+    let live = LiveSink { live: parts.live.clone(), metrics: parts.metrics.clone(), ready: parts.ready.clone(), until };
+    readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
+    let ledger = LedgerSink { ledger: parts.ledger.clone(), live: parts.live.clone(), metrics: parts.metrics.clone() };
+    readers.start(core, &parts.metrics, (u64::MAX, parts.ledger.cursor()?), ledger)?;
+    start_influx(readers, core, dir, configuration, parts, ending)?;
+    start_store(readers, core, dir, configuration, parts)
+}
+
+#[cfg(feature = "store")]
+fn start_store(
+    readers: &mut Readers,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    parts: &Parts,
+) -> Result<Arc<dyn Reads>, ServiceError> {
+    if !configuration.sereno.store.embedded {
+        return Ok(Arc::new(crate::api::NoStore { remedy: "set embedded = true under [store] in sereno.toml" }));
+    }
+    let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
+    let cursors = store.cursors();
+    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), super::readers::StoreSink(store.clone()))?;
+    Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
+}
+
+/// The store as configured.
+#[cfg(feature = "store")]
+#[must_use]
+pub fn store_options(configuration: &Configuration) -> crate::store::StoreOptions {
+    let settings = &configuration.sereno.store;
+    crate::store::StoreOptions {
+        flush_bytes: settings.flush_bytes.0,
+        flush_age: Duration::from_nanos(u64::try_from(settings.flush_every.0).unwrap_or(0)),
+        ..crate::store::StoreOptions::default()
+    }
+}
+
+#[cfg(not(feature = "store"))]
+fn start_store(_: &mut Readers, _: &Core, _: &DataDir, _: &Configuration, _: &Parts) -> Result<Arc<dyn Reads>, ServiceError> {
+    Ok(Arc::new(crate::api::NoStore::default()))
+}
+
+#[cfg(feature = "influx")]
+fn start_influx(
+    readers: &mut Readers,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    parts: &Parts,
+    ending: &Arc<AtomicBool>,
+) -> Result<(), ServiceError> {
+    use crate::store::influx::{InfluxOptions, InfluxSink};
+    let Some(settings) = &configuration.sereno.influx else { return Ok(()) };
+    let token = settings.token_file.as_ref().map(|file| sources::secret(&configuration.path(file))).transpose()?;
+    let options = InfluxOptions {
+        url: settings.url.clone(),
+        org: settings.org.clone(),
+        bucket: settings.bucket.clone(),
+        token: token.unwrap_or_default(),
+        request_points_max: settings.batch_points as usize,
+        ..InfluxOptions::default()
+    };
+    let sink = InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
+    let cursors = sink.cursors();
+    let reader = super::readers::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
+    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), reader)
+}
+
+#[cfg(not(feature = "influx"))]
+fn start_influx(
+    _: &mut Readers,
+    _: &Core,
+    _: &DataDir,
+    configuration: &Configuration,
+    _: &Parts,
+    _: &Arc<AtomicBool>,
+) -> Result<(), ServiceError> {
+    match &configuration.sereno.influx {
+        Some(_) => Err(ServiceError::Setting("[influx] is set, and this binary was built without the feature `influx`".into())),
+        None => Ok(()),
+    }
+}
+
+async fn start_feeds(
+    feeds: &mut JoinSet<()>,
+    core: &Core,
+    configuration: &Configuration,
+    tables: &RouteTables,
+    parts: &Parts,
+    stop: &watch::Sender<bool>,
+) -> Result<(Option<SocketAddr>, Own), ServiceError> {
+    for (name, settings) in &configuration.sereno.brokers {
+        let Some(routes) = tables.of(name) else { continue };
+        let options = sources::broker_options(configuration, name, settings)?;
+        let edges = BrokerEdges { routes, input: core.inputs.clone(), durable: core.journal.subscribe(), clock: parts.clock.clone() };
+        let client = RumqttClient::new(&options)?;
+        feeds.spawn(Broker::new(&options, edges).run(client, stopped(stop.subscribe())));
+    }
+    start_listener(feeds, core, configuration, tables, parts, stop).await
+}
+
+#[cfg(feature = "broker")]
+async fn start_listener(
+    feeds: &mut JoinSet<()>,
+    core: &Core,
+    configuration: &Configuration,
+    tables: &RouteTables,
+    parts: &Parts,
+    stop: &watch::Sender<bool>,
+) -> Result<(Option<SocketAddr>, Own), ServiceError> {
+    use crate::feed::listener::{Authority, Listener, ListenerEdges, ListenerOptions, PublicationLimits, TlsFiles};
+    let settings = &configuration.sereno.listener;
+    let Some(routes) = tables.of(LISTENER).filter(|_| settings.enabled) else {
+        return Ok((None, Own { publications: None }));
+    };
+    let bind = address(&settings.bind, "listener.bind")?;
+    let mut users = Vec::new();
+    for user in &settings.users {
+        users.push((user.name.clone(), sources::secret(&configuration.path(&user.password_file))?));
+    }
+    let mut options = ListenerOptions::new(bind, Authority::new(settings.anonymous(), users));
+    options.tls = settings.tls.as_ref().map(|tls| TlsFiles {
+        certificate: configuration.path(&tls.cert_file),
+        key: configuration.path(&tls.key_file),
+    });
+    options.limits.connections_max = settings.connections_max as usize;
+    options.limits.packet_bytes_max = u32::try_from(settings.packet_bytes_max.0.saturating_add(2 * 1_024)).unwrap_or(u32::MAX);
+    let edges = ListenerEdges { routes, input: core.inputs.clone(), durable: core.journal.subscribe(), clock: parts.clock.clone() };
+    let listener = Listener::bind(options, PublicationLimits::default(), edges).await?;
+    let (at, publications) = (listener.address(), listener.publications());
+    feeds.spawn(listener.run(stopped(stop.subscribe())));
+    Ok((Some(at), Own { publications: Some(publications) }))
+}
+
+#[cfg(not(feature = "broker"))]
+async fn start_listener(
+    _: &mut JoinSet<()>,
+    _: &Core,
+    configuration: &Configuration,
+    _: &RouteTables,
+    _: &Parts,
+    _: &watch::Sender<bool>,
+) -> Result<(Option<SocketAddr>, Own), ServiceError> {
+    if configuration.feeds().any(|feed| configuration.source_of(feed) == LISTENER) {
+        warn!("this binary was built without the feature `broker`: feeds of the listener receive nothing");
+    }
+    Ok((None, Own {}))
+}
+
+fn address(text: &str, setting: &str) -> Result<SocketAddr, ServiceError> {
+    text.parse().map_err(|_| ServiceError::Setting(format!("{setting}: `{text}` is no address; write for example 127.0.0.1:8080")))
+}
+
+async fn serve_http(
+    others: &mut JoinSet<()>,
+    configuration: &Configuration,
+    options: &RunOptions,
+    parts: &Parts,
+    reads: Arc<dyn Reads>,
+    stop: &watch::Receiver<bool>,
+) -> Result<SocketAddr, ServiceError> {
+    let settings = &configuration.sereno;
+    let listen = address(&settings.http.listen, "http.listen")?;
+    let listener = TcpListener::bind(listen).await.map_err(ServiceError::io(format!("http.listen {listen}")))?;
+    let http = listener.local_addr().map_err(ServiceError::io("http.listen"))?;
+    let zones = match (&options.zones, &settings.zones) {
+        (Some(zones), _) => zones.clone(),
+        (None, Some(file)) => read_zones(&configuration.path(file))?,
+        (None, None) => Bytes::from_static(br#"{"type":"FeatureCollection","features":[]}"#),
+    };
+    let state = ApiState::new(ApiParts {
+        live: parts.live.clone(),
+        ledger: parts.ledger.clone(),
+        reads,
+        metrics: parts.metrics.clone(),
+        ready: parts.ready.clone(),
+        clock: parts.clock.clone(),
+        started_at: parts.started_at,
+        timezone: settings.timezone.clone(),
+        default_source: settings.default_source.clone(),
+        zones,
+        hosts: HostPolicy::new(http.ip().is_loopback(), &[]),
+        console: Console::default(),
+    });
+    let stop = stop.clone();
+    others.spawn(async move {
+        if let Err(failure) = crate::api::serve(listener, state, stop).await {
+            warn!(error = %failure, "HTTP ended");
+        }
+    });
+    Ok(http)
+}
+
+fn read_zones(path: &Path) -> Result<Bytes, ServiceError> {
+    std::fs::read(path).map(Bytes::from).map_err(ServiceError::io(format!("zones {}", path.display())))
+}
+
+async fn gauges(durable: watch::Receiver<Durable>, metrics: Arc<Metrics>, journal: std::path::PathBuf, stop: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(GAUGES_EVERY);
+    let mut stop = std::pin::pin!(stopped(stop));
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = &mut stop => return,
+        }
+        let now = *durable.borrow();
+        metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
+        metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
+        let bytes = std::fs::read_dir(&journal).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok());
+        let bytes: u64 = bytes.map(|metadata| metadata.len()).sum();
+        metrics.journal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
