@@ -20,6 +20,8 @@
 //! - An event has at least one reading, each quantity at most once.
 
 mod chirpstack;
+#[cfg(test)]
+mod corpora_tests;
 mod decoder;
 mod json;
 mod labels;
@@ -29,6 +31,8 @@ mod number;
 mod pack;
 mod pointer;
 mod record;
+#[cfg(test)]
+mod robust_tests;
 mod scalar;
 pub mod senml;
 #[cfg(test)]
