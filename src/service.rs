@@ -6,14 +6,18 @@
 
 pub mod core;
 pub mod data_dir;
+#[cfg(feature = "broker")]
 pub mod demo;
 pub mod outputs;
+#[cfg(feature = "store")]
 pub mod reads;
 pub mod readers;
 pub mod reload;
 pub mod replay;
 pub mod run;
 pub mod sources;
+pub mod statistics;
+pub mod texts;
 
 use thiserror::Error;
 

@@ -145,7 +145,8 @@ impl ResultReader {
             reader: LogReader::new(disk, dir, LogKind::Results, start),
             decoder: ResultDecoder::default(),
         };
-        while reader.reader.position() < from && matches!(reader.next(from), Ok(Some(_))) {}
+        let behind = from != u64::MAX;
+        while behind && reader.reader.position() < from && matches!(reader.next(from), Ok(Some(_))) {}
         reader
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::ServiceError;
-use crate::config::{Broker as BrokerSettings, Configuration, LISTENER};
+use crate::config::broker::Broker as BrokerSettings;
+use crate::config::{Configuration, LISTENER};
 use crate::decode::{Decoder, Template};
 use crate::feed::broker::{BrokerOptions, BrokerTls};
 use crate::feed::{Decode, Filter, Route, Routes};
@@ -68,7 +69,7 @@ fn routes(configuration: &Configuration, source: &str) -> Result<Routes, Service
 pub fn route(feed: &FeedDefinition) -> Result<Route, ServiceError> {
     let wrong = |what: String| ServiceError::Setting(format!("feed {}: {what}", feed.name));
     let template = Template::parse(&feed.topic).map_err(|fault| wrong(fault.to_string()))?;
-    let filter = Filter::parse(&template.filter()).map_err(|error| wrong(error.to_string()))?;
+    let filter = Filter::parse(template.filter()).map_err(|error| wrong(error.to_string()))?;
     let decoder = Decoder::new(feed).map_err(|faults| {
         wrong(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     })?;

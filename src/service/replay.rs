@@ -1,0 +1,286 @@
+//! The whole path over a file, as fast as it goes: arrival times come from the file, or are the
+//! running maximum of event time, and the ticks are made from them: the same result at any speed.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::core::CoreOptions;
+use super::readers::{LedgerSink, Readers};
+use super::statistics::{Counted, Counting, Statistics, peak_rss_bytes};
+use super::{Core, DataDir, ServiceError, sources};
+use crate::api::LiveView;
+use crate::config::{Configuration, controls};
+use crate::feed::{Route, Routes};
+use crate::journal::{Clock as _, SystemClock};
+use crate::model::{Arrival, Input, Span, Submission, Timestamp};
+use crate::notify::Ledger;
+use crate::telemetry::Metrics;
+
+/// Messages handed over at once.
+const BURST: usize = 512;
+/// Event times further ahead of the host's clock do not set the arrival clock.
+const AHEAD_MAX: Span = Span::seconds(300);
+
+/// What is replayed.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    /// The file: payloads one a line (with `feed`), or arrivals
+    /// (`{"at": .., "topic": .., "payload": ..}`, or `payload_b64`).
+    pub file: PathBuf,
+    /// Feed that takes every line as a payload.
+    pub feed: Option<String>,
+    /// Topic of those payloads, for feeds that take tags from it.
+    pub topic: Option<String>,
+    /// Dataflow workers.
+    pub workers: usize,
+}
+
+/// One line of an arrivals file.
+#[derive(Deserialize)]
+struct Line<'a> {
+    at: std::borrow::Cow<'a, str>,
+    topic: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    payload: Option<String>,
+    #[serde(default)]
+    payload_b64: Option<String>,
+}
+
+/// Replays a file into the data folder of `configuration`. `told` hears of the bytes read.
+///
+/// # Errors
+/// [`ServiceError`]; a folder that already holds later arrivals is refused.
+pub fn replay(configuration: &Configuration, options: &ReplayOptions, told: &dyn Fn(u64)) -> Result<Statistics, ServiceError> {
+    let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
+    let core_options =
+        CoreOptions { segment_bytes_max: configuration.sereno.journal.segment_bytes.0, workers: options.workers, live: false };
+    let core = Core::start(&dir, &core_options)?;
+    let path = options.file.display().to_string();
+    let file = File::open(&options.file).map_err(ServiceError::io(path.clone()))?;
+    let mut feeder = Feeder::new(configuration, options, &core)?;
+    let counted = Arc::new(Mutex::new(Counted::default()));
+    let mut readers = Readers::default();
+    start_readers(&mut readers, &core, &dir, configuration, &counted)?;
+    let began = Instant::now();
+    hand_over(&core, Input::Control(controls(configuration)))?;
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut line = Vec::new();
+    let mut number = 0_u64;
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line).map_err(ServiceError::io(path.clone()))?;
+        if read == 0 {
+            break;
+        }
+        number += 1;
+        told(read as u64);
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if text.is_empty() {
+            continue;
+        }
+        feeder.line(text).map_err(|what| ServiceError::Setting(format!("{path}:{number}: {what}")))?;
+        if feeder.waiting.len() >= BURST {
+            hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
+        }
+    }
+    hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
+    finish(core, readers, &counted, began)
+}
+
+/// Feeds messages that carry their arrival time (the demo's history) and stops the core again.
+///
+/// # Errors
+/// [`ServiceError`].
+pub fn history(
+    configuration: &Configuration,
+    workers: usize,
+    messages: impl Iterator<Item = (Timestamp, String, Bytes)>,
+    from: &mut dyn FnMut(Timestamp) -> Timestamp,
+) -> Result<Statistics, ServiceError> {
+    let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
+    let core_options =
+        CoreOptions { segment_bytes_max: configuration.sereno.journal.segment_bytes.0, workers, live: false };
+    let core = Core::start(&dir, &core_options)?;
+    let after = from(core.last_arrival);
+    let options = ReplayOptions { file: PathBuf::new(), feed: None, topic: None, workers };
+    let mut feeder = Feeder::new(configuration, &options, &core)?;
+    let counted = Arc::new(Mutex::new(Counted::default()));
+    let mut readers = Readers::default();
+    start_readers(&mut readers, &core, &dir, configuration, &counted)?;
+    let began = Instant::now();
+    hand_over(&core, Input::Control(controls(configuration)))?;
+    for (at, topic, payload) in messages.skip_while(|message| message.0 < after) {
+        feeder.arrival(at, &topic, payload);
+        if feeder.waiting.len() >= BURST {
+            hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
+        }
+    }
+    hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
+    finish(core, readers, &counted, began)
+}
+
+fn hand_over(core: &Core, input: Input) -> Result<(), ServiceError> {
+    core.inputs.blocking_send(input).map_err(|_| ServiceError::Setting("the sequencer has stopped".into()))
+}
+
+fn finish(core: Core, readers: Readers, counted: &Mutex<Counted>, began: Instant) -> Result<Statistics, ServiceError> {
+    let (flushed, journalled) = std::sync::mpsc::channel();
+    hand_over(&core, Input::Flush(Box::new(move |epoch| drop(flushed.send(epoch)))))?;
+    // The sequencer answers, or the process has ended.
+    let _ = journalled.recv();
+    core.settle();
+    let tally = core.tally();
+    readers.stop();
+    let seconds = began.elapsed().as_secs_f64();
+    core.stop()?;
+    let mut sums = crate::flow::Counts::default();
+    tally.now().values().for_each(|counts| sums.add(*counts));
+    let counted = *counted.lock().unwrap_or_else(PoisonError::into_inner);
+    let accounts = counted.accounts;
+    Ok(Statistics {
+        messages: accounts.messages_received,
+        events: accounts.events_stored,
+        seconds,
+        events_per_second: accounts.events_stored as f64 / seconds.max(1e-9),
+        windows: counted.windows,
+        transitions: counted.transitions,
+        late: sums.late,
+        too_late: sums.too_late,
+        excluded: sums.excluded,
+        quarantined: accounts.messages_quarantined + accounts.events_quarantined,
+        duplicates: accounts.events_duplicate,
+        conflicting: accounts.events_conflicting,
+        peak_rss_bytes: peak_rss_bytes(),
+    })
+}
+
+fn start_readers(
+    readers: &mut Readers,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    counted: &Arc<Mutex<Counted>>,
+) -> Result<(), ServiceError> {
+    let metrics = Arc::new(Metrics::new());
+    let ledger = Arc::new(Ledger::open(&dir.ledger())?);
+    let cursor = ledger.cursor()?;
+    let sink = LedgerSink { ledger, live: Arc::new(LiveView::new()), metrics: metrics.clone() };
+    readers.start(core, &metrics, (u64::MAX, cursor), sink)?;
+    #[cfg(feature = "store")]
+    if configuration.sereno.store.embedded {
+        let store = Arc::new(crate::store::Store::open(&dir.store(), super::run::store_options(configuration))?);
+        let cursors = store.cursors();
+        let inner = super::readers::StoreSink(store);
+        let sink = Counting { inner, counted: counted.clone() };
+        return readers.start(core, &metrics, (cursors.journal, cursors.results), sink);
+    }
+    let _ = configuration;
+    let inner = super::statistics::Nothing;
+    let from = (core.journal.now().written, core.results.now().written);
+    readers.start(core, &metrics, from, Counting { inner, counted: counted.clone() })
+}
+
+/// Turns lines into submissions with their arrival times.
+struct Feeder {
+    routes: Routes,
+    fixed: Option<(Route, Arc<str>)>,
+    arrived_at: Timestamp,
+    /// Arrivals in the data folder so far; the file must not begin before.
+    last: Timestamp,
+    limit: Timestamp,
+    waiting: Vec<Submission>,
+}
+
+impl Feeder {
+    fn new(configuration: &Configuration, options: &ReplayOptions, core: &Core) -> Result<Self, ServiceError> {
+        let routes = configuration.feeds().map(sources::route).collect::<Result<Vec<_>, _>>()?;
+        let fixed = match &options.feed {
+            None => None,
+            Some(name) => {
+                let feed = configuration.feeds().find(|feed| feed.name == *name).ok_or_else(|| {
+                    let known: Vec<&str> = configuration.feeds().map(|feed| feed.name.as_str()).collect();
+                    ServiceError::Setting(format!("there is no feed `{name}`; there are {}", known.join(", ")))
+                })?;
+                let topic = options.topic.clone().unwrap_or_else(|| feed.topic.clone());
+                Some((sources::route(feed)?, topic.into()))
+            }
+        };
+        let limit = SystemClock::default().wall().plus(AHEAD_MAX);
+        let waiting = Vec::with_capacity(BURST);
+        Ok(Self { routes: Routes::new(routes), fixed, arrived_at: Timestamp::MIN, last: core.last_arrival, limit, waiting })
+    }
+
+    fn line(&mut self, text: &[u8]) -> Result<(), String> {
+        if self.fixed.is_some() {
+            self.payload(Bytes::copy_from_slice(text));
+        } else {
+            let line: Line<'_> = serde_json::from_slice(text)
+                .map_err(|error| format!("no arrival ({error}); give --feed for a file of plain payloads"))?;
+            let at = Timestamp::parse_rfc3339(&line.at).ok_or_else(|| format!("`{}` is no RFC 3339 time", line.at))?;
+            let payload = match (line.payload, line.payload_b64) {
+                (Some(text), _) => Bytes::from(text),
+                (None, Some(text)) => STANDARD.decode(text).map_err(|error| format!("payload_b64: {error}"))?.into(),
+                (None, None) => return Err("an arrival has `payload` or `payload_b64`".into()),
+            };
+            self.arrival(at, &line.topic, payload);
+        }
+        if self.last > self.arrived_at && self.arrived_at != Timestamp::MIN {
+            return Err(format!(
+                "the data folder holds arrivals up to {}, later than this line's {}; replay into another data_dir",
+                self.last, self.arrived_at
+            ));
+        }
+        Ok(())
+    }
+
+    /// A payload without an arrival time: the running maximum of event time.
+    fn payload(&mut self, payload: Bytes) {
+        let Some((route, topic)) = &self.fixed else { return };
+        let arrival = Arrival { topic: topic.clone(), payload: payload.clone(), arrived_at: self.arrived_at.max(Timestamp(0)) };
+        let decoded = route.decode.decode(&arrival);
+        let latest = decoded.events.iter().filter_map(|event| event.event_at).filter(|at| *at <= self.limit).max();
+        if let Some(latest) = latest {
+            self.arrived_at = self.arrived_at.max(latest);
+        }
+        if self.arrived_at == Timestamp::MIN {
+            // Nothing carried a time yet: the file's clock begins at the folder's, or now.
+            let now = self.limit.minus(AHEAD_MAX);
+            self.arrived_at = if self.last == Timestamp::MIN { now } else { self.last };
+        }
+        self.waiting.push(Submission {
+            feed: route.feed.clone(),
+            topic: topic.clone(),
+            payload,
+            arrived_at: Some(self.arrived_at),
+            decoded,
+            repeated: false,
+            ack: None,
+        });
+    }
+
+    fn arrival(&mut self, at: Timestamp, topic: &str, payload: Bytes) {
+        self.arrived_at = self.arrived_at.max(at);
+        let Some(route) = self.routes.find(topic) else { return };
+        let topic: Arc<str> = topic.into();
+        let arrival = Arrival { topic: topic.clone(), payload: payload.clone(), arrived_at: self.arrived_at };
+        let decoded = route.decode.decode(&arrival);
+        self.waiting.push(Submission {
+            feed: route.feed.clone(),
+            topic,
+            payload,
+            arrived_at: Some(self.arrived_at),
+            decoded,
+            repeated: false,
+            ack: None,
+        });
+    }
+}

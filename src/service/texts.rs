@@ -1,0 +1,97 @@
+//! What the terminal says to people, in both languages: the only place of such text.
+
+use crate::config::Language;
+use crate::model::AlertState;
+use crate::model::definition::Severity;
+
+/// The terminal's texts in one language.
+pub struct Texts {
+    /// The demo's first line.
+    pub demo_title: &'static str,
+    /// Before the history is replayed; `{hours}` stands for a number.
+    pub demo_history: &'static str,
+    /// After it; `{events}`, `{seconds}`, `{windows}`.
+    pub demo_replayed: &'static str,
+    /// Where to look; `{http}`, `{mqtt}`.
+    pub demo_ready: &'static str,
+    /// How to stop.
+    pub demo_stop: &'static str,
+    /// The last line.
+    pub demo_stopped: &'static str,
+    /// `{rate}`, `{sensors}`, `{firing}`, `{events}`, `{quarantined}`.
+    pub demo_status: &'static str,
+    /// Words of alert states.
+    pub raised: &'static str,
+    /// Over.
+    pub resolved: &'static str,
+    /// Never was.
+    pub annulled: &'static str,
+    severities: [&'static str; 3],
+}
+
+const ES: Texts = Texts {
+    demo_title: "Sereno: una ciudad simulada en este equipo",
+    demo_history: "Reproduciendo las últimas {hours} horas simuladas…",
+    demo_replayed: "  {events} eventos en {seconds} s, {windows} resultados de ventanas",
+    demo_ready: "Consola: http://{http}   ·   MQTT: {mqtt}",
+    demo_stop: "Para salir, pulse Ctrl-C. La próxima vez continúa con los mismos datos.",
+    demo_stopped: "Sereno se detuvo. Todo lo recibido quedó guardado.",
+    demo_status: "{rate} eventos/s · {sensors} sensores · {firing} alertas activas · {events} eventos · {quarantined} en cuarentena",
+    raised: "ALERTA",
+    resolved: "TERMINÓ",
+    annulled: "ANULADA",
+    severities: ["informativa", "advertencia", "crítica"],
+};
+
+const EN: Texts = Texts {
+    demo_title: "Sereno: a simulated city on this machine",
+    demo_history: "Replaying the last {hours} simulated hours…",
+    demo_replayed: "  {events} events in {seconds} s, {windows} window results",
+    demo_ready: "Console: http://{http}   ·   MQTT: {mqtt}",
+    demo_stop: "Press Ctrl-C to stop. The next start goes on with the same data.",
+    demo_stopped: "Sereno has stopped. Everything received is kept.",
+    demo_status: "{rate} events/s · {sensors} sensors · {firing} alerts firing · {events} events · {quarantined} in quarantine",
+    raised: "ALERT",
+    resolved: "OVER",
+    annulled: "ANNULLED",
+    severities: ["info", "warning", "critical"],
+};
+
+impl Texts {
+    /// The texts of a language.
+    #[must_use]
+    pub fn of(language: Language) -> &'static Self {
+        match language {
+            Language::Es => &ES,
+            Language::En => &EN,
+        }
+    }
+
+    /// A severity's word.
+    #[must_use]
+    pub fn severity(&self, severity: Severity) -> &'static str {
+        let [info, warning, critical] = self.severities;
+        match severity {
+            Severity::Info => info,
+            Severity::Warning => warning,
+            Severity::Critical => critical,
+        }
+    }
+
+    /// The word of a state that people are told of.
+    #[must_use]
+    pub fn state(&self, state: AlertState) -> Option<&'static str> {
+        match state {
+            AlertState::Firing => Some(self.raised),
+            AlertState::Resolved => Some(self.resolved),
+            AlertState::Inactive => Some(self.annulled),
+            AlertState::Pending => None,
+        }
+    }
+}
+
+/// Fills `{name}` places of a text.
+#[must_use]
+pub fn fill(text: &str, places: &[(&str, String)]) -> String {
+    places.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
