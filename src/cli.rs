@@ -1,1 +1,56 @@
-//! The command line.
+//! The command line: arguments parsed, resolved, then run. Logs go to standard error, what
+//! machines read to standard output.
+
+pub mod arguments;
+pub mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Exit code when something failed.
+const FAILED: u8 = 1;
+/// Exit code when the configuration has faults.
+pub const FAULTY: u8 = 2;
+
+/// Why a command ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// Faults of the configuration, drawn already.
+    Faults,
+    /// Something else, as one line.
+    Other(String),
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Run(run) => commands::run::run(run),
+        #[cfg(feature = "broker")]
+        Command::Demo(demo) => commands::demo::run(demo),
+        Command::Check(check) => commands::check::run(&check),
+        Command::Replay(replay) => commands::replay::run(&replay),
+        #[cfg(feature = "store")]
+        Command::Query(query) => commands::query::run(&query),
+        Command::Schema(schema) => commands::schema::run(&schema),
+        Command::Completions(completions) => commands::completions::run(&completions),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Faults) => ExitCode::from(FAULTY),
+        Err(Failure::Other(message)) => {
+            eprintln!("sereno: {message}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

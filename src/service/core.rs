@@ -51,6 +51,8 @@ pub struct Core {
     results_dir: PathBuf,
     engine: Engine,
     running: Running,
+    /// Locked for as long as the core runs.
+    _dir: DataDir,
 }
 
 impl Core {
@@ -58,7 +60,7 @@ impl Core {
     ///
     /// # Errors
     /// [`ServiceError`] when the logs cannot be used.
-    pub fn start(dir: &DataDir, options: &CoreOptions) -> Result<Self, ServiceError> {
+    pub fn start(dir: DataDir, options: &CoreOptions) -> Result<Self, ServiceError> {
         let disk: Arc<dyn Disk> = Arc::new(FsDisk);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let journal = Journal::open(JournalOptions {
@@ -91,6 +93,7 @@ impl Core {
             results_dir: dir.results(),
             engine,
             running,
+            _dir: dir,
         })
     }
 
@@ -129,11 +132,11 @@ impl Core {
     /// # Errors
     /// [`ServiceError::Log`] when the last writes failed.
     pub fn stop(self) -> Result<(), ServiceError> {
+        let Self { inputs, running, engine, .. } = self;
         // The sequencer stops at the word or at the channel's end, whichever comes first.
-        let _ = self.inputs.blocking_send(Input::Stop);
-        drop(self.inputs);
-        self.running.join()?;
-        self.engine.stop();
+        let _ = inputs.blocking_send(Input::Stop);
+        running.join()?;
+        engine.stop();
         Ok(())
     }
 }

@@ -2,15 +2,15 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::ServiceError;
 
-/// The data folder, locked for this process.
-#[derive(Debug)]
+/// The data folder, locked for this process for as long as a clone of it lives.
+#[derive(Clone, Debug)]
 pub struct DataDir {
     root: PathBuf,
-    /// Held for as long as this process lives.
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl DataDir {
@@ -24,7 +24,7 @@ impl DataDir {
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(ServiceError::io(path.display().to_string()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { root: root.to_owned(), _lock: file }),
+            Ok(()) => Ok(Self { root: root.to_owned(), _lock: Arc::new(file) }),
             Err(TryLockError::WouldBlock) => Err(ServiceError::Held(root.display().to_string())),
             Err(TryLockError::Error(source)) => Err(ServiceError::Io { what: path.display().to_string(), source }),
         }

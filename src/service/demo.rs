@@ -114,14 +114,14 @@ fn replay_history(
     println!("{}", fill(texts.demo_history, &[("hours", options.hours.to_string())]));
     let earliest = now.minus(Span::seconds(i64::from(options.hours) * 3_600));
     let furthest = now.minus(Span::seconds(GAP_HOURS_MAX * 3_600));
-    // The messages are made lazily, from wherever the folder ends.
-    let begin = std::cell::Cell::new(earliest);
-    let probe = last_arrival(configuration);
-    begin.set(probe.map_or(earliest, |last| last.max(furthest)));
-    let messages = city.messages(begin.get().millis(), now.millis()).filter_map(|message| {
-        Some((Timestamp::from_millis(message.sent_at_ms)?, message.topic, Bytes::from(message.payload)))
-    });
-    let statistics = tokio::task::block_in_place(|| history(configuration, options.workers, messages, &mut |last| last.max(begin.get())))?;
+    let messages = |last: Timestamp| {
+        let begin = if last == Timestamp::MIN { earliest } else { last.max(furthest) };
+        city.messages(begin.millis() + 1, now.millis()).filter_map(|message| {
+            let at = Timestamp::from_millis(message.sent_at_ms)?;
+            Some((at, message.topic, Bytes::from(message.payload)))
+        })
+    };
+    let statistics = tokio::task::block_in_place(|| history(configuration, options.workers, messages))?;
     let places = [
         ("events", statistics.events.to_string()),
         ("seconds", format!("{:.1}", statistics.seconds)),
@@ -129,23 +129,6 @@ fn replay_history(
     ];
     println!("{}", fill(texts.demo_replayed, &places));
     Ok(now)
-}
-
-/// Arrival time of the last record of an earlier demo.
-fn last_arrival(configuration: &Configuration) -> Option<Timestamp> {
-    use crate::journal::{FsDisk, Journal, JournalOptions};
-    let dir = configuration.path(&configuration.sereno.data_dir).join("journal");
-    if !dir.is_dir() {
-        return None;
-    }
-    let options = JournalOptions {
-        dir,
-        segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
-        disk: std::sync::Arc::new(FsDisk),
-        clock: std::sync::Arc::new(SystemClock::default()),
-    };
-    let journal = Journal::open(options).ok()?;
-    Some(journal.last_arrival()).filter(|at| *at != Timestamp::MIN)
 }
 
 async fn watch_service(service: &Service, texts: &Texts, language: Language, stop: impl Future<Output = ()>) {

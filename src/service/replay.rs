@@ -59,16 +59,9 @@ struct Line<'a> {
 /// # Errors
 /// [`ServiceError`]; a folder that already holds later arrivals is refused.
 pub fn replay(configuration: &Configuration, options: &ReplayOptions, told: &dyn Fn(u64)) -> Result<Statistics, ServiceError> {
-    let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
-    let core_options =
-        CoreOptions { segment_bytes_max: configuration.sereno.journal.segment_bytes.0, workers: options.workers, live: false };
-    let core = Core::start(&dir, &core_options)?;
     let path = options.file.display().to_string();
     let file = File::open(&options.file).map_err(ServiceError::io(path.clone()))?;
-    let mut feeder = Feeder::new(configuration, options, &core)?;
-    let counted = Arc::new(Mutex::new(Counted::default()));
-    let mut readers = Readers::default();
-    start_readers(&mut readers, &core, &dir, configuration, &counted)?;
+    let (core, mut feeder, readers, counted) = open(configuration, options)?;
     let began = Instant::now();
     hand_over(&core, Input::Control(controls(configuration)))?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -97,28 +90,23 @@ pub fn replay(configuration: &Configuration, options: &ReplayOptions, told: &dyn
 }
 
 /// Feeds messages that carry their arrival time (the demo's history) and stops the core again.
+/// `messages` is told the last arrival that the data folder holds.
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn history(
+pub fn history<M>(
     configuration: &Configuration,
     workers: usize,
-    messages: impl Iterator<Item = (Timestamp, String, Bytes)>,
-    from: &mut dyn FnMut(Timestamp) -> Timestamp,
-) -> Result<Statistics, ServiceError> {
-    let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
-    let core_options =
-        CoreOptions { segment_bytes_max: configuration.sereno.journal.segment_bytes.0, workers, live: false };
-    let core = Core::start(&dir, &core_options)?;
-    let after = from(core.last_arrival);
+    messages: impl FnOnce(Timestamp) -> M,
+) -> Result<Statistics, ServiceError>
+where
+    M: Iterator<Item = (Timestamp, String, Bytes)>,
+{
     let options = ReplayOptions { file: PathBuf::new(), feed: None, topic: None, workers };
-    let mut feeder = Feeder::new(configuration, &options, &core)?;
-    let counted = Arc::new(Mutex::new(Counted::default()));
-    let mut readers = Readers::default();
-    start_readers(&mut readers, &core, &dir, configuration, &counted)?;
+    let (core, mut feeder, readers, counted) = open(configuration, &options)?;
     let began = Instant::now();
     hand_over(&core, Input::Control(controls(configuration)))?;
-    for (at, topic, payload) in messages.skip_while(|message| message.0 < after) {
+    for (at, topic, payload) in messages(core.last_arrival) {
         feeder.arrival(at, &topic, payload);
         if feeder.waiting.len() >= BURST {
             hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
@@ -126,6 +114,20 @@ pub fn history(
     }
     hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
     finish(core, readers, &counted, began)
+}
+
+type Opened = (Core, Feeder, Readers, Arc<Mutex<Counted>>);
+
+/// Locks the data folder and starts the core with its readers.
+fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened, ServiceError> {
+    let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
+    let segment_bytes_max = configuration.sereno.journal.segment_bytes.0;
+    let core = Core::start(dir.clone(), &CoreOptions { segment_bytes_max, workers: options.workers, live: false })?;
+    let feeder = Feeder::new(configuration, options, &core)?;
+    let counted = Arc::new(Mutex::new(Counted::default()));
+    let mut readers = Readers::default();
+    start_readers(&mut readers, &core, &dir, configuration, &counted)?;
+    Ok((core, feeder, readers, counted))
 }
 
 fn hand_over(core: &Core, input: Input) -> Result<(), ServiceError> {

@@ -77,7 +77,7 @@ impl Service {
             workers: options.workers,
             live: true,
         };
-        let core = tokio::task::block_in_place(|| Core::start(&dir, &core_options))?;
+        let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
         let parts = Parts {
             live: Arc::new(LiveView::new()),
             ledger: Arc::new(Ledger::open(&dir.ledger())?.owing_since(started_at.minus(OWED_FOR))),

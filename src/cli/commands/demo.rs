@@ -1,0 +1,43 @@
+//! `sereno demo`
+
+use super::super::Failure;
+use super::super::arguments::{Demo, LanguageName};
+use crate::config::Language;
+use crate::service::demo::{self, DemoOptions};
+use crate::telemetry::{LogFormat, log_to_stderr};
+
+/// Runs the demo until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(arguments: Demo) -> Result<(), Failure> {
+    // The terminal shows throughput and alerts; of the log, only what is wrong.
+    log_to_stderr(LogFormat::Text, "warn")?;
+    let options = DemoOptions {
+        data_dir: std::env::current_dir()?.join(arguments.data_dir),
+        seed: arguments.seed,
+        hours: arguments.hours,
+        http_port: arguments.http_port,
+        mqtt_port: arguments.mqtt_port,
+        language: language(arguments.language),
+        workers: super::workers(None),
+    };
+    let configuration = demo::configuration(&options).map_err(|faults| super::draw(&faults))?;
+    super::runtime()?.block_on(async {
+        let stop = super::stop_signal()?;
+        tokio::spawn(demo::run(configuration, options, stop)).await??;
+        Ok(())
+    })
+}
+
+fn language(asked: Option<LanguageName>) -> Language {
+    match asked {
+        Some(LanguageName::Es) => Language::Es,
+        Some(LanguageName::En) => Language::En,
+        None => {
+            let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+            let locale = of("LC_ALL").or_else(|| of("LC_MESSAGES")).or_else(|| of("LANG")).unwrap_or_default();
+            if locale.starts_with("en") { Language::En } else { Language::Es }
+        }
+    }
+}
