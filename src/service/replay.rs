@@ -136,7 +136,7 @@ fn hand_over(core: &Core, input: Input) -> Result<(), ServiceError> {
 
 fn finish(core: Core, readers: Readers, counted: &Mutex<Counted>, began: Instant) -> Result<Statistics, ServiceError> {
     let (flushed, journalled) = std::sync::mpsc::channel();
-    hand_over(&core, Input::Flush(Box::new(move |epoch| drop(flushed.send(epoch)))))?;
+    hand_over(&core, Input::Flush(Box::new(move |epoch| flushed.send(epoch).unwrap_or_default())))?;
     // The sequencer answers, or the process has ended.
     let _ = journalled.recv();
     core.settle();

@@ -25,8 +25,7 @@ pub fn run(arguments: Demo) -> Result<(), Failure> {
     let configuration = demo::configuration(&options).map_err(|faults| super::draw(&faults))?;
     super::runtime()?.block_on(async {
         let stop = super::stop_signal()?;
-        tokio::spawn(demo::run(configuration, options, stop)).await??;
-        Ok(())
+        Ok(demo::run(configuration, options, stop).await?)
     })
 }
 
