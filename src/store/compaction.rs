@@ -1,7 +1,7 @@
 //! Merging small files.
 //!
 //! Files of one day and table are merged when there are too many small ones: a flush every half
-//! minute leaves 2,880 a day. A merge keeps the last revision of each window (retractions too:
+//! minute leaves 2,880 a day. A day that is over ends in a few files. A merge keeps the last revision of each window (retractions too:
 //! an older revision may lie in a file that is not part of the merge) and every event once. What
 //! it writes and what it replaces change places in one transaction.
 
@@ -29,7 +29,8 @@ pub struct Compacted {
     pub damaged: Vec<super::file::Damage>,
 }
 
-/// Groups of small files that are worth a merge: of one table and day, more than the bound.
+/// Groups of small files that are worth a merge: of one table and day, more than the bound. The
+/// newest day is that of small files: a day whose files are all large has nothing to merge.
 pub(super) fn due<'a>(
     files: impl Iterator<Item = &'a Arc<StoredFile>>,
     options: &StoreOptions,
@@ -38,7 +39,14 @@ pub(super) fn due<'a>(
     for file in files.filter(|file| file.entry.rows < options.small_rows) {
         groups.entry((file.entry.table, file.entry.day)).or_default().push(file.clone());
     }
-    groups.retain(|_, group| group.len() > options.small_files_max);
+    let mut newest_days: BTreeMap<i64, i64> = BTreeMap::new();
+    for (table, day) in groups.keys() {
+        newest_days.insert(*table, *day);
+    }
+    groups.retain(|(table, day), group| {
+        let newest = newest_days.get(table) == Some(day);
+        group.len() > if newest { options.small_files_max } else { options.past_files_max }
+    });
     for group in groups.values_mut() {
         group.sort_by_key(|file| file.entry.id);
         let mut rows = 0;

@@ -11,8 +11,11 @@ pub struct StoreOptions {
     pub flush_age: Duration,
     /// Beyond this the tail takes nothing more.
     pub tail_bytes_max: u64,
-    /// Small files of one day and table are merged when there are more than this many.
+    /// Small files of a table's newest day are merged when there are more than this many.
     pub small_files_max: usize,
+    /// Small files of an earlier day are merged when there are more than this many: every file
+    /// costs a query about a millisecond.
+    pub past_files_max: usize,
     /// A file of fewer rows is small.
     pub small_rows: u64,
     /// Most rows one merge reads: it holds them in memory.
@@ -30,6 +33,7 @@ impl Default for StoreOptions {
             flush_age: Duration::from_secs(30),
             tail_bytes_max: 64 << 20,
             small_files_max: 16,
+            past_files_max: 3,
             small_rows: 250_000,
             merge_rows_max: 1_000_000,
             footers_bytes_max: 32 << 20,

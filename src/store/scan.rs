@@ -115,8 +115,10 @@ impl StoreTable {
         let runtime = state.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, footers);
-        let source =
-            ParquetSource::new(self.schema.clone()).with_parquet_file_reader_factory(Arc::new(reader));
+        // Our files have no Bloom filters to look for.
+        let source = ParquetSource::new(self.schema.clone())
+            .with_bloom_filter_on_read(false)
+            .with_parquet_file_reader_factory(Arc::new(reader));
         let entries: Vec<_> = files
             .iter()
             .map(|file| {

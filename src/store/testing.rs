@@ -98,8 +98,14 @@ impl Journal {
     /// Feeds the store `rows` events of ten sensors, one a second from `second` on.
     pub(super) fn fill(&mut self, store: &Store, second: i64, rows: i64) {
         let sensors: Vec<String> = (0..10).map(|n| format!("aire-{n}")).collect();
-        let cells: Vec<[Cell<'_>; 2]> =
-            (0..rows).map(|n| [("pm25", "ug/m3", 1, 200 + n % 50), ("temp", "Cel", 1, 180)]).collect();
+        let cells: Vec<[Cell<'_>; 2]> = (0..rows)
+            .map(|n| {
+                [
+                    ("pm25", "ug/m3", 1, 200 + noise(second + n, 50)),
+                    ("temp", "Cel", 1, 180 + noise(second - n, 20)),
+                ]
+            })
+            .collect();
         let tags = [("zone", "comuna-07")];
         let events: Vec<_> = (0..rows)
             .map(|n| (sensors[n as usize % 10].as_str(), second + n, &tags[..], &cells[n as usize][..]))
@@ -107,6 +113,11 @@ impl Journal {
         let (epoch, batch) = self.batch("air", &events);
         store.apply_batch(epoch, &batch, &self.dictionary).unwrap();
     }
+}
+
+/// A number below `bound` that looks random, the same for the same `n`.
+fn noise(n: i64, bound: i64) -> i64 {
+    (xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()) % bound.cast_unsigned()).cast_signed()
 }
 
 /// A plan of one-hour windows.
