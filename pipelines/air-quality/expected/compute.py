@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from reference import (  # noqa: E402
     HOUR, MINUTE, SECOND, Event, Feed, Ignored, Pipeline, Rule, Window,

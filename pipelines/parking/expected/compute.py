@@ -5,6 +5,7 @@ from decimal import Decimal
 from math import inf
 from pathlib import Path
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from reference import (  # noqa: E402
     MINUTE, SECOND, Event, Feed, Pipeline, Refused, Rule, Window,
