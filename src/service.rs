@@ -9,9 +9,9 @@ pub mod data_dir;
 #[cfg(feature = "broker")]
 pub mod demo;
 pub mod outputs;
+pub mod readers;
 #[cfg(feature = "store")]
 pub mod reads;
-pub mod readers;
 pub mod reload;
 pub mod replay;
 pub mod run;
@@ -70,4 +70,14 @@ impl ServiceError {
         let what = what.into();
         move |source| Self::Io { what, source }
     }
+}
+
+/// Whether a panic of the named thread is its own affair (see `main`).
+#[must_use]
+pub fn may_panic(thread: Option<&str>) -> bool {
+    #[cfg(feature = "store")]
+    let own = thread.is_some_and(|name| name == crate::store::QUERY_THREAD);
+    #[cfg(not(feature = "store"))]
+    let own = thread.is_some_and(|_| false);
+    own
 }

@@ -151,7 +151,9 @@ impl Fold {
     #[must_use]
     pub fn firing(&self) -> Option<Episode> {
         match self.state {
-            State::Firing { began_at, raised_at, .. } => Some(Episode { began_at, raised_at, resolved_at: None }),
+            State::Firing { began_at, raised_at, .. } => {
+                Some(Episode { began_at, raised_at, resolved_at: None })
+            }
             _ => None,
         }
     }
@@ -169,7 +171,9 @@ mod tests {
         let mut fold = Fold::default();
         let episodes = verdicts
             .iter()
-            .filter_map(|(at, met)| fold.verdict(s(*at), Verdict { met: *met, cleared: met.map(|m| !m) }, timing))
+            .filter_map(|(at, met)| {
+                fold.verdict(s(*at), Verdict { met: *met, cleared: met.map(|m| !m) }, timing)
+            })
             .collect();
         (episodes, fold)
     }
@@ -208,7 +212,8 @@ mod tests {
         let timing = timing(0, 120, 60);
         let (over, fold) = run(&timing, &[(0, Some(true)), (60, Some(false)), (120, Some(true))]);
         assert!(over.is_empty() && fold.firing().is_some());
-        let (over, _) = run(&timing, &[(0, Some(true)), (60, Some(false)), (120, Some(false)), (180, Some(false))]);
+        let (over, _) =
+            run(&timing, &[(0, Some(true)), (60, Some(false)), (120, Some(false)), (180, Some(false))]);
         assert_eq!(over, [Episode { began_at: s(0), raised_at: s(0), resolved_at: Some(s(180)) }]);
     }
 

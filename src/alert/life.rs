@@ -107,7 +107,12 @@ impl Life {
     }
 
     /// Lets time pass to `to`.
-    pub fn advance(&mut self, to: Timestamp, timing: &Timing, identify: &dyn Fn(Timestamp) -> AlertId) -> Vec<Step> {
+    pub fn advance(
+        &mut self,
+        to: Timestamp,
+        timing: &Timing,
+        identify: &dyn Fn(Timestamp) -> AlertId,
+    ) -> Vec<Step> {
         if self.clock.is_some_and(|clock| clock >= to) {
             return Vec::new();
         }
@@ -209,7 +214,12 @@ impl Life {
         steps
     }
 
-    fn reconcile_pending(&mut self, timing: &Timing, identify: &dyn Fn(Timestamp) -> AlertId, steps: &mut Vec<Step>) {
+    fn reconcile_pending(
+        &mut self,
+        timing: &Timing,
+        identify: &dyn Fn(Timestamp) -> AlertId,
+        steps: &mut Vec<Step>,
+    ) {
         let now = match self.fold.state {
             State::Pending { since } => {
                 Some(Episode { began_at: since, raised_at: since.plus(timing.hold), resolved_at: None })
@@ -276,7 +286,10 @@ mod tests {
 
     fn tell(life: &mut Life, at: i64, met: bool) -> Vec<(StepKind, u128)> {
         let verdict = Verdict { met: Some(met), cleared: Some(!met) };
-        life.verdict(s(at), verdict, &TIMING, &id).iter().map(|step| (step.kind, step.id.0 / 1_000_000_000)).collect()
+        life.verdict(s(at), verdict, &TIMING, &id)
+            .iter()
+            .map(|step| (step.kind, step.id.0 / 1_000_000_000))
+            .collect()
     }
 
     #[test]

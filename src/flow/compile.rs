@@ -60,7 +60,10 @@ pub struct PipelinePlan {
 pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Result<PipelinePlan, Fault> {
     let name: Arc<str> = pipeline.name.as_str().into();
     let columns = columns(feeds);
-    let schema = Schema::of_readings(columns.keys().map(|name| &**name), feeds.iter().flat_map(|feed| feed.tag_names()));
+    let schema = Schema::of_readings(
+        columns.keys().map(|name| &**name),
+        feeds.iter().flat_map(|feed| feed.tag_names()),
+    );
     let exclude = pipeline.exclude.as_ref().map(|sql| Expression::compile(sql, &schema)).transpose();
     let exclude = exclude.map_err(|fault| fault.under("exclude"))?;
     let close_after = close_after(pipeline, feeds);
@@ -69,15 +72,17 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
     let mut windows = Vec::new();
     for (at, definition) in pipeline.windows.iter().enumerate() {
         let fault = |fault: Fault| fault.under(at).under("window");
-        let plan = Arc::new(window(pipeline, definition, feeds, &columns, &zone, close_after).map_err(fault)?);
+        let plan =
+            Arc::new(window(pipeline, definition, feeds, &columns, &zone, close_after).map_err(fault)?);
         let schema = Schema::of_window(definition);
         let rules = rules(pipeline, &definition.name, |rule| {
             RulePlan::compile(rule, &schema, &name, &plan.description.by, plan.grid.slide)
         })?;
         windows.push((plan, rules));
     }
-    let readings =
-        rules(pipeline, READINGS, |rule| RulePlan::compile(rule, &schema, &name, &["sensor".into()], rule.stale_after))?;
+    let readings = rules(pipeline, READINGS, |rule| {
+        RulePlan::compile(rule, &schema, &name, &["sensor".into()], rule.stale_after)
+    })?;
     Ok(PipelinePlan {
         name,
         texts: schema.texts().cloned().collect(),
@@ -96,7 +101,9 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
 pub fn columns(feeds: &[&FeedDefinition]) -> BTreeMap<Arc<str>, Column> {
     let mut columns: BTreeMap<Arc<str>, Column> = OWN_QUANTITIES
         .iter()
-        .map(|(name, unit)| ((*name).into(), Column { unit: (*unit).into(), decimals: crate::model::decimal::DECIMALS }))
+        .map(|(name, unit)| {
+            ((*name).into(), Column { unit: (*unit).into(), decimals: crate::model::decimal::DECIMALS })
+        })
         .collect();
     for (name, quantity) in feeds.iter().flat_map(|feed| &feed.quantities) {
         let column = Column { unit: quantity.unit.as_str().into(), decimals: quantity.decimals };
@@ -145,7 +152,9 @@ fn window(
     }
     let interval = feeds.iter().filter_map(|feed| feed.expected_interval).min();
     let by_sensor = definition.by.iter().any(|name| name == super::keys::SENSOR);
-    let expected = interval.filter(|interval| by_sensor && interval.0 > 0).map(|interval| definition.size.0 as f64 / interval.0 as f64);
+    let expected = interval
+        .filter(|interval| by_sensor && interval.0 > 0)
+        .map(|interval| definition.size.0 as f64 / interval.0 as f64);
     let description = PlanDescription {
         hash: hash(pipeline, definition, feeds, columns),
         pipeline: pipeline.name.as_str().into(),
@@ -175,7 +184,10 @@ fn field(sql: &str, columns: &BTreeMap<Arc<str>, Column>) -> Result<(FieldPlan, 
     };
     let place = columns.keys().position(|name| **name == **quantity);
     let (Some(place), Some(column)) = (place, columns.get(quantity.as_str())) else {
-        return Err(Fault::new(format!("no feed of the pipeline has a quantity `{quantity}`"), "name one that a feed defines"));
+        return Err(Fault::new(
+            format!("no feed of the pipeline has a quantity `{quantity}`"),
+            "name one that a feed defines",
+        ));
     };
     let plan = FieldPlan { function: call.function, column: Some(place as u16), decimals: column.decimals };
     Ok((plan, call.unit(&column.unit).into()))
@@ -188,9 +200,12 @@ fn hash(
     feeds: &[&FeedDefinition],
     columns: &BTreeMap<Arc<str>, Column>,
 ) -> u64 {
-    let columns: Vec<(&str, &str, u8)> = columns.iter().map(|(name, c)| (&**name, &*c.unit, c.decimals)).collect();
-    let feeds: Vec<(&str, Span, Option<Span>)> =
-        feeds.iter().map(|feed| (feed.name.as_str(), feed.out_of_orderness, feed.expected_interval)).collect();
+    let columns: Vec<(&str, &str, u8)> =
+        columns.iter().map(|(name, c)| (&**name, &*c.unit, c.decimals)).collect();
+    let feeds: Vec<(&str, Span, Option<Span>)> = feeds
+        .iter()
+        .map(|feed| (feed.name.as_str(), feed.out_of_orderness, feed.expected_interval))
+        .collect();
     let times = (pipeline.allowed_lateness, pipeline.close_after, pipeline.open_max, &pipeline.timezone);
     let all = (&pipeline.name, window, &pipeline.exclude, times, columns, feeds);
     // Names, numbers and texts: writing them as JSON cannot fail.

@@ -6,8 +6,8 @@
 //! and nothing but this file ever sees it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -99,7 +99,11 @@ impl Engine {
         let tally = Tally::default();
         let told = tally.clone();
         let guards = timely::execute(config, move |worker| {
-            let own = if worker.index() == 0 { source.lock().ok().and_then(|mut source| source.take()) } else { None };
+            let own = if worker.index() == 0 {
+                source.lock().ok().and_then(|mut source| source.take())
+            } else {
+                None
+            };
             run(worker, own, told.clone(), &stopped);
         })?;
         Ok(Self { guards: Some(guards), tally, stop })
@@ -123,41 +127,54 @@ impl Engine {
     }
 }
 
-fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, tally: Tally, stop: &AtomicBool) {
+fn run(
+    worker: &mut timely::worker::Worker,
+    source: Option<Box<dyn Source>>,
+    tally: Tally,
+    stop: &AtomicBool,
+) {
     let (index, peers) = (worker.index(), worker.peers());
     let source = std::rc::Rc::new(std::cell::RefCell::new(source));
     let sink = source.clone();
     let mut input = InputHandle::<u64, _>::new();
     let probe = worker.dataflow(|scope| {
         let batches = scope.input_from(&mut input).broadcast();
-        let rows = batches.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(Pipeline, "interpret", |_, _| {
-            let mut interpreter = Interpreter::new(index, peers);
-            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<InProcess<Arc<Batch>>>)> = BTreeMap::new();
-            move |(input, frontier), output| {
-                input.for_each_stamp(|stamp, data| {
-                    if let Some(capability) = stamp.retain_least(output.output_index()) {
-                        let entry = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
-                        entry.1.extend(data.flat_map(|batch| batch.drain(..)));
+        let rows = batches.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(
+            Pipeline,
+            "interpret",
+            |_, _| {
+                let mut interpreter = Interpreter::new(index, peers);
+                let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<InProcess<Arc<Batch>>>)> =
+                    BTreeMap::new();
+                move |(input, frontier), output| {
+                    input.for_each_stamp(|stamp, data| {
+                        if let Some(capability) = stamp.retain_least(output.output_index()) {
+                            let entry =
+                                waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
+                            entry.1.extend(data.flat_map(|batch| batch.drain(..)));
+                        }
+                    });
+                    while let Some(entry) = waiting.first_entry() {
+                        if frontier.less_equal(entry.key()) {
+                            break;
+                        }
+                        let (capability, batches) = entry.remove();
+                        let rows: Vec<ResultRow> =
+                            batches.iter().flat_map(|batch| interpreter.apply(&batch.0)).collect();
+                        tally.tell(index, &interpreter);
+                        output.session(&capability).give(InProcess(rows));
                     }
-                });
-                while let Some(entry) = waiting.first_entry() {
-                    if frontier.less_equal(entry.key()) {
-                        break;
-                    }
-                    let (capability, batches) = entry.remove();
-                    let rows: Vec<ResultRow> = batches.iter().flat_map(|batch| interpreter.apply(&batch.0)).collect();
-                    tally.tell(index, &interpreter);
-                    output.session(&capability).give(InProcess(rows));
                 }
-            }
-        });
+            },
+        );
         let to_one = Exchange::new(|_: &InProcess<Vec<ResultRow>>| 0);
         rows.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to_one, "publish", move |_, _| {
             let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<ResultRow>)> = BTreeMap::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|stamp, data| {
                     if let Some(capability) = stamp.retain_least(output.output_index()) {
-                        let entry = waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
+                        let entry =
+                            waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
                         entry.1.extend(data.flat_map(|rows| rows.drain(..)).flat_map(|rows| rows.0));
                     }
                 });
@@ -189,7 +206,9 @@ fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, tal
     let mut began = 0_u64;
     while !stop.load(Ordering::SeqCst) {
         let mut took = false;
-        while probe.with_frontier(|frontier| frontier.first().is_none_or(|done| began.saturating_sub(*done) < EPOCHS_IN_FLIGHT_MAX)) {
+        while probe.with_frontier(|frontier| {
+            frontier.first().is_none_or(|done| began.saturating_sub(*done) < EPOCHS_IN_FLIGHT_MAX)
+        }) {
             let next = source.borrow_mut().as_mut().and_then(|source| source.next());
             let Some((epoch, batch)) = next else { break };
             input.advance_to(epoch);
@@ -199,7 +218,11 @@ fn run(worker: &mut timely::worker::Worker, source: Option<Box<dyn Source>>, tal
             took = true;
             worker.step();
         }
-        if took { worker.step() } else { worker.step_or_park(Some(PARK)) };
+        if took {
+            worker.step()
+        } else {
+            worker.step_or_park(Some(PARK))
+        };
     }
     input.close();
     worker.step_or_park_while(Some(PARK), || !probe.done());

@@ -8,7 +8,9 @@ use super::*;
 use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
 use crate::model::time::SECOND;
-use crate::model::{AlertState, Control, Decoded, DecodedEvent, DecodedReading, Record, Submission, Timestamp, Value};
+use crate::model::{
+    AlertState, Control, Decoded, DecodedEvent, DecodedReading, Record, Submission, Timestamp, Value,
+};
 
 const PIPELINE: &str = r#"{
     "version": 1, "name": "air", "title": {"es": "Aire", "en": "Air"}, "reads": ["air"],
@@ -54,13 +56,18 @@ fn batches(cut: usize) -> Vec<Batch> {
     for n in 0..6_000_usize {
         let arrived = 1_000_000 + n as i64 / 10;
         let late = if n % 100 == 7 { 200 } else { (n as i64 * 7) % 20 };
-        let value = if n % 97 == 0 { -9_999 } else { (n * 31 % 50) as i64 + if n % 10 == 3 { 60 } else { 0 } };
+        let value =
+            if n % 97 == 0 { -9_999 } else { (n * 31 % 50) as i64 + if n % 10 == 3 { 60 } else { 0 } };
         let message = Submission {
             feed: "air".into(),
             topic: "t".into(),
             payload: Bytes::new(),
             arrived_at: Some(s(arrived)),
-            decoded: Decoded { events: vec![reading(n % 10, arrived - late, value)], rejected: Vec::new(), ignored: None },
+            decoded: Decoded {
+                events: vec![reading(n % 10, arrived - late, value)],
+                rejected: Vec::new(),
+                ignored: None,
+            },
             repeated: false,
             ack: None,
         };
@@ -96,7 +103,8 @@ fn rows(workers: usize, cut: usize) -> Vec<ResultRow> {
     let batches = batches(cut);
     let last = batches.len() as u64 - 1;
     let (rows, told) = mpsc::channel();
-    let engine = Engine::start(workers, Box::new(Fixed { batches: batches.into_iter(), epoch: 0, rows })).unwrap();
+    let engine =
+        Engine::start(workers, Box::new(Fixed { batches: batches.into_iter(), epoch: 0, rows })).unwrap();
     let mut all = Vec::new();
     loop {
         let (epoch, rows) = told.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -132,7 +140,8 @@ fn a_plain_sum_over_the_journal_equals_the_last_revisions() {
                     let value = batch.readings_of(event)[0].value.0;
                     if value != -9_999 {
                         let sensor = names.device(event.device).unwrap().1.to_string();
-                        let sum = plain.entry((sensor, event.event_at.0.div_euclid(60 * SECOND) * 60)).or_default();
+                        let sum =
+                            plain.entry((sensor, event.event_at.0.div_euclid(60 * SECOND) * 60)).or_default();
                         *sum = (sum.0 + value, sum.1 + 1);
                     }
                 }
@@ -146,7 +155,10 @@ fn a_plain_sum_over_the_journal_equals_the_last_revisions() {
             && &*row.plan.window == "pm25_1m"
         {
             assert_eq!(row.fields[1], Some(row.count as f64));
-            last.insert((row.key.0[0].to_string(), row.start.0 / SECOND), (row.count, row.fields[0].unwrap()));
+            last.insert(
+                (row.key.0[0].to_string(), row.start.0 / SECOND),
+                (row.count, row.fields[0].unwrap()),
+            );
         }
     }
     let plain: BTreeMap<_, _> =

@@ -49,7 +49,9 @@ impl Interpreter {
         for (sequence, record) in batch.iter() {
             match record {
                 Record::Event(event) => self.event(batch, event, sequence),
-                Record::Control(control) => self.control(control, Cause { sequence, arrived_at: batch.arrived_at }),
+                Record::Control(control) => {
+                    self.control(control, Cause { sequence, arrived_at: batch.arrived_at })
+                }
                 Record::Step { feed, watermark } => {
                     if let Some(clock) = self.feeds.get_mut(*feed) {
                         clock.watermark = Some(*watermark);
@@ -89,7 +91,14 @@ impl Interpreter {
         let cause = Cause { sequence, arrived_at: event.arrived_at };
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
-                pipeline.event(event, batch.readings_of(event), watermark, &self.dictionary, cause, &mut self.out);
+                pipeline.event(
+                    event,
+                    batch.readings_of(event),
+                    watermark,
+                    &self.dictionary,
+                    cause,
+                    &mut self.out,
+                );
             }
         }
     }

@@ -63,7 +63,8 @@ impl PipelineRun {
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();
-        let readings = ReadingsRun::new(plan.readings.clone(), names, plan.allowed_lateness, plan.close_after, share);
+        let readings =
+            ReadingsRun::new(plan.readings.clone(), names, plan.allowed_lateness, plan.close_after, share);
         let rows = plan.exclude.is_some() || !plan.readings.is_empty();
         let numbers = vec![None; plan.columns.len()];
         Self {
@@ -88,12 +89,16 @@ impl PipelineRun {
         next.counts = self.counts;
         let mut ending = Vec::new();
         for mut old in self.windows {
-            let same = next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
+            let same =
+                next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
             if let Some(new) = same {
                 old.replace_rules(new.rules.clone());
                 *new = old;
             } else {
-                let successor = next.windows.iter().find(|new| new.plan.description.window == old.plan.description.window);
+                let successor = next
+                    .windows
+                    .iter()
+                    .find(|new| new.plan.description.window == old.plan.description.window);
                 old.bounds.ends_at = successor.map_or(at, |new| new.bounds.begins_at);
                 old.replace_rules(Vec::new());
                 ending.push(old);
@@ -137,7 +142,8 @@ impl PipelineRun {
         let excluded = self.plan.exclude.as_ref().is_some_and(|exclude| exclude.eval(&row) == Some(true));
         for window in &mut self.windows {
             let plan = &window.plan;
-            let speaks = plan.columns.is_empty() || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
+            let speaks = plan.columns.is_empty()
+                || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
             let samples = (!excluded && speaks).then_some(samples.as_slice());
             match window.event(&Arrived { event, watermark, samples }, dictionary, cause, out) {
                 Some(Outcome::Counted) => self.counts.counted += 1,
@@ -152,9 +158,16 @@ impl PipelineRun {
         }
     }
 
-    fn fill_row<'d>(&mut self, event: &Event, samples: &[(u16, Sample<'_>)], dictionary: &'d Dictionary) -> Vec<Option<&'d str>> {
+    fn fill_row<'d>(
+        &mut self,
+        event: &Event,
+        samples: &[(u16, Sample<'_>)],
+        dictionary: &'d Dictionary,
+    ) -> Vec<Option<&'d str>> {
         self.numbers.fill(None);
-        for ((place, sample), column) in samples.iter().filter_map(|s| Some((s, self.plan.columns.values().nth(usize::from(s.0))?))) {
+        for ((place, sample), column) in
+            samples.iter().filter_map(|s| Some((s, self.plan.columns.values().nth(usize::from(s.0))?)))
+        {
             if let Some(number) = self.numbers.get_mut(usize::from(*place)) {
                 *number = Some(crate::model::Value(sample.mantissa).to_f64(column.decimals));
             }
@@ -174,7 +187,9 @@ impl PipelineRun {
         while self.places.len() <= id.index() {
             let quantity = dictionary.quantity(QuantityId(self.places.len() as u16))?;
             let place = self.plan.columns.iter().position(|(name, column)| {
-                **name == *quantity.name && column.decimals == quantity.decimals && *column.unit == *quantity.unit
+                **name == *quantity.name
+                    && column.decimals == quantity.decimals
+                    && *column.unit == *quantity.unit
             });
             self.places.push(place.map(|place| place as u16));
         }
@@ -200,7 +215,8 @@ impl PipelineRun {
         self.readings.tick(to, drained, cause, out);
         // A replaced definition is forgotten once its last window is sealed.
         self.windows.retain(|window| {
-            let over = window.bounds.ends_at.plus(window.plan.grid.size).plus(window.plan.open_max).plus(Span(1));
+            let over =
+                window.bounds.ends_at.plus(window.plan.grid.size).plus(window.plan.open_max).plus(Span(1));
             to <= over
         });
     }

@@ -32,7 +32,13 @@ struct KeyRun {
 impl ReadingsRun {
     /// Rules that have judged nothing.
     #[must_use]
-    pub fn new(rules: Vec<Arc<RulePlan>>, names: Vec<Arc<str>>, allowed_lateness: Span, close_after: Span, share: Share) -> Self {
+    pub fn new(
+        rules: Vec<Arc<RulePlan>>,
+        names: Vec<Arc<str>>,
+        allowed_lateness: Span,
+        close_after: Span,
+        share: Share,
+    ) -> Self {
         Self {
             rules,
             names,
@@ -105,12 +111,14 @@ fn judge(
 ) {
     for (life, rule) in run.lives.iter_mut().zip(rules) {
         // An event that carries none of the rule's quantities says nothing to the rule.
-        let speaks = rule.numbers.is_empty() || rule.numbers.iter().any(|at| row.numbers.get(*at).is_some_and(Option::is_some));
+        let speaks = rule.numbers.is_empty()
+            || rule.numbers.iter().any(|at| row.numbers.get(*at).is_some_and(Option::is_some));
         if !speaks {
             continue;
         }
         let key = &run.key;
-        let steps = life.verdict(at, rule.verdict(row), &rule.timing, &|began_at| rule.identify(key, began_at));
+        let steps =
+            life.verdict(at, rule.verdict(row), &rule.timing, &|began_at| rule.identify(key, began_at));
         let pending = life.is_waiting();
         if steps.is_empty() && !pending {
             continue;

@@ -142,7 +142,8 @@ impl RulePlan {
         template.render(
             |name| {
                 let tag = self.by.iter().position(|by| &**by == name).and_then(|at| key.0.get(at));
-                let field = || evidence.fields.iter().find(|field| &*field.0 == name).and_then(|field| field.1);
+                let field =
+                    || evidence.fields.iter().find(|field| &*field.0 == name).and_then(|field| field.1);
                 tag.map(|value| Part::Text(value)).or_else(|| field().map(Part::Number))
             },
             locale,

@@ -60,7 +60,13 @@ pub struct Arrived<'a> {
 impl WindowRun {
     /// A window that has seen nothing.
     #[must_use]
-    pub fn new(plan: Arc<WindowPlan>, rules: Vec<Arc<RulePlan>>, amend_every: Span, bounds: Bounds, share: Share) -> Self {
+    pub fn new(
+        plan: Arc<WindowPlan>,
+        rules: Vec<Arc<RulePlan>>,
+        amend_every: Span,
+        bounds: Bounds,
+        share: Share,
+    ) -> Self {
         let table = KeyTable::new(&plan.description.by, share);
         Self {
             plan,
@@ -79,7 +85,13 @@ impl WindowRun {
     }
 
     /// Takes in an event; the outcome counts for the accounts, `None` when another worker's.
-    pub fn event(&mut self, arrived: &Arrived<'_>, dictionary: &Dictionary, cause: Cause, out: &mut Vec<ResultRow>) -> Option<Outcome> {
+    pub fn event(
+        &mut self,
+        arrived: &Arrived<'_>,
+        dictionary: &Dictionary,
+        cause: Cause,
+        out: &mut Vec<ResultRow>,
+    ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
             self.keys.push(KeyRun::new(key, self.rules.len()));
@@ -88,7 +100,8 @@ impl WindowRun {
         if let Some(samples) = arrived.samples {
             self.catch_up(number, cause, out);
             let run = self.keys.get_mut(number as usize)?;
-            let added = run.windows.add(&self.plan, self.bounds, arrived.event.event_at, cause.sequence, samples);
+            let added =
+                run.windows.add(&self.plan, self.bounds, arrived.event.event_at, cause.sequence, samples);
             if matches!(added, Outcome::Counted | Outcome::Late) {
                 self.arm(number, arrived.event.event_at);
             }

@@ -27,8 +27,8 @@ use bytes::Bytes;
 use super::wire::{BadContent, Reader, Writer};
 use crate::model::arrival::Quantity;
 use crate::model::{
-    Accounts, Batch, Control, DeviceId, Entry, Event, FeedAccounts, FeedId, QuantityId, Reading, Reason, Record,
-    Refusal, TagSet, TagSetId, Timestamp, Value,
+    Accounts, Batch, Control, DeviceId, Entry, Event, FeedAccounts, FeedId, QuantityId, Reading, Reason,
+    Record, Refusal, TagSet, TagSetId, Timestamp, Value,
 };
 
 /// Writes a batch.
@@ -168,7 +168,8 @@ fn decode_record(input: &mut Reader<'_>, batch: &mut Batch) -> Result<Record, Ba
         4 => {
             let (from, to) = (Timestamp(input.int()?), Timestamp(input.int()?));
             let feeds = input.count()?;
-            let observed: Result<Vec<FeedId>, BadContent> = (0..feeds).map(|_| input.small().map(FeedId)).collect();
+            let observed: Result<Vec<FeedId>, BadContent> =
+                (0..feeds).map(|_| input.small().map(FeedId)).collect();
             Record::Tick { from, to, observed: observed?.into() }
         }
         5 => Record::Entry(decode_entry(input)?),
@@ -195,7 +196,15 @@ fn decode_event(input: &mut Reader<'_>, batch: &mut Batch) -> Result<Event, BadC
         let (quantity, value) = (QuantityId(input.small()?), Value(input.int()?));
         batch.readings.push(Reading { quantity, value });
     }
-    Ok(Event { feed, device, tags, event_at, arrived_at, counter, readings: start..batch.readings.len() as u32 })
+    Ok(Event {
+        feed,
+        device,
+        tags,
+        event_at,
+        arrived_at,
+        counter,
+        readings: start..batch.readings.len() as u32,
+    })
 }
 
 fn decode_entry(input: &mut Reader<'_>) -> Result<Entry, BadContent> {
@@ -238,7 +247,10 @@ mod tests {
             first: 42,
             arrived_at: at,
             readings: vec![reading(0, 2340), reading(1, -9_999)],
-            accounts: vec![FeedAccounts { feed: FeedId(0), delta: Accounts { events_found: 1, events_stored: 1, ..Accounts::default() } }],
+            accounts: vec![FeedAccounts {
+                feed: FeedId(0),
+                delta: Accounts { events_found: 1, events_stored: 1, ..Accounts::default() },
+            }],
             records: vec![
                 Record::Entry(Entry::Device(FeedId(0), "aire-1".into())),
                 Record::Entry(Entry::Tags(vec![("zone".into(), "comuna-01".into())].into())),

@@ -87,13 +87,19 @@ impl<'a> ArrivalClock<'a> {
         match self.jumped {
             Some((since, held)) if (off - held).abs() < SECOND => {
                 if monotonic - since >= STABLE.0 && off > 0 {
-                    warn!(seconds = off / SECOND, "the host's clock has been stable after its jump; followed");
+                    warn!(
+                        seconds = off / SECOND,
+                        "the host's clock has been stable after its jump; followed"
+                    );
                     self.jumped = None;
                     return steady.plus(Span(off));
                 }
             }
             _ => {
-                warn!(seconds = off / SECOND, "the host's clock jumped; not followed until it is stable for ten minutes");
+                warn!(
+                    seconds = off / SECOND,
+                    "the host's clock jumped; not followed until it is stable for ten minutes"
+                );
                 self.jumped = Some((monotonic, off));
             }
         }

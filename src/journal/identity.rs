@@ -44,7 +44,13 @@ pub enum Known {
 impl Ring {
     /// What an event at `time` (or with that sequence number) is. `bit` gives a quantity's bit.
     #[must_use]
-    pub fn look(&self, time: Timestamp, counter: Option<u64>, readings: &[Reading], bit: &dyn Fn(&Reading) -> u64) -> Known {
+    pub fn look(
+        &self,
+        time: Timestamp,
+        counter: Option<u64>,
+        readings: &[Reading],
+        bit: &dyn Fn(&Reading) -> u64,
+    ) -> Known {
         let new = Seen::of(time, counter, readings, bit);
         let from = self.seen.partition_point(|seen| seen.time < time);
         let mut held = 0;
@@ -65,7 +71,13 @@ impl Ring {
     }
 
     /// Remembers an event that was taken in.
-    pub fn remember(&mut self, time: Timestamp, counter: Option<u64>, readings: &[Reading], bit: &dyn Fn(&Reading) -> u64) {
+    pub fn remember(
+        &mut self,
+        time: Timestamp,
+        counter: Option<u64>,
+        readings: &[Reading],
+        bit: &dyn Fn(&Reading) -> u64,
+    ) {
         let new = Seen::of(time, counter, readings, bit);
         let at = self.seen.partition_point(|seen| (seen.time, seen.counter) <= (new.time, new.counter));
         self.seen.insert(at, new);
@@ -76,7 +88,12 @@ impl Ring {
 }
 
 impl Seen {
-    fn of(time: Timestamp, counter: Option<u64>, readings: &[Reading], bit: &dyn Fn(&Reading) -> u64) -> Self {
+    fn of(
+        time: Timestamp,
+        counter: Option<u64>,
+        readings: &[Reading],
+        bit: &dyn Fn(&Reading) -> u64,
+    ) -> Self {
         let mut quantities = 0;
         // Commutative over the readings: their order in a message says nothing.
         let mut values = 0_u32;

@@ -132,7 +132,12 @@ impl LogWriter {
     ///
     /// # Errors
     /// [`LogError`] when the disk fails or a segment is not what was written.
-    pub fn open(disk: Arc<dyn Disk>, dir: &Path, kind: LogKind, segment_bytes_max: u64) -> Result<Self, LogError> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        kind: LogKind,
+        segment_bytes_max: u64,
+    ) -> Result<Self, LogError> {
         let segments = segments(&*disk, dir)?;
         let Some((first, path)) = segments.last().cloned() else {
             let (file, path) = begin_segment(&*disk, dir, kind, 0)?;
@@ -154,7 +159,17 @@ impl LogWriter {
             // The segment was begun and nothing reached it: begin it again.
             disk.remove(&path).map_err(|source| at(&path, source))?;
             let (file, path) = begin_segment(&*disk, dir, kind, first)?;
-            return Ok(Self { disk, dir: dir.to_owned(), kind, segment_bytes_max, file, path, offset: HEADER_BYTES, next: first, frame: Vec::new() });
+            return Ok(Self {
+                disk,
+                dir: dir.to_owned(),
+                kind,
+                segment_bytes_max,
+                file,
+                path,
+                offset: HEADER_BYTES,
+                next: first,
+                frame: Vec::new(),
+            });
         }
         check_header(&*file, &path, kind, first)?;
         let (next, offset) = sound_end(&*file, &path, first, length)?;
@@ -163,7 +178,17 @@ impl LogWriter {
             file.truncate(offset).map_err(|source| at(&path, source))?;
             file.sync().map_err(|source| at(&path, source))?;
         }
-        Ok(Self { disk, dir: dir.to_owned(), kind, segment_bytes_max, file, path, offset, next, frame: Vec::new() })
+        Ok(Self {
+            disk,
+            dir: dir.to_owned(),
+            kind,
+            segment_bytes_max,
+            file,
+            path,
+            offset,
+            next,
+            frame: Vec::new(),
+        })
     }
 
     /// Ordinal of the next frame.
@@ -266,7 +291,12 @@ fn header_of(kind: LogKind, version: u32, first: u64) -> [u8; HEADER_BYTES as us
     header
 }
 
-fn begin_segment(disk: &dyn Disk, dir: &Path, kind: LogKind, first: u64) -> Result<(Arc<dyn LogFile>, PathBuf), LogError> {
+fn begin_segment(
+    disk: &dyn Disk,
+    dir: &Path,
+    kind: LogKind,
+    first: u64,
+) -> Result<(Arc<dyn LogFile>, PathBuf), LogError> {
     let path = dir.join(format!("{first:020}.log"));
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;

@@ -63,7 +63,14 @@ impl LogReader {
             return self.next(before);
         }
         let ordinal = self.next;
-        let read = log::read_frame(&*segment.file, &segment.path, ordinal, segment.offset, length, &mut self.content)?;
+        let read = log::read_frame(
+            &*segment.file,
+            &segment.path,
+            ordinal,
+            segment.offset,
+            length,
+            &mut self.content,
+        )?;
         let Some(bytes) = read else {
             let (path, offset) = (segment.path.clone(), segment.offset);
             return Err(LogError::Damaged { path, offset, ordinal, what: "a frame's check sum is wrong" });
@@ -88,7 +95,14 @@ impl LogReader {
         for walked in first..ordinal {
             match log::read_frame(&*file, &path, walked, offset, length, &mut self.content)? {
                 Some(bytes) => offset += bytes,
-                None => return Err(LogError::Damaged { path, offset, ordinal: walked, what: "a frame's check sum is wrong" }),
+                None => {
+                    return Err(LogError::Damaged {
+                        path,
+                        offset,
+                        ordinal: walked,
+                        what: "a frame's check sum is wrong",
+                    });
+                }
             }
         }
         Ok(OpenSegment { file, path, offset, first: offset == HEADER_BYTES })
@@ -139,7 +153,9 @@ impl ResultReader {
     pub fn new(disk: Arc<dyn Disk>, dir: &Path, from: u64) -> Self {
         let start = log::segments(&*disk, dir)
             .ok()
-            .and_then(|segments| segments.iter().rev().find(|segment| segment.0 <= from).map(|segment| segment.0))
+            .and_then(|segments| {
+                segments.iter().rev().find(|segment| segment.0 <= from).map(|segment| segment.0)
+            })
             .unwrap_or(from);
         let mut reader = Self {
             reader: LogReader::new(disk, dir, LogKind::Results, start),

@@ -144,9 +144,21 @@ impl ResultDecoder {
                 let (revision, count, capture) = (input.uint()?, input.uint()?, input.optional_float()?);
                 let sufficient = flag(input)?;
                 let length = input.count()?;
-                let fields: Result<Vec<_>, BadContent> = (0..length).map(|_| input.optional_float()).collect();
+                let fields: Result<Vec<_>, BadContent> =
+                    (0..length).map(|_| input.optional_float()).collect();
                 let fields = fields?;
-                ResultRow::Aggregate(Aggregate { cause, plan, key, start, end, revision, count, capture, sufficient, fields })
+                ResultRow::Aggregate(Aggregate {
+                    cause,
+                    plan,
+                    key,
+                    start,
+                    end,
+                    revision,
+                    count,
+                    capture,
+                    sufficient,
+                    fields,
+                })
             }
             3 => {
                 let (cause, plan, key) = (input.uint()?, self.plan(input)?, key(input)?);
@@ -269,7 +281,13 @@ mod tests {
                 sufficient: true,
                 fields: vec![Some(23.4)],
             }),
-            ResultRow::Retraction(Retraction { cause: 10, plan, key: key.clone(), start: Timestamp(0), revision: 10 }),
+            ResultRow::Retraction(Retraction {
+                cause: 10,
+                plan,
+                key: key.clone(),
+                start: Timestamp(0),
+                revision: 10,
+            }),
             ResultRow::Transition(Box::new(Transition {
                 cause: 11,
                 id: AlertId(u128::MAX - 5),

@@ -26,7 +26,9 @@ pub enum ResultsError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The flow derived something else than it once published.
-    #[error("results frame {frame}: derived again from the journal, it differs from what was published; keep the data folder and report this")]
+    #[error(
+        "results frame {frame}: derived again from the journal, it differs from what was published; keep the data folder and report this"
+    )]
     Differs {
         /// Which frame.
         frame: u64,
@@ -59,7 +61,16 @@ impl ResultsLog {
         let held = writer.next();
         let check = (held > 0).then(|| LogReader::new(disk, dir, LogKind::Results, 0));
         let progress = Arc::new(Progress::new(held));
-        Ok(Self { writer, check, held, position: 0, plans: Vec::new(), segment_bytes_max, segment_bytes: 0, progress })
+        Ok(Self {
+            writer,
+            check,
+            held,
+            position: 0,
+            plans: Vec::new(),
+            segment_bytes_max,
+            segment_bytes: 0,
+            progress,
+        })
     }
 
     /// Frames that were published so far, by this run or earlier ones.

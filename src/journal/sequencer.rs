@@ -14,8 +14,8 @@ use crate::model::definition::Identity;
 use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
 use crate::model::time::SECOND;
 use crate::model::{
-    Ack, Batch, Control, DecodedEvent, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, QuantityId, Reading,
-    Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
+    Ack, Batch, Control, DecodedEvent, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, QuantityId,
+    Reading, Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -117,7 +117,9 @@ impl Sequencer {
         let readings = batch.readings_of(event);
         // The step that followed it is in the journal too.
         feed.saw(event.event_at, event.arrived_at);
-        if identity != Identity::Protocol && let Some(ring) = self.rings.get_mut(event.device.index()) {
+        if identity != Identity::Protocol
+            && let Some(ring) = self.rings.get_mut(event.device.index())
+        {
             remember(feed, ring, identity, event.event_at, event.counter, readings);
         }
     }
@@ -156,9 +158,13 @@ impl Sequencer {
         let gone: Vec<Control> = self
             .definitions
             .iter()
-            .filter(|(name, control)| matches!(control, Control::Pipeline { .. }) && !named.contains(&Some((*name).clone())))
+            .filter(|(name, control)| {
+                matches!(control, Control::Pipeline { .. }) && !named.contains(&Some((*name).clone()))
+            })
             .filter_map(|(_, control)| match control {
-                Control::Pipeline { pipeline } => Some(Control::PipelineRemoved { name: pipeline.name.clone() }),
+                Control::Pipeline { pipeline } => {
+                    Some(Control::PipelineRemoved { name: pipeline.name.clone() })
+                }
                 _ => None,
             })
             .collect();
@@ -168,7 +174,8 @@ impl Sequencer {
     }
 
     fn configure_one(&mut self, control: Control) {
-        let in_force = control_name(&control).is_some_and(|name| self.definitions.get(&name) == Some(&control));
+        let in_force =
+            control_name(&control).is_some_and(|name| self.definitions.get(&name) == Some(&control));
         if in_force {
             return;
         }
@@ -198,7 +205,9 @@ impl Sequencer {
             return;
         }
         self.arrived_at = now;
-        if now.0.div_euclid(HOUR) != self.batch.arrived_at.0.div_euclid(HOUR) || self.batch.records.len() >= BATCH_RECORDS_MAX {
+        if now.0.div_euclid(HOUR) != self.batch.arrived_at.0.div_euclid(HOUR)
+            || self.batch.records.len() >= BATCH_RECORDS_MAX
+        {
             self.cut();
         }
         let to = Timestamp(now.0 - now.0.rem_euclid(SECOND));
@@ -273,7 +282,10 @@ impl Sequencer {
         });
         if event_at > arrived_at.plus(max_skew) {
             let ahead = Span(event_at.since(arrived_at).0 / SECOND * SECOND);
-            let detail = format!("the device's clock is {ahead} ahead: it says {event_at}; set the clock of {}", found.sensor);
+            let detail = format!(
+                "the device's clock is {ahead} ahead: it says {event_at}; set the clock of {}",
+                found.sensor
+            );
             self.with_feed(id, |feed| {
                 feed.delta.events_quarantined += 1;
                 feed.delta.readings_quarantined += count;
@@ -286,7 +298,10 @@ impl Sequencer {
                 feed.delta.events_refused += 1;
                 feed.delta.readings_refused += count;
             });
-            let detail = format!("{} would be one name more than this feed may use; raise devices_max or mend the device", found.sensor);
+            let detail = format!(
+                "{} would be one name more than this feed may use; raise devices_max or mend the device",
+                found.sensor
+            );
             self.refuse(id, message, &Rejected::message(Reason::OverQuota, detail));
             return;
         };
@@ -295,10 +310,19 @@ impl Sequencer {
 
     fn identified(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent, mut named: Named) {
         let identity = self.definition(id, |definition| definition.identity).unwrap_or_default();
-        let by_ring = identity == Identity::Sequence && found.counter.is_some() || identity == Identity::Time && found.event_at.is_some();
-        let (Some(feed), Some(ring)) = (self.feeds.get_mut(id.index()), self.rings.get_mut(named.device.index())) else { return };
+        let by_ring = identity == Identity::Sequence && found.counter.is_some()
+            || identity == Identity::Time && found.event_at.is_some();
+        let (Some(feed), Some(ring)) =
+            (self.feeds.get_mut(id.index()), self.rings.get_mut(named.device.index()))
+        else {
+            return;
+        };
         let count = named.readings.len() as u64;
-        let known = if by_ring { look(feed, ring, identity, named.event_at, found.counter, &named.readings) } else { Known::New };
+        let known = if by_ring {
+            look(feed, ring, identity, named.event_at, found.counter, &named.readings)
+        } else {
+            Known::New
+        };
         match known {
             Known::Duplicate => {
                 feed.delta.events_duplicate += 1;
@@ -308,7 +332,10 @@ impl Sequencer {
             Known::Conflict => {
                 feed.delta.events_conflicting += 1;
                 feed.delta.readings_conflicting += count;
-                let detail = format!("{} already said something else for {}; the first stays", found.sensor, named.event_at);
+                let detail = format!(
+                    "{} already said something else for {}; the first stays",
+                    found.sensor, named.event_at
+                );
                 self.refuse(id, message, &Rejected::message(Reason::Conflict, detail));
                 return;
             }
@@ -445,7 +472,9 @@ impl Sequencer {
         self.begin();
         for (id, feed) in (0_u16..).zip(&mut self.feeds) {
             if feed.delta != crate::model::Accounts::default() {
-                self.batch.accounts.push(FeedAccounts { feed: FeedId(id), delta: std::mem::take(&mut feed.delta) });
+                self.batch
+                    .accounts
+                    .push(FeedAccounts { feed: FeedId(id), delta: std::mem::take(&mut feed.delta) });
             }
         }
         if !self.batch.records.is_empty() || !self.batch.accounts.is_empty() {
@@ -468,7 +497,11 @@ impl Sequencer {
         }
     }
 
-    fn definition<T>(&self, id: FeedId, read: impl FnOnce(&crate::model::definition::FeedDefinition) -> T) -> Option<T> {
+    fn definition<T>(
+        &self,
+        id: FeedId,
+        read: impl FnOnce(&crate::model::definition::FeedDefinition) -> T,
+    ) -> Option<T> {
         self.feeds.get(id.index())?.definition.as_deref().map(read)
     }
 }
@@ -496,15 +529,31 @@ fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (
     }
 }
 
-fn look(feed: &mut FeedState, ring: &Ring, identity: Identity, event_at: Timestamp, counter: Option<u64>, readings: &[Reading]) -> Known {
+fn look(
+    feed: &mut FeedState,
+    ring: &Ring,
+    identity: Identity,
+    event_at: Timestamp,
+    counter: Option<u64>,
+    readings: &[Reading],
+) -> Known {
     let (time, counter) = ring_time(identity, event_at, counter);
-    let bits: Vec<(QuantityId, u64)> = readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
+    let bits: Vec<(QuantityId, u64)> =
+        readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
     ring.look(time, counter, readings, &|reading| bit_of(&bits, reading))
 }
 
-fn remember(feed: &mut FeedState, ring: &mut Ring, identity: Identity, event_at: Timestamp, counter: Option<u64>, readings: &[Reading]) {
+fn remember(
+    feed: &mut FeedState,
+    ring: &mut Ring,
+    identity: Identity,
+    event_at: Timestamp,
+    counter: Option<u64>,
+    readings: &[Reading],
+) {
     let (time, counter) = ring_time(identity, event_at, counter);
-    let bits: Vec<(QuantityId, u64)> = readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
+    let bits: Vec<(QuantityId, u64)> =
+        readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
     ring.remember(time, counter, readings, &|reading| bit_of(&bits, reading));
 }
 

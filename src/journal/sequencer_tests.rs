@@ -64,7 +64,10 @@ fn every_message_event_and_reading_is_accounted_for() {
     let sum = total(&finished);
     assert!(sum.balanced(), "{sum:?}");
     assert_eq!(events(&finished), 2);
-    assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting, sum.events_quarantined), (2, 1, 1, 1));
+    assert_eq!(
+        (sum.events_stored, sum.events_duplicate, sum.events_conflicting, sum.events_quarantined),
+        (2, 1, 1, 1)
+    );
     assert_eq!((sum.messages_received, sum.messages_quarantined, sum.messages_repeated), (7, 1, 1));
 }
 
@@ -80,7 +83,10 @@ fn a_restart_knows_names_identities_and_watermarks() {
     second.accept(message(vec![event("a", Some(90), &[("pm25", 1)])]), s(102));
     let again = second.take();
     assert_eq!(total(&again).events_duplicate, 1);
-    let entries = again.iter().flat_map(|f| &f.batch.records).filter(|r| matches!(r, Record::Entry(_) | Record::Step { .. }));
+    let entries = again
+        .iter()
+        .flat_map(|f| &f.batch.records)
+        .filter(|r| matches!(r, Record::Entry(_) | Record::Step { .. }));
     assert_eq!(entries.count(), 0, "no name is given twice and no watermark goes back");
 }
 

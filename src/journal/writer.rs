@@ -61,7 +61,8 @@ impl Journal {
     /// # Errors
     /// [`LogError`] when the disk fails or the journal is damaged.
     pub fn open(options: JournalOptions) -> Result<Self, LogError> {
-        let writer = LogWriter::open(options.disk.clone(), &options.dir, LogKind::Journal, options.segment_bytes_max)?;
+        let writer =
+            LogWriter::open(options.disk.clone(), &options.dir, LogKind::Journal, options.segment_bytes_max)?;
         // What an earlier run wrote and did not sync becomes durable before anything builds on it.
         writer.file().sync().map_err(|source| LogError::Disk { path: options.dir.clone(), source })?;
         let mut sequencer = Sequencer::default();
@@ -187,14 +188,17 @@ impl Thread {
         let mut arrival = ArrivalClock::new(&*clock, self.sequencer.last_arrival());
         let mut taken = Vec::with_capacity(INPUTS_AT_ONCE);
         loop {
-            let received = waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut taken, INPUTS_AT_ONCE)).await });
+            let received =
+                waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut taken, INPUTS_AT_ONCE)).await });
             let closed = received == Ok(0);
             let now = if live { arrival.now() } else { self.sequencer.last_arrival() };
             let mut flushes = Vec::new();
             let mut stop = closed;
             for input in taken.drain(..) {
                 match input {
-                    Input::Messages(messages) => messages.into_iter().for_each(|message| self.sequencer.accept(message, now)),
+                    Input::Messages(messages) => {
+                        messages.into_iter().for_each(|message| self.sequencer.accept(message, now))
+                    }
                     Input::Connected { feed, up } => self.sequencer.connected(&feed, up, now),
                     Input::Control(controls) => self.sequencer.configure(controls, now),
                     Input::Flush(tell) => flushes.push(tell),

@@ -101,7 +101,8 @@ fn split_exponent(digits: &[u8]) -> Result<(&[u8], i64), DecimalError> {
         return Ok((digits, 0));
     };
     let (number, tail) = digits.split_at(at);
-    let text = std::str::from_utf8(tail.get(1..).unwrap_or_default()).map_err(|_| DecimalError::NotANumber)?;
+    let text =
+        std::str::from_utf8(tail.get(1..).unwrap_or_default()).map_err(|_| DecimalError::NotANumber)?;
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(DecimalError::NotANumber);

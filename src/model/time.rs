@@ -109,7 +109,9 @@ impl Span {
                 "w" => 7 * 86_400 * SECOND,
                 _ => return Err(format!("`{text}` is no duration; write a number and ms, s, m, h, d or w")),
             };
-            let number: i64 = number.parse().map_err(|_| format!("`{text}` is no duration; a number comes before `{unit}`"))?;
+            let number: i64 = number
+                .parse()
+                .map_err(|_| format!("`{text}` is no duration; a number comes before `{unit}`"))?;
             total = number
                 .checked_mul(scale)
                 .and_then(|part| total.checked_add(part))

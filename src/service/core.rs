@@ -13,7 +13,8 @@ use crate::flow::{Engine, Source, Tally};
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
-    BatchReader, Clock, Disk, FsDisk, Journal, JournalOptions, Progress, ResultReader, ResultsLog, SystemClock,
+    BatchReader, Clock, Disk, FsDisk, Journal, JournalOptions, Progress, ResultReader, ResultsLog,
+    SystemClock,
 };
 use crate::model::{Batch, Input, ResultRow, Timestamp};
 
@@ -69,7 +70,8 @@ impl Core {
             disk: disk.clone(),
             clock,
         })?;
-        let (progress, dictionary, last_arrival) = (journal.progress(), journal.dictionary(), journal.last_arrival());
+        let (progress, dictionary, last_arrival) =
+            (journal.progress(), journal.dictionary(), journal.last_arrival());
         let results = ResultsLog::open(disk.clone(), &dir.results(), options.segment_bytes_max)?;
         let published = results.progress();
         let flow = Arc::new(Progress::new(0));
@@ -81,7 +83,8 @@ impl Core {
         };
         let engine = Engine::start(options.workers, Box::new(source)).map_err(ServiceError::Setting)?;
         let (inputs, waiting) = mpsc::channel(INPUTS_WAITING_MAX);
-        let running = journal.start(waiting, options.live).map_err(ServiceError::io("the journal's threads"))?;
+        let running =
+            journal.start(waiting, options.live).map_err(ServiceError::io("the journal's threads"))?;
         Ok(Self {
             inputs,
             journal: progress,

@@ -26,7 +26,9 @@ impl DataDir {
         match file.try_lock() {
             Ok(()) => Ok(Self { root: root.to_owned(), _lock: Arc::new(file) }),
             Err(TryLockError::WouldBlock) => Err(ServiceError::Held(root.display().to_string())),
-            Err(TryLockError::Error(source)) => Err(ServiceError::Io { what: path.display().to_string(), source }),
+            Err(TryLockError::Error(source)) => {
+                Err(ServiceError::Io { what: path.display().to_string(), source })
+            }
         }
     }
 

@@ -9,10 +9,10 @@ use sereno_simulators::{City, PublishOptions};
 use tokio::sync::watch;
 use tracing::warn;
 
+use super::ServiceError;
 use super::replay::history;
 use super::run::{RunOptions, Service, stopped};
 use super::texts::{Texts, fill};
-use super::ServiceError;
 use crate::config::{Configuration, Diagnostic, Language, SourceFile};
 use crate::journal::{Clock as _, SystemClock};
 use crate::model::{AlertState, Span, Timestamp};
@@ -31,7 +31,10 @@ const PIPELINES: [(&str, &str); 4] = [
     ("pipelines/air-quality/pipeline.toml", include_str!("../../pipelines/air-quality/pipeline.toml")),
     ("pipelines/parking/pipeline.toml", include_str!("../../pipelines/parking/pipeline.toml")),
     ("pipelines/river-level/pipeline.toml", include_str!("../../pipelines/river-level/pipeline.toml")),
-    ("pipelines/service-requests/pipeline.toml", include_str!("../../pipelines/service-requests/pipeline.toml")),
+    (
+        "pipelines/service-requests/pipeline.toml",
+        include_str!("../../pipelines/service-requests/pipeline.toml"),
+    ),
 ];
 
 /// How the demo runs.
@@ -74,7 +77,11 @@ pub fn configuration(options: &DemoOptions) -> Result<Configuration, Vec<Diagnos
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn run(configuration: Configuration, options: DemoOptions, stop: watch::Receiver<bool>) -> Result<(), ServiceError> {
+pub async fn run(
+    configuration: Configuration,
+    options: DemoOptions,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
     let texts = Texts::of(options.language);
     println!("{}", texts.demo_title);
     let city = City::new(options.seed);

@@ -46,13 +46,20 @@ pub fn build(
     let mut outputs = Outputs::default();
     for receiver in &configuration.sereno.receivers {
         let name: Arc<str> = receiver.name.as_str().into();
-        outputs.subscriptions.push(Subscription { receiver: name.clone(), severity_min: receiver.severity_min });
+        outputs
+            .subscriptions
+            .push(Subscription { receiver: name.clone(), severity_min: receiver.severity_min });
         if let Some(webhook) = &receiver.webhook {
             let secret_file = webhook.secret_file.as_ref().map(|file| configuration.path(file));
             let options = WebhookOptions { url: webhook.url.clone(), secret_file };
             let webhook = Webhook::try_new(&options, clock.clone());
-            let webhook = webhook.map_err(|error| ServiceError::Setting(format!("receiver {name}: {error}")))?;
-            outputs.routes.push(Route { name, concurrency: WEBHOOK_CONCURRENCY, receiver: Arc::new(webhook) });
+            let webhook =
+                webhook.map_err(|error| ServiceError::Setting(format!("receiver {name}: {error}")))?;
+            outputs.routes.push(Route {
+                name,
+                concurrency: WEBHOOK_CONCURRENCY,
+                receiver: Arc::new(webhook),
+            });
         } else if let Some(mqtt) = &receiver.mqtt {
             let publisher = publisher(configuration, &mqtt.broker, own, stop)?;
             let receiver = Arc::new(Mqtt::new(publisher, &mqtt.topic_prefix));
@@ -75,7 +82,9 @@ fn publisher(
         tokio::spawn(task.run(super::run::stopped(stop)));
         return Ok(AnyPublisher::Broker(publisher));
     }
-    own_publisher(own).ok_or_else(|| ServiceError::Setting(format!("there is no listener and no broker `{broker}` to publish alerts by")))
+    own_publisher(own).ok_or_else(|| {
+        ServiceError::Setting(format!("there is no listener and no broker `{broker}` to publish alerts by"))
+    })
 }
 
 #[cfg(feature = "broker")]
@@ -100,7 +109,10 @@ impl Publish for AnyPublisher {
         match self {
             Self::Broker(publisher) => {
                 let sent = publisher.publish(&topic, Bytes::from(payload), retain).await;
-                sent.map_err(|error| SendError::Retry { message: error.to_string(), after: Some(Duration::from_secs(1)) })
+                sent.map_err(|error| SendError::Retry {
+                    message: error.to_string(),
+                    after: Some(Duration::from_secs(1)),
+                })
             }
             #[cfg(feature = "broker")]
             Self::Own(publications) => {
@@ -132,7 +144,11 @@ mod retained {
     ///
     /// # Errors
     /// [`ServiceError::Ledger`].
-    pub fn retain_firing(ledger: &Ledger, publications: &Publications, prefix: &str) -> Result<(), ServiceError> {
+    pub fn retain_firing(
+        ledger: &Ledger,
+        publications: &Publications,
+        prefix: &str,
+    ) -> Result<(), ServiceError> {
         for alert in ledger.alerts(StateFilter::In(AlertState::Firing), RETAINED_MAX)? {
             let topic = format!("{prefix}/{}", lane_of(&alert));
             let body = serde_json::to_vec(&alert).unwrap_or_default();

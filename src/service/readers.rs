@@ -278,7 +278,11 @@ pub struct InfluxReader {
 impl InfluxReader {
     /// A reader that goes on where the sink's cursors stand.
     #[must_use]
-    pub fn new(sink: crate::store::influx::InfluxSink, runtime: tokio::runtime::Handle, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        sink: crate::store::influx::InfluxSink,
+        runtime: tokio::runtime::Handle,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         let cursors = sink.cursors();
         Self { sink, runtime, stop, lines: crate::store::influx::LineBatch::default(), cursors }
     }

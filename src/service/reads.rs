@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::api::reads::{
-    AggregateRow, AggregatesQuery, QUERY_BYTES_MAX, QueryFormat, QueryResult, ReadError, ReadingRow, ReadingsQuery, Reads,
-    Rows, SqlQuery,
+    AggregateRow, AggregatesQuery, QUERY_BYTES_MAX, QueryFormat, QueryResult, ReadError, ReadingRow,
+    ReadingsQuery, Reads, Rows, SqlQuery,
 };
 use crate::config::sereno::Limits;
 use crate::store::{AggregatesFilter, QueryLimits, ReadingsFilter, Store, StoreError};

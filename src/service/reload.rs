@@ -17,7 +17,12 @@ use crate::model::Input;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Looks at `source` (a folder or file, as `load` takes it) until `stop`.
-pub async fn watch(source: PathBuf, inputs: mpsc::Sender<Input>, tables: Arc<RouteTables>, stop: watch::Receiver<bool>) {
+pub async fn watch(
+    source: PathBuf,
+    inputs: mpsc::Sender<Input>,
+    tables: Arc<RouteTables>,
+    stop: watch::Receiver<bool>,
+) {
     let mut every = tokio::time::interval(EVERY);
     let mut stop = std::pin::pin!(stopped(stop));
     let mut seen = fingerprint(&source);
@@ -40,7 +45,9 @@ pub async fn watch(source: PathBuf, inputs: mpsc::Sender<Input>, tables: Arc<Rou
                     }
                     info!(pipelines, "changed pipelines are in force");
                 }
-                Err(failure) => error!(error = %failure, "the change is not usable; the old pipelines stay in force"),
+                Err(failure) => {
+                    error!(error = %failure, "the change is not usable; the old pipelines stay in force")
+                }
             },
             Err(diagnostics) => {
                 for diagnostic in &diagnostics {

@@ -58,7 +58,11 @@ struct Line<'a> {
 ///
 /// # Errors
 /// [`ServiceError`]; a folder that already holds later arrivals is refused.
-pub fn replay(configuration: &Configuration, options: &ReplayOptions, told: &dyn Fn(u64)) -> Result<Statistics, ServiceError> {
+pub fn replay(
+    configuration: &Configuration,
+    options: &ReplayOptions,
+    told: &dyn Fn(u64),
+) -> Result<Statistics, ServiceError> {
     let path = options.file.display().to_string();
     let file = File::open(&options.file).map_err(ServiceError::io(path.clone()))?;
     let (core, mut feeder, readers, counted) = open(configuration, options)?;
@@ -122,7 +126,8 @@ type Opened = (Core, Feeder, Readers, Arc<Mutex<Counted>>);
 fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened, ServiceError> {
     let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
     let segment_bytes_max = configuration.sereno.journal.segment_bytes.0;
-    let core = Core::start(dir.clone(), &CoreOptions { segment_bytes_max, workers: options.workers, live: false })?;
+    let core =
+        Core::start(dir.clone(), &CoreOptions { segment_bytes_max, workers: options.workers, live: false })?;
     let feeder = Feeder::new(configuration, options, &core)?;
     let counted = Arc::new(Mutex::new(Counted::default()));
     let mut readers = Readers::default();
@@ -134,7 +139,12 @@ fn hand_over(core: &Core, input: Input) -> Result<(), ServiceError> {
     core.inputs.blocking_send(input).map_err(|_| ServiceError::Setting("the sequencer has stopped".into()))
 }
 
-fn finish(core: Core, readers: Readers, counted: &Mutex<Counted>, began: Instant) -> Result<Statistics, ServiceError> {
+fn finish(
+    core: Core,
+    readers: Readers,
+    counted: &Mutex<Counted>,
+    began: Instant,
+) -> Result<Statistics, ServiceError> {
     let (flushed, journalled) = std::sync::mpsc::channel();
     hand_over(&core, Input::Flush(Box::new(move |epoch| flushed.send(epoch).unwrap_or_default())))?;
     // The sequencer answers, or the process has ended.
@@ -179,7 +189,8 @@ fn start_readers(
     readers.start(core, &metrics, (u64::MAX, cursor), sink)?;
     #[cfg(feature = "store")]
     if configuration.sereno.store.embedded {
-        let store = Arc::new(crate::store::Store::open(&dir.store(), super::run::store_options(configuration))?);
+        let store =
+            Arc::new(crate::store::Store::open(&dir.store(), super::run::store_options(configuration))?);
         let cursors = store.cursors();
         let inner = super::readers::StoreSink(store);
         let sink = Counting { inner, counted: counted.clone() };
@@ -203,14 +214,21 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn new(configuration: &Configuration, options: &ReplayOptions, core: &Core) -> Result<Self, ServiceError> {
+    fn new(
+        configuration: &Configuration,
+        options: &ReplayOptions,
+        core: &Core,
+    ) -> Result<Self, ServiceError> {
         let routes = configuration.feeds().map(sources::route).collect::<Result<Vec<_>, _>>()?;
         let fixed = match &options.feed {
             None => None,
             Some(name) => {
                 let feed = configuration.feeds().find(|feed| feed.name == *name).ok_or_else(|| {
                     let known: Vec<&str> = configuration.feeds().map(|feed| feed.name.as_str()).collect();
-                    ServiceError::Setting(format!("there is no feed `{name}`; there are {}", known.join(", ")))
+                    ServiceError::Setting(format!(
+                        "there is no feed `{name}`; there are {}",
+                        known.join(", ")
+                    ))
                 })?;
                 let topic = options.topic.clone().unwrap_or_else(|| feed.topic.clone());
                 Some((sources::route(feed)?, topic.into()))
@@ -218,7 +236,14 @@ impl Feeder {
         };
         let limit = SystemClock::default().wall().plus(AHEAD_MAX);
         let waiting = Vec::with_capacity(BURST);
-        Ok(Self { routes: Routes::new(routes), fixed, arrived_at: Timestamp::MIN, last: core.last_arrival, limit, waiting })
+        Ok(Self {
+            routes: Routes::new(routes),
+            fixed,
+            arrived_at: Timestamp::MIN,
+            last: core.last_arrival,
+            limit,
+            waiting,
+        })
     }
 
     fn line(&mut self, text: &[u8]) -> Result<(), String> {
@@ -227,10 +252,13 @@ impl Feeder {
         } else {
             let line: Line<'_> = serde_json::from_slice(text)
                 .map_err(|error| format!("no arrival ({error}); give --feed for a file of plain payloads"))?;
-            let at = Timestamp::parse_rfc3339(&line.at).ok_or_else(|| format!("`{}` is no RFC 3339 time", line.at))?;
+            let at = Timestamp::parse_rfc3339(&line.at)
+                .ok_or_else(|| format!("`{}` is no RFC 3339 time", line.at))?;
             let payload = match (line.payload, line.payload_b64) {
                 (Some(text), _) => Bytes::from(text),
-                (None, Some(text)) => STANDARD.decode(text).map_err(|error| format!("payload_b64: {error}"))?.into(),
+                (None, Some(text)) => {
+                    STANDARD.decode(text).map_err(|error| format!("payload_b64: {error}"))?.into()
+                }
                 (None, None) => return Err("an arrival has `payload` or `payload_b64`".into()),
             };
             self.arrival(at, &line.topic, payload);
@@ -247,9 +275,14 @@ impl Feeder {
     /// A payload without an arrival time: the running maximum of event time.
     fn payload(&mut self, payload: Bytes) {
         let Some((route, topic)) = &self.fixed else { return };
-        let arrival = Arrival { topic: topic.clone(), payload: payload.clone(), arrived_at: self.arrived_at.max(Timestamp(0)) };
+        let arrival = Arrival {
+            topic: topic.clone(),
+            payload: payload.clone(),
+            arrived_at: self.arrived_at.max(Timestamp(0)),
+        };
         let decoded = route.decode.decode(&arrival);
-        let latest = decoded.events.iter().filter_map(|event| event.event_at).filter(|at| *at <= self.limit).max();
+        let latest =
+            decoded.events.iter().filter_map(|event| event.event_at).filter(|at| *at <= self.limit).max();
         if let Some(latest) = latest {
             self.arrived_at = self.arrived_at.max(latest);
         }

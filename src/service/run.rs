@@ -96,7 +96,8 @@ impl Service {
         let mut others = JoinSet::new();
         let tables = Arc::new(RouteTables::new(&configuration)?);
         let mut feeds = JoinSet::new();
-        let (mqtt, own) = start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
+        let (mqtt, own) =
+            start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         let out = outputs::build(&configuration, &own, &parts.clock, &stopping)?;
         parts.ledger.subscribe(out.subscriptions)?;
         #[cfg(feature = "broker")]
@@ -111,13 +112,31 @@ impl Service {
         };
         others.spawn(dispatcher.run(out.routes, stopping.clone()));
         let http = serve_http(&mut others, &configuration, &options, &parts, reads, &stopping).await?;
-        others.spawn(gauges(core.journal.subscribe(), parts.metrics.clone(), dir.journal(), stopping.clone()));
+        others.spawn(gauges(
+            core.journal.subscribe(),
+            parts.metrics.clone(),
+            dir.journal(),
+            stopping.clone(),
+        ));
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
         info!(%http, mqtt = ?mqtt, "sereno is running");
         let Parts { live, ledger, ready, .. } = parts;
-        Ok(Self { http, mqtt, live, ledger, ready, core, readers, feeds, others, stop_feeds, stop_others, ending })
+        Ok(Self {
+            http,
+            mqtt,
+            live,
+            ledger,
+            ready,
+            core,
+            readers,
+            feeds,
+            others,
+            stop_feeds,
+            stop_others,
+            ending,
+        })
     }
 
     /// Stops: feeds first, so that what they took is journalled and acknowledged, then the flow and
@@ -179,9 +198,15 @@ fn start_readers(
 ) -> Result<Arc<dyn Reads>, ServiceError> {
     let until = core.journal.now().written;
     parts.ready.store(until == 0, Ordering::SeqCst);
-    let live = LiveSink { live: parts.live.clone(), metrics: parts.metrics.clone(), ready: parts.ready.clone(), until };
+    let live = LiveSink {
+        live: parts.live.clone(),
+        metrics: parts.metrics.clone(),
+        ready: parts.ready.clone(),
+        until,
+    };
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
-    let ledger = LedgerSink { ledger: parts.ledger.clone(), live: parts.live.clone(), metrics: parts.metrics.clone() };
+    let ledger =
+        LedgerSink { ledger: parts.ledger.clone(), live: parts.live.clone(), metrics: parts.metrics.clone() };
     readers.start(core, &parts.metrics, (u64::MAX, parts.ledger.cursor()?), ledger)?;
     start_influx(readers, core, dir, configuration, parts, ending)?;
     start_store(readers, core, dir, configuration, parts)
@@ -196,11 +221,18 @@ fn start_store(
     parts: &Parts,
 ) -> Result<Arc<dyn Reads>, ServiceError> {
     if !configuration.sereno.store.embedded {
-        return Ok(Arc::new(crate::api::NoStore { remedy: "set embedded = true under [store] in sereno.toml" }));
+        return Ok(Arc::new(crate::api::NoStore {
+            remedy: "set embedded = true under [store] in sereno.toml",
+        }));
     }
     let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
     let cursors = store.cursors();
-    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), super::readers::StoreSink(store.clone()))?;
+    readers.start(
+        core,
+        &parts.metrics,
+        (cursors.journal, cursors.results),
+        super::readers::StoreSink(store.clone()),
+    )?;
     Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
 }
 
@@ -217,7 +249,13 @@ pub fn store_options(configuration: &Configuration) -> crate::store::StoreOption
 }
 
 #[cfg(not(feature = "store"))]
-fn start_store(_: &mut Readers, _: &Core, _: &DataDir, _: &Configuration, _: &Parts) -> Result<Arc<dyn Reads>, ServiceError> {
+fn start_store(
+    _: &mut Readers,
+    _: &Core,
+    _: &DataDir,
+    _: &Configuration,
+    _: &Parts,
+) -> Result<Arc<dyn Reads>, ServiceError> {
     Ok(Arc::new(crate::api::NoStore::default()))
 }
 
@@ -232,7 +270,8 @@ fn start_influx(
 ) -> Result<(), ServiceError> {
     use crate::store::influx::{InfluxOptions, InfluxSink};
     let Some(settings) = &configuration.sereno.influx else { return Ok(()) };
-    let token = settings.token_file.as_ref().map(|file| sources::secret(&configuration.path(file))).transpose()?;
+    let token =
+        settings.token_file.as_ref().map(|file| sources::secret(&configuration.path(file))).transpose()?;
     let options = InfluxOptions {
         url: settings.url.clone(),
         org: settings.org.clone(),
@@ -241,7 +280,8 @@ fn start_influx(
         request_points_max: settings.batch_points as usize,
         ..InfluxOptions::default()
     };
-    let sink = InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
+    let sink =
+        InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
     let cursors = sink.cursors();
     let reader = super::readers::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
     readers.start(core, &parts.metrics, (cursors.journal, cursors.results), reader)
@@ -257,7 +297,9 @@ fn start_influx(
     _: &Arc<AtomicBool>,
 ) -> Result<(), ServiceError> {
     match &configuration.sereno.influx {
-        Some(_) => Err(ServiceError::Setting("[influx] is set, and this binary was built without the feature `influx`".into())),
+        Some(_) => Err(ServiceError::Setting(
+            "[influx] is set, and this binary was built without the feature `influx`".into(),
+        )),
         None => Ok(()),
     }
 }
@@ -273,7 +315,12 @@ async fn start_feeds(
     for (name, settings) in &configuration.sereno.brokers {
         let Some(routes) = tables.of(name) else { continue };
         let options = sources::broker_options(configuration, name, settings)?;
-        let edges = BrokerEdges { routes, input: core.inputs.clone(), durable: core.journal.subscribe(), clock: parts.clock.clone() };
+        let edges = BrokerEdges {
+            routes,
+            input: core.inputs.clone(),
+            durable: core.journal.subscribe(),
+            clock: parts.clock.clone(),
+        };
         let client = RumqttClient::new(&options)?;
         feeds.spawn(Broker::new(&options, edges).run(client, stopped(stop.subscribe())));
     }
@@ -289,7 +336,9 @@ async fn start_listener(
     parts: &Parts,
     stop: &watch::Sender<bool>,
 ) -> Result<(Option<SocketAddr>, Own), ServiceError> {
-    use crate::feed::listener::{Authority, Listener, ListenerEdges, ListenerOptions, PublicationLimits, TlsFiles};
+    use crate::feed::listener::{
+        Authority, Listener, ListenerEdges, ListenerOptions, PublicationLimits, TlsFiles,
+    };
     let settings = &configuration.sereno.listener;
     let Some(routes) = tables.of(LISTENER).filter(|_| settings.enabled) else {
         return Ok((None, Own { publications: None }));
@@ -305,8 +354,14 @@ async fn start_listener(
         key: configuration.path(&tls.key_file),
     });
     options.limits.connections_max = settings.connections_max as usize;
-    options.limits.packet_bytes_max = u32::try_from(settings.packet_bytes_max.0.saturating_add(2 * 1_024)).unwrap_or(u32::MAX);
-    let edges = ListenerEdges { routes, input: core.inputs.clone(), durable: core.journal.subscribe(), clock: parts.clock.clone() };
+    options.limits.packet_bytes_max =
+        u32::try_from(settings.packet_bytes_max.0.saturating_add(2 * 1_024)).unwrap_or(u32::MAX);
+    let edges = ListenerEdges {
+        routes,
+        input: core.inputs.clone(),
+        durable: core.journal.subscribe(),
+        clock: parts.clock.clone(),
+    };
     let listener = Listener::bind(options, PublicationLimits::default(), edges).await?;
     let (at, publications) = (listener.address(), listener.publications());
     feeds.spawn(listener.run(stopped(stop.subscribe())));
@@ -329,7 +384,9 @@ async fn start_listener(
 }
 
 fn address(text: &str, setting: &str) -> Result<SocketAddr, ServiceError> {
-    text.parse().map_err(|_| ServiceError::Setting(format!("{setting}: `{text}` is no address; write for example 127.0.0.1:8080")))
+    text.parse().map_err(|_| {
+        ServiceError::Setting(format!("{setting}: `{text}` is no address; write for example 127.0.0.1:8080"))
+    })
 }
 
 async fn serve_http(
@@ -342,7 +399,8 @@ async fn serve_http(
 ) -> Result<SocketAddr, ServiceError> {
     let settings = &configuration.sereno;
     let listen = address(&settings.http.listen, "http.listen")?;
-    let listener = TcpListener::bind(listen).await.map_err(ServiceError::io(format!("http.listen {listen}")))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(ServiceError::io(format!("http.listen {listen}")))?;
     let http = listener.local_addr().map_err(ServiceError::io("http.listen"))?;
     let zones = match (&options.zones, &settings.zones) {
         (Some(zones), _) => zones.clone(),
@@ -376,7 +434,12 @@ fn read_zones(path: &Path) -> Result<Bytes, ServiceError> {
     std::fs::read(path).map(Bytes::from).map_err(ServiceError::io(format!("zones {}", path.display())))
 }
 
-async fn gauges(durable: watch::Receiver<Durable>, metrics: Arc<Metrics>, journal: std::path::PathBuf, stop: watch::Receiver<bool>) {
+async fn gauges(
+    durable: watch::Receiver<Durable>,
+    metrics: Arc<Metrics>,
+    journal: std::path::PathBuf,
+    stop: watch::Receiver<bool>,
+) {
     let mut every = tokio::time::interval(GAUGES_EVERY);
     let mut stop = std::pin::pin!(stopped(stop));
     loop {
@@ -387,7 +450,8 @@ async fn gauges(durable: watch::Receiver<Durable>, metrics: Arc<Metrics>, journa
         let now = *durable.borrow();
         metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
         metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
-        let bytes = std::fs::read_dir(&journal).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok());
+        let bytes =
+            std::fs::read_dir(&journal).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok());
         let bytes: u64 = bytes.map(|metadata| metadata.len()).sum();
         metrics.journal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

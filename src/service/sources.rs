@@ -70,9 +70,8 @@ pub fn route(feed: &FeedDefinition) -> Result<Route, ServiceError> {
     let wrong = |what: String| ServiceError::Setting(format!("feed {}: {what}", feed.name));
     let template = Template::parse(&feed.topic).map_err(|fault| wrong(fault.to_string()))?;
     let filter = Filter::parse(template.filter()).map_err(|error| wrong(error.to_string()))?;
-    let decoder = Decoder::new(feed).map_err(|faults| {
-        wrong(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-    })?;
+    let decoder = Decoder::new(feed)
+        .map_err(|faults| wrong(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let decode = Arc::new(FeedDecoder(decoder));
     Ok(Route { feed: feed.name.as_str().into(), filter, ack: feed.ack, identity: feed.identity, decode })
 }
@@ -94,15 +93,16 @@ pub fn broker_options(
     name: &str,
     settings: &BrokerSettings,
 ) -> Result<BrokerOptions, ServiceError> {
-    let address = settings
-        .address()
-        .ok_or_else(|| ServiceError::Setting(format!("broker {name}: url must be mqtt://host:port or mqtts://host:port")))?;
+    let address = settings.address().ok_or_else(|| {
+        ServiceError::Setting(format!("broker {name}: url must be mqtt://host:port or mqtts://host:port"))
+    })?;
     let mut options = BrokerOptions::new(name, &address.host, address.port);
     if let Some(client_id) = &settings.client_id {
         options.client_id.clone_from(client_id);
     }
     options.user.clone_from(&settings.username);
-    options.password = settings.password_file.as_ref().map(|file| secret(&configuration.path(file))).transpose()?;
+    options.password =
+        settings.password_file.as_ref().map(|file| secret(&configuration.path(file))).transpose()?;
     let ca_file = settings.ca_file.as_ref().map(|file| configuration.path(file));
     options.tls = address.tls.then_some(BrokerTls { ca_file });
     options.inflight_max = settings.inflight;
@@ -115,6 +115,7 @@ pub fn broker_options(
 /// # Errors
 /// [`ServiceError::Io`] naming the file; never its content.
 pub fn secret(path: &std::path::Path) -> Result<String, ServiceError> {
-    let text = std::fs::read_to_string(path).map_err(ServiceError::io(format!("secret file {}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(ServiceError::io(format!("secret file {}", path.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

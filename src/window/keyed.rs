@@ -186,7 +186,8 @@ impl KeyWindows {
         if to <= self.sealed_to {
             return Vec::new();
         }
-        let last: Vec<Timestamp> = self.dirty.iter().copied().filter(|start| plan.grid.end(*start) <= to).collect();
+        let last: Vec<Timestamp> =
+            self.dirty.iter().copied().filter(|start| plan.grid.end(*start) <= to).collect();
         self.dirty.retain(|start| plan.grid.end(*start) > to);
         let published = last.into_iter().filter_map(|start| self.publication(plan, start)).collect();
         self.sealed_to = to;
@@ -233,8 +234,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::result::{Field, PlanDescription};
     use crate::model::Span;
+    use crate::model::result::{Field, PlanDescription};
     use crate::window::plan::FieldPlan;
     use crate::window::{Function, Grid};
 

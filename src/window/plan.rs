@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::grid::Grid;
 use super::slot::{self, Slot, SlotKind};
-use crate::model::result::PlanDescription;
 use crate::model::Span;
+use crate::model::result::PlanDescription;
 
 /// What is computed of a window's readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

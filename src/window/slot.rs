@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::exact::ratio;
 use super::plan::Function;
 use super::sketch::Sketch;
-use crate::model::decimal::power_of_ten;
 use crate::model::Timestamp;
+use crate::model::decimal::power_of_ten;
 
 /// One reading as accumulators see it.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +151,9 @@ impl Slot {
             }
             (Self::Squares(mine), Self::Squares(squares)) => *mine += squares,
             (Self::Sketch(mine), Self::Sketch(sketch)) => mine.merge(sketch),
-            (Self::First(mine), Self::First(Some(first))) if mine.as_ref().is_none_or(|held| first < held) => {
+            (Self::First(mine), Self::First(Some(first)))
+                if mine.as_ref().is_none_or(|held| first < held) =>
+            {
                 *mine = Some(first.clone());
             }
             (Self::Last(mine), Self::Last(Some(last))) if mine.as_ref().is_none_or(|held| last > held) => {
@@ -220,23 +222,41 @@ mod tests {
         let mut slot = kind.empty();
         for (n, mantissa) in values.iter().enumerate() {
             let event_at = Timestamp(n as i64);
-            slot.add(&Sample { mantissa: *mantissa, event_at, device: &device, counter: None, sequence: n as u64 });
+            slot.add(&Sample {
+                mantissa: *mantissa,
+                event_at,
+                device: &device,
+                counter: None,
+                sequence: n as u64,
+            });
         }
         slot
     }
 
     #[test]
     fn deviation_is_the_sample_deviation() {
-        let slots = [fold(SlotKind::Sum, &[2, 4, 4, 4, 5, 5, 7, 9]), fold(SlotKind::Squares, &[2, 4, 4, 4, 5, 5, 7, 9])];
+        let slots = [
+            fold(SlotKind::Sum, &[2, 4, 4, 4, 5, 5, 7, 9]),
+            fold(SlotKind::Squares, &[2, 4, 4, 4, 5, 5, 7, 9]),
+        ];
         let got = value(Function::Stddev, &slots, 0).unwrap();
         assert!((got - 2.138_089_935_299_395).abs() < 1e-15);
-        assert_eq!(value(Function::Stddev, &[fold(SlotKind::Sum, &[2]), fold(SlotKind::Squares, &[2])], 0), None);
+        assert_eq!(
+            value(Function::Stddev, &[fold(SlotKind::Sum, &[2]), fold(SlotKind::Squares, &[2])], 0),
+            None
+        );
     }
 
     #[test]
     fn last_is_last_in_event_time_whatever_the_arrival() {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let sample = |mantissa, event_at, device, sequence| Sample { mantissa, event_at: Timestamp(event_at), device, counter: None, sequence };
+        let sample = |mantissa, event_at, device, sequence| Sample {
+            mantissa,
+            event_at: Timestamp(event_at),
+            device,
+            counter: None,
+            sequence,
+        };
         let mut slot = SlotKind::Last.empty();
         slot.add(&sample(1, 20, &a, 1));
         slot.add(&sample(2, 10, &a, 2));

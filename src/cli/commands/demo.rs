@@ -35,7 +35,8 @@ fn language(asked: Option<LanguageName>) -> Language {
         Some(LanguageName::En) => Language::En,
         None => {
             let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            let locale = of("LC_ALL").or_else(|| of("LC_MESSAGES")).or_else(|| of("LANG")).unwrap_or_default();
+            let locale =
+                of("LC_ALL").or_else(|| of("LC_MESSAGES")).or_else(|| of("LANG")).unwrap_or_default();
             if locale.starts_with("en") { Language::En } else { Language::Es }
         }
     }
