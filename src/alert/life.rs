@@ -140,10 +140,11 @@ impl Life {
         }
     }
 
-    /// The alert that is firing now.
+    /// The alert that is firing now, with its episode.
     #[must_use]
-    pub fn firing(&self) -> Option<AlertId> {
-        self.known.iter().find(|known| known.episode.resolved_at.is_none()).map(|known| known.id)
+    pub fn open(&self) -> Option<(AlertId, Episode)> {
+        let open = self.known.iter().find(|known| known.episode.resolved_at.is_none())?;
+        Some((open.id, open.episode))
     }
 
     fn bound(&mut self, timing: &Timing) {

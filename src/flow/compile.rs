@@ -15,7 +15,8 @@ use crate::window::plan::FieldPlan;
 use crate::window::{Grid, WindowPlan};
 
 /// Quantities that decoders add of themselves: position and link quality.
-const OWN_QUANTITIES: [(&str, &str); 4] = [("lat", "deg"), ("lon", "deg"), ("rssi", "dBm"), ("snr", "dB")];
+pub const OWN_QUANTITIES: [(&str, &str); 4] =
+    [("lat", "deg"), ("lon", "deg"), ("rssi", "dBm"), ("snr", "dB")];
 /// What a close by tick waits longer than out-of-orderness, unless the pipeline says.
 const CLOSE_MARGIN: Span = Span::seconds(5);
 /// A rule on readings refers to this.
@@ -150,11 +151,11 @@ fn window(
         fields.push(plan);
         names.push(Field { name: name.as_str().into(), unit });
     }
-    let interval = feeds.iter().filter_map(|feed| feed.expected_interval).min();
     let by_sensor = definition.by.iter().any(|name| name == super::keys::SENSOR);
-    let expected = interval
-        .filter(|interval| by_sensor && interval.0 > 0)
-        .map(|interval| definition.size.0 as f64 / interval.0 as f64);
+    let expected = |feed: &&FeedDefinition| {
+        let interval = feed.expected_interval.filter(|interval| by_sensor && interval.0 > 0)?;
+        Some(definition.size.0 as f64 / interval.0 as f64)
+    };
     let description = PlanDescription {
         hash: hash(pipeline, definition, feeds, columns),
         pipeline: pipeline.name.as_str().into(),
@@ -172,7 +173,7 @@ fn window(
         allowed_lateness: pipeline.allowed_lateness,
         close_after,
         open_max: pipeline.open_max,
-        expected,
+        expected: feeds.iter().map(expected).collect(),
         capture_min: definition.capture_min.unwrap_or(0.0),
     })
 }

@@ -141,7 +141,9 @@ impl Interpreter {
             }
             Control::PipelineRemoved { name } => {
                 self.definitions.remove(name);
-                self.pipelines.remove(name);
+                if let Some(pipeline) = self.pipelines.remove(name) {
+                    pipeline.end(cause, &mut self.out);
+                }
             }
         }
         self.readers.iter_mut().for_each(Vec::clear);
@@ -172,7 +174,7 @@ impl Interpreter {
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
         let next = match self.pipelines.remove(&definition.name) {
-            Some(old) => old.replaced_by(plan, ids, self.share, cause.arrived_at),
+            Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
             None => PipelineRun::new(plan, ids, self.share, None),
         };
         self.pipelines.insert(definition.name.clone(), next);

@@ -50,6 +50,8 @@ pub struct PipelineRun {
     /// Whether conditions look at whole rows.
     rows: bool,
     numbers: Vec<Option<f64>>,
+    /// Decimals of each column.
+    decimals: Vec<u8>,
 }
 
 impl PipelineRun {
@@ -67,6 +69,7 @@ impl PipelineRun {
             ReadingsRun::new(plan.readings.clone(), names, plan.allowed_lateness, plan.close_after, share);
         let rows = plan.exclude.is_some() || !plan.readings.is_empty();
         let numbers = vec![None; plan.columns.len()];
+        let decimals = plan.columns.values().map(|column| column.decimals).collect();
         Self {
             plan,
             feeds,
@@ -77,14 +80,23 @@ impl PipelineRun {
             places: Vec::new(),
             rows,
             numbers,
+            decimals,
         }
     }
 
     /// The pipeline was defined anew: windows whose definition is the same go on, others begin
-    /// with the first window after `at` and the old ones end there.
+    /// with the first window after the change and the old ones end there. Rules that go on keep
+    /// their alerts; open alerts of rules that do not are resolved.
     #[must_use]
-    pub fn replaced_by(self, plan: PipelinePlan, feeds: Vec<FeedId>, share: Share, at: Timestamp) -> Self {
-        let mut next = Self::new(plan, feeds, share, Some(at));
+    pub fn replaced_by(
+        self,
+        plan: PipelinePlan,
+        feeds: Vec<FeedId>,
+        share: Share,
+        cause: Cause,
+        out: &mut Vec<ResultRow>,
+    ) -> Self {
+        let mut next = Self::new(plan, feeds, share, Some(cause.arrived_at));
         next.zone_watermark = self.zone_watermark;
         next.counts = self.counts;
         let mut ending = Vec::new();
@@ -92,26 +104,28 @@ impl PipelineRun {
             let same =
                 next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
             if let Some(new) = same {
-                old.replace_rules(new.rules.clone());
+                old.replace_rules(new.rules.clone(), new.amend_every, cause, out);
                 *new = old;
             } else {
-                let successor = next
-                    .windows
-                    .iter()
-                    .find(|new| new.plan.description.window == old.plan.description.window);
-                old.bounds.ends_at = successor.map_or(at, |new| new.bounds.begins_at);
-                old.replace_rules(Vec::new());
+                let name = &old.plan.description.window;
+                let successor = next.windows.iter().find(|new| new.plan.description.window == *name);
+                let ends_at = successor.map_or(cause.arrived_at, |new| new.bounds.begins_at);
+                old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
+                old.replace_rules(Vec::new(), old.amend_every, cause, out);
                 ending.push(old);
             }
         }
         next.windows.extend(ending);
-        let same_rules = next.readings.rules.len() == self.readings.rules.len()
-            && next.readings.rules.iter().zip(&self.readings.rules).all(|(new, old)| new.name == old.name);
-        if same_rules {
-            let rules = std::mem::take(&mut next.readings.rules);
-            next.readings = self.readings.with_rules(rules);
-        }
+        next.readings.take_over(self.readings, cause, out);
         next
+    }
+
+    /// The pipeline is gone: its open alerts are resolved.
+    pub fn end(mut self, cause: Cause, out: &mut Vec<ResultRow>) {
+        for window in &mut self.windows {
+            window.replace_rules(Vec::new(), window.amend_every, cause, out);
+        }
+        self.readings.end(cause, out);
     }
 
     /// Takes in an event of one of its feeds.
@@ -140,12 +154,13 @@ impl PipelineRun {
         let texts = if self.rows { self.fill_row(event, &samples, dictionary) } else { Vec::new() };
         let row = Row { numbers: &self.numbers, texts: &texts };
         let excluded = self.plan.exclude.as_ref().is_some_and(|exclude| exclude.eval(&row) == Some(true));
+        let feed = self.feeds.iter().position(|id| *id == event.feed).unwrap_or_default();
         for window in &mut self.windows {
             let plan = &window.plan;
             let speaks = plan.columns.is_empty()
                 || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
             let samples = (!excluded && speaks).then_some(samples.as_slice());
-            match window.event(&Arrived { event, watermark, samples }, dictionary, cause, out) {
+            match window.event(&Arrived { event, feed, watermark, samples }, dictionary, cause, out) {
                 Some(Outcome::Counted) => self.counts.counted += 1,
                 Some(Outcome::Late) => self.counts.late += 1,
                 Some(Outcome::TooLate) => self.counts.too_late += 1,
@@ -165,11 +180,10 @@ impl PipelineRun {
         dictionary: &'d Dictionary,
     ) -> Vec<Option<&'d str>> {
         self.numbers.fill(None);
-        for ((place, sample), column) in
-            samples.iter().filter_map(|s| Some((s, self.plan.columns.values().nth(usize::from(s.0))?)))
-        {
-            if let Some(number) = self.numbers.get_mut(usize::from(*place)) {
-                *number = Some(crate::model::Value(sample.mantissa).to_f64(column.decimals));
+        for (place, sample) in samples {
+            let place = usize::from(*place);
+            if let (Some(number), Some(decimals)) = (self.numbers.get_mut(place), self.decimals.get(place)) {
+                *number = Some(crate::model::Value(sample.mantissa).to_f64(*decimals));
             }
         }
         let tags = dictionary.tags(event.tags);

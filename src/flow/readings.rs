@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::keys::{KeyTable, SENSOR, Share};
-use super::rules::{Cause, Evidence, RulePlan};
+use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
 use crate::model::{Dictionary, Event, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
@@ -50,10 +50,24 @@ impl ReadingsRun {
         }
     }
 
-    /// The same alerts under changed conditions, thresholds or texts.
-    #[must_use]
-    pub fn with_rules(self, rules: Vec<Arc<RulePlan>>) -> Self {
-        Self { rules, ..self }
+    /// Goes on with the keys of an earlier definition: rules of the same name keep their alerts,
+    /// open alerts of those that are gone are resolved.
+    pub fn take_over(&mut self, old: Self, cause: Cause, out: &mut Vec<ResultRow>) {
+        self.table = old.table;
+        self.waiting = old.waiting;
+        self.keys = old.keys;
+        for run in &mut self.keys {
+            let lives = std::mem::take(&mut run.lives);
+            run.lives = rules::take_over(lives, &old.rules, &self.rules, &run.key, &run.evidence, cause, out);
+        }
+    }
+
+    /// The pipeline is gone: open alerts are resolved.
+    pub fn end(&mut self, cause: Cause, out: &mut Vec<ResultRow>) {
+        for run in &mut self.keys {
+            let lives = std::mem::take(&mut run.lives);
+            let _ = rules::take_over(lives, &self.rules, &[], &run.key, &run.evidence, cause, out);
+        }
     }
 
     /// Judges an event; `row` is `None` when the event is excluded and only its time counts.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::alert::{Step, StepKind, Timing, Verdict};
+use crate::alert::{Episode, Life, Step, StepKind, Timing, Verdict};
 use crate::model::definition::{LocalText, RuleDefinition, Severity};
-use crate::model::{AlertId, AlertState, Fault, Key, Span, Timestamp, Transition};
+use crate::model::{AlertId, AlertState, Fault, Key, ResultRow, Span, Timestamp, Transition};
 use crate::rule::{Expression, Locale, Part, Row, Schema, Template};
 
 /// A compiled rule.
@@ -123,6 +123,9 @@ impl RulePlan {
             from,
             to,
             began_at: step.episode.began_at,
+            raised_at: (to != AlertState::Pending && step.kind != StepKind::Dropped)
+                .then_some(step.episode.raised_at),
+            resolved_at: step.episode.resolved_at,
             at,
             decided_at: cause.arrived_at,
             notify: !late,
@@ -151,6 +154,35 @@ impl RulePlan {
     }
 }
 
+/// The lives of `new` rules: those that `old` had by the same name go on, the open alerts of those
+/// that are gone are resolved.
+#[must_use]
+pub fn take_over(
+    lives: Vec<Life>,
+    old: &[Arc<RulePlan>],
+    new: &[Arc<RulePlan>],
+    key: &Key,
+    evidence: &Evidence,
+    cause: Cause,
+    out: &mut Vec<ResultRow>,
+) -> Vec<Life> {
+    let mut lives: Vec<Option<Life>> = lives.into_iter().map(Some).collect();
+    let mut kept = Vec::with_capacity(new.len());
+    for rule in new {
+        let before = old.iter().position(|before| before.name == rule.name);
+        kept.push(before.and_then(|at| lives.get_mut(at)).and_then(Option::take).unwrap_or_default());
+    }
+    for (life, rule) in lives.into_iter().zip(old) {
+        let Some((id, episode)) = life.and_then(|life| life.open()) else { continue };
+        let episode = Episode { resolved_at: Some(cause.arrived_at), ..episode };
+        let step = Step { id, episode, kind: StepKind::Resolved };
+        let mut transition = rule.transition(&step, key, evidence, cause);
+        transition.reason = "rule changed".into();
+        out.push(ResultRow::Transition(Box::new(transition)));
+    }
+    kept
+}
+
 fn describe(step: &Step) -> (AlertState, AlertState, Timestamp, String) {
     use AlertState::{Firing, Inactive, Pending, Resolved};
     let episode = &step.episode;
@@ -161,7 +193,7 @@ fn describe(step: &Step) -> (AlertState, AlertState, Timestamp, String) {
         StepKind::Dropped => (Pending, Inactive, episode.began_at, "condition ended before its time".into()),
         StepKind::Raised => (Inactive, Firing, episode.raised_at, "condition met".into()),
         StepKind::Resolved => (Firing, Resolved, over, "condition ended".into()),
-        StepKind::Moved => (stands, stands, episode.began_at, "times changed by late data".into()),
+        StepKind::Moved => (stands, stands, over, "times changed by late data".into()),
         StepKind::RaisedAgain => (Resolved, Firing, episode.raised_at, "still holds by late data".into()),
         StepKind::Annulled => (stands, Inactive, episode.raised_at, "annulled by late data".into()),
         StepKind::Merged(into) => (stands, Resolved, over, format!("merged into {into}")),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::keys::{KeyTable, Share};
-use super::rules::{Cause, Evidence, RulePlan};
+use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
 use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
@@ -18,7 +18,8 @@ pub struct WindowRun {
     pub bounds: Bounds,
     /// Its rules.
     pub rules: Vec<Arc<RulePlan>>,
-    amend_every: Span,
+    /// A window is amended at most this often.
+    pub amend_every: Span,
     table: KeyTable,
     keys: Vec<KeyRun>,
     /// (end of the earliest open window, key).
@@ -37,6 +38,8 @@ pub struct WindowRun {
 
 struct KeyRun {
     key: Key,
+    /// Position of the feed that named the key first: its interval is the one expected.
+    feed: usize,
     watermark: Timestamp,
     windows: KeyWindows,
     lives: Vec<Life>,
@@ -51,6 +54,8 @@ struct KeyRun {
 pub struct Arrived<'a> {
     /// The event.
     pub event: &'a Event,
+    /// Position of its feed among those of the pipeline.
+    pub feed: usize,
     /// Watermark that the event gives its sensor.
     pub watermark: Timestamp,
     /// Its readings by column; `None` when it is excluded or has none of the window's quantities.
@@ -94,7 +99,7 @@ impl WindowRun {
     ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, self.rules.len()));
+            self.keys.push(KeyRun::new(key, arrived.feed, self.rules.len()));
         }
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
@@ -246,7 +251,7 @@ impl WindowRun {
     fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for publication in published {
-            let capture = self.plan.capture(publication.count);
+            let capture = self.plan.capture(publication.count, run.feed);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);
@@ -279,19 +284,19 @@ impl WindowRun {
         note_waiting(&mut self.waiting, number, run);
     }
 
-    /// Takes over the lives of rules that go on, and ends those of rules that do not.
-    pub fn replace_rules(&mut self, rules: Vec<Arc<RulePlan>>) {
+    /// Takes over the lives of rules that go on, and resolves the open alerts of those that do not.
+    pub fn replace_rules(
+        &mut self,
+        rules: Vec<Arc<RulePlan>>,
+        amend_every: Span,
+        cause: Cause,
+        out: &mut Vec<ResultRow>,
+    ) {
         let old = std::mem::replace(&mut self.rules, rules);
+        self.amend_every = amend_every;
         for run in &mut self.keys {
-            let mut lives: Vec<Option<Life>> = std::mem::take(&mut run.lives).into_iter().map(Some).collect();
-            run.lives = self
-                .rules
-                .iter()
-                .map(|rule| {
-                    let same = old.iter().position(|before| before.name == rule.name);
-                    same.and_then(|at| lives.get_mut(at)).and_then(Option::take).unwrap_or_default()
-                })
-                .collect();
+            let lives = std::mem::take(&mut run.lives);
+            run.lives = rules::take_over(lives, &old, &self.rules, &run.key, &run.evidence, cause, out);
         }
     }
 }
@@ -341,9 +346,10 @@ fn note_waiting(waiting: &mut BTreeSet<u32>, number: u32, run: &KeyRun) {
 }
 
 impl KeyRun {
-    fn new(key: Key, rules: usize) -> Self {
+    fn new(key: Key, feed: usize, rules: usize) -> Self {
         Self {
             key,
+            feed,
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),
             lives: vec![Life::default(); rules],

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::model::{Reading, Timestamp};
 
-/// Events that a device's identity ring remembers. An older repeat counts as new: the store drops
+/// Events that a device's identity ring remembers, those that came last. An older repeat counts as new: the store drops
 /// exact repeats of raw rows when it compacts, and windows count it unless it is too late.
 pub const RING_EVENTS_MAX: usize = 256;
 
@@ -15,6 +15,8 @@ pub const RING_EVENTS_MAX: usize = 256;
 pub struct Ring {
     /// By (time, counter).
     seen: VecDeque<Seen>,
+    /// Events taken in so far; the ring forgets what came first, whatever its time.
+    taken: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +25,8 @@ struct Seen {
     counter: u32,
     values: u32,
     quantities: u64,
+    /// Its number among the events taken in, wrapping.
+    number: u32,
 }
 
 /// What an event is to the ring.
@@ -78,11 +82,16 @@ impl Ring {
         readings: &[Reading],
         bit: &dyn Fn(&Reading) -> u64,
     ) {
-        let new = Seen::of(time, counter, readings, bit);
+        let new = Seen { number: self.taken, ..Seen::of(time, counter, readings, bit) };
+        self.taken = self.taken.wrapping_add(1);
         let at = self.seen.partition_point(|seen| (seen.time, seen.counter) <= (new.time, new.counter));
         self.seen.insert(at, new);
         if self.seen.len() > RING_EVENTS_MAX {
-            self.seen.pop_front();
+            let oldest = self.taken.wrapping_sub(self.seen.len() as u32);
+            // Nearly always the first: events come nearly in order.
+            if let Some(at) = self.seen.iter().position(|seen| seen.number == oldest) {
+                self.seen.remove(at);
+            }
         }
     }
 }
@@ -105,7 +114,7 @@ impl Seen {
             values = values.wrapping_add(hash.digest() as u32);
         }
         let counter = counter.map_or(0, |counter| (counter as u32).wrapping_add(1));
-        Self { time, counter, values, quantities }
+        Self { time, counter, values, quantities, number: 0 }
     }
 }
 

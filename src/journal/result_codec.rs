@@ -13,7 +13,7 @@
 //!              sufficient:byte fields:uint { float? }
 //! retraction = cause:uint plan:8 key start:time revision:uint
 //! transition = cause:uint id:16 pipeline:text rule:text severity:byte by:texts key from:byte to:byte
-//!              began_at:time at:time decided_at:time notify:byte reason:text title:2 texts
+//!              began_at:time raised_at:time? resolved_at:time? at:time decided_at:time notify:byte reason:text title:2 texts
 //!              message:2 texts labels:uint { name:text value:text }
 //!              evidence:uint { name:text float? } window:time time
 //! key        = values:uint { text }
@@ -67,6 +67,17 @@ pub fn encode_row(out: &mut Writer, row: &ResultRow) {
     }
 }
 
+fn optional_time(out: &mut Writer, time: Option<Timestamp>) {
+    out.byte(u8::from(time.is_some()));
+    if let Some(time) = time {
+        out.int(time.0);
+    }
+}
+
+fn read_optional_time(input: &mut Reader<'_>) -> Result<Option<Timestamp>, BadContent> {
+    if flag(input)? { Ok(Some(Timestamp(input.int()?))) } else { Ok(None) }
+}
+
 fn encode_key(out: &mut Writer, key: &Key) {
     out.uint(key.0.len() as u64);
     key.0.iter().for_each(|value| out.text(value));
@@ -84,6 +95,8 @@ fn encode_transition(out: &mut Writer, row: &Transition) {
     out.byte(row.from as u8);
     out.byte(row.to as u8);
     out.int(row.began_at.0);
+    optional_time(out, row.raised_at);
+    optional_time(out, row.resolved_at);
     out.int(row.at.0);
     out.int(row.decided_at.0);
     out.byte(u8::from(row.notify));
@@ -228,6 +241,8 @@ fn transition(input: &mut Reader<'_>) -> Result<Transition, BadContent> {
         from: state(input)?,
         to: state(input)?,
         began_at: Timestamp(input.int()?),
+        raised_at: read_optional_time(input)?,
+        resolved_at: read_optional_time(input)?,
         at: Timestamp(input.int()?),
         decided_at: Timestamp(input.int()?),
         notify: flag(input)?,
@@ -299,6 +314,8 @@ mod tests {
                 from: AlertState::Pending,
                 to: AlertState::Firing,
                 began_at: Timestamp(1),
+                raised_at: Some(Timestamp(2)),
+                resolved_at: None,
                 at: Timestamp(2),
                 decided_at: Timestamp(3),
                 notify: true,

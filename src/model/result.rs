@@ -165,6 +165,10 @@ pub struct Transition {
     pub to: AlertState,
     /// Event time at which the condition of this episode began to hold.
     pub began_at: Timestamp,
+    /// Event time from which it is firing; `None` while it is only pending.
+    pub raised_at: Option<Timestamp>,
+    /// Event time at which it was over; `None` while it lasts.
+    pub resolved_at: Option<Timestamp>,
     /// Event time from which this step counts.
     pub at: Timestamp,
     /// Arrival time of the deciding record.

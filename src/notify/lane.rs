@@ -82,11 +82,7 @@ mod tests {
 
     #[test]
     fn keys_without_tags_and_with_several_have_one_level() {
-        let mut lane = String::new();
-        encode_key(&Key::default(), &mut lane);
-        assert_eq!(lane, "-");
-        lane.clear();
-        encode_key(&Key(["a,b".into(), "c".into()].into()), &mut lane);
-        assert_eq!(lane, "a%2Cb,c");
+        assert_eq!(path("air", "high", [].into_iter()), "air/high/-");
+        assert_eq!(path("air", "high", ["a,b", "c"].into_iter()), "air/high/a%2Cb,c");
     }
 }

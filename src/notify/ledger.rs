@@ -224,10 +224,10 @@ fn write_alert(
     step: &Transition,
     life: &Life<'_>,
 ) -> Result<(), LedgerError> {
-    let raised_now = (step.to == AlertState::Firing).then_some(step.at.0);
-    let raised_at = life.raised_before.or(raised_now);
-    let over = matches!(step.to, AlertState::Resolved | AlertState::Inactive);
-    let resolved_at = (over && raised_at.is_some()).then_some(step.at.0);
+    let raised_at = step.raised_at.map(|at| at.0).or(life.raised_before);
+    // An annulled alert that still fired was never over of itself: it ends where it was annulled.
+    let annulled = step.to == AlertState::Inactive && raised_at.is_some();
+    let resolved_at = step.resolved_at.map(|at| at.0).or(annulled.then_some(step.at.0));
     transaction
         .prepare_cached(
             "INSERT INTO alert VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)

@@ -30,6 +30,8 @@ pub(crate) fn transition(sensor: &str, from: AlertState, to: AlertState, at: i64
         from,
         to,
         began_at: s(0),
+        raised_at: (to == AlertState::Firing).then_some(s(at)),
+        resolved_at: (to == AlertState::Resolved).then_some(s(at)),
         at: s(at),
         decided_at: s(at + 1),
         notify: true,

@@ -171,6 +171,8 @@ async fn transitions_are_rows() {
         from: AlertState::Pending,
         to: AlertState::Firing,
         began_at: Timestamp(1),
+        raised_at: None,
+        resolved_at: None,
         at: Timestamp::parse_rfc3339("2026-03-01T00:00:00Z").unwrap(),
         decided_at: Timestamp(3),
         notify: true,

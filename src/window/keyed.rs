@@ -259,7 +259,7 @@ mod tests {
             allowed_lateness: Span::seconds(100),
             close_after: Span::seconds(35),
             open_max: Span::seconds(1_000),
-            expected: None,
+            expected: Vec::new(),
             capture_min: 0.0,
         }
     }

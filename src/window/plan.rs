@@ -85,8 +85,9 @@ pub struct WindowPlan {
     pub close_after: Span,
     /// By tick, a window is sealed this long after its end.
     pub open_max: Span,
-    /// Expected events of one key in a whole window, if an interval is expected.
-    pub expected: Option<f64>,
+    /// Expected events of one key in a whole window, by position of the key's feed among those of
+    /// the pipeline; `None` where no interval is expected.
+    pub expected: Vec<Option<f64>>,
     /// Share of them below which the window is no basis for a verdict.
     pub capture_min: f64,
 }
@@ -137,9 +138,10 @@ impl WindowPlan {
             .collect()
     }
 
-    /// Share of the expected events that `count` is, capped at nothing: more than 1 is possible.
+    /// Share of the events expected of a key of that feed that `count` is, capped at nothing: more
+    /// than 1 is possible.
     #[must_use]
-    pub fn capture(&self, count: u64) -> Option<f64> {
-        self.expected.map(|expected| count as f64 / expected)
+    pub fn capture(&self, count: u64, feed: usize) -> Option<f64> {
+        self.expected.get(feed).copied().flatten().map(|expected| count as f64 / expected)
     }
 }

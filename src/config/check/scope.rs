@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::feed::Known;
 use super::{Findings, In, at, key};
+use crate::flow::compile::OWN_QUANTITIES;
 use crate::model::Fault;
 use crate::model::definition::{FeedDefinition, PipelineDefinition, QuantityDefinition};
 use crate::rule::{Schema, near};
@@ -87,17 +88,17 @@ impl<'a> Scope<'a> {
 
     /// The schema of readings: of rules on `readings`, and of `exclude`.
     pub(super) fn schema(&self) -> Schema {
-        Schema::of_readings(self.quantities.keys().copied(), self.tags.iter().copied())
+        Schema::of_readings(self.quantities(), self.tags.iter().copied())
     }
 
     /// Whether a quantity of that name comes in.
     pub(super) fn has_quantity(&self, name: &str) -> bool {
-        self.quantities.contains_key(name)
+        self.quantities().any(|known| known == name)
     }
 
-    /// Names of the quantities.
+    /// Names of the quantities, those that decoders add of themselves included.
     pub(super) fn quantities(&self) -> impl Iterator<Item = &'a str> + Clone {
-        self.quantities.keys().copied()
+        self.quantities.keys().copied().chain(OWN_QUANTITIES.iter().map(|(name, _)| *name))
     }
 
     /// Names that windows can group by: `sensor` and the tags.

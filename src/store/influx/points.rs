@@ -326,6 +326,8 @@ pub(super) mod tests {
             from: AlertState::Pending,
             to: AlertState::Firing,
             began_at: Timestamp(1),
+            raised_at: None,
+            resolved_at: None,
             at: Timestamp(2),
             decided_at: Timestamp(3),
             notify: true,
