@@ -1,0 +1,62 @@
+//! Figures of the service as a person runs it: `make bench`, or for some parts only
+//! `cargo bench --bench service -- replay latency start memory`.
+//!
+//! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
+//! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
+//! their ranges and one JSON line. A must that is not met is said and fails nothing: how fast a
+//! machine is today is no test. `docs/performance.md` has the figures and how they came about.
+
+#[path = "service/city1.rs"]
+mod city1;
+#[path = "service/figures.rs"]
+mod figures;
+#[path = "service/latency.rs"]
+mod latency;
+#[path = "service/machine.rs"]
+mod machine;
+#[path = "service/memory.rs"]
+mod memory;
+#[path = "service/mqtt.rs"]
+mod mqtt;
+#[path = "service/process.rs"]
+mod process;
+#[path = "service/replay.rs"]
+mod replay;
+#[path = "service/site.rs"]
+mod site;
+#[path = "service/start.rs"]
+mod start;
+#[path = "service/webhook.rs"]
+mod webhook;
+
+use figures::Report;
+
+/// The parts, in their order. `start` goes on with the data that `replay` left.
+const PARTS: [&str; 4] = ["replay", "start", "latency", "memory"];
+
+fn main() {
+    // Cargo itself says `--bench`; names of parts have no dashes.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(&name.as_str())) {
+        eprintln!("there is no part `{unknown}`; there are {}", PARTS.join(", "));
+        std::process::exit(2);
+    }
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    let mut report = Report::default();
+    println!("machine: {}; load average {}", machine::words(), machine::load());
+    let city = (wanted("replay") || wanted("start")).then(city1::City1::write);
+    if let Some(city) = &city {
+        let data = replay::measure(city, &mut report, wanted("replay"));
+        if wanted("start") {
+            start::measure(&runtime, city, &data, &mut report);
+        }
+    }
+    if wanted("latency") {
+        latency::measure(&runtime, &mut report);
+    }
+    if wanted("memory") {
+        memory::measure(&runtime, &mut report);
+    }
+    report.print();
+}

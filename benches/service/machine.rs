@@ -1,0 +1,33 @@
+//! The machine, in words, and what else it is doing.
+
+/// Cores and memory.
+pub fn words() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total_kib = kib(&memory, "MemTotal:").unwrap_or(0.0);
+    format!("{cores} cores, {:.0} GiB", total_kib / 1_048_576.0)
+}
+
+/// The load average over the last minute; on a quiet machine below 0.5.
+pub fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// A line `<name> <number> kB` of a file of `/proc`.
+pub fn kib(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches("kB").trim().parse().ok())
+}
+
+/// CPU seconds, user and system, of all children that were waited for.
+pub fn children_cpu_seconds() -> f64 {
+    /// Ticks of these counters in a second: USER_HZ, 100 on every Linux since 2.6.
+    const TICKS: f64 = 100.0;
+    let text = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc/self/stat");
+    // The second field, the program's name in parentheses, may contain spaces; cutime and cstime
+    // are fields 16 and 17 (proc_pid_stat(5)).
+    let (_, rest) = text.rsplit_once(')').expect("the name is in parentheses");
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let ticks = |field: usize| fields[field - 3].parse::<f64>().expect("a number of ticks");
+    (ticks(16) + ticks(17)) / TICKS
+}
