@@ -1,0 +1,19 @@
+//! What tests are written with: the service, its peers, and ways to wait for what they do.
+
+pub mod broker;
+pub mod http;
+pub mod mqtt;
+pub mod peers;
+pub mod ports;
+pub mod process;
+pub mod receiver;
+pub mod sereno;
+pub mod site;
+pub mod table;
+pub mod victoria;
+pub mod wait;
+
+pub use broker::Mosquitto;
+pub use sereno::Sereno;
+pub use site::Site;
+pub use wait::{eventually, seconds};

@@ -1,0 +1,21 @@
+//! The service from outside: the real `sereno` as a process, over real MQTT and HTTP, with real
+//! peers beside it (mosquitto, VictoriaMetrics, Chromium).
+//!
+//! Nothing here links the library: a test knows what a city's operator knows. What a test needs
+//! and does not find it says, and is skipped; with `SERENO_REQUIRE_PEERS=1` that is a failure.
+//! The corpora are found by `SERENO_CORPORA`.
+
+mod console;
+mod demo;
+mod golden;
+mod harness;
+mod influx;
+mod listener;
+mod lorawan;
+mod mosquitto;
+mod quarantine;
+mod reload;
+mod senml;
+mod siata;
+mod siata_level;
+mod webhook;
