@@ -51,11 +51,11 @@ def influx_schema():
         pipeline = tomllib.loads(file.read_text())
         for window in pipeline.get("window", []):
             names = set(window.get("by", ["sensor"])) | set(window["fields"])
-            schema[f"{pipeline['name']}_{window['name']}"] = names | WINDOW_FIELDS | WINDOW_TAGS
+            schema[f"{pipeline['name']}_{window['name']}".replace("-", "_")] = names | WINDOW_FIELDS | WINDOW_TAGS
         for feed in pipeline.get("feed", []):
             levels = set(re.findall(r"\{(\w+)\}", feed["topic"]))
             tags = {"sensor"} | levels | set(feed.get("tags", {}))
-            schema.setdefault(feed["name"], set()).update(tags, feed.get("quantity", {}))
+            schema.setdefault(feed["name"].replace("-", "_"), set()).update(tags, feed.get("quantity", {}))
     return schema
 
 

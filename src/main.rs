@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // A panic anywhere ends the whole process: a thread that stopped in doubt must not leave the
     // others running on its state. Only the query engine's own threads hold no state of ours:

@@ -1,5 +1,8 @@
 //! What the sequencer knows of one feed: its definition, its watermark, whether it is observed.
 
+use std::sync::Arc;
+
+use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
 use crate::model::{Accounts, QuantityId, Span, Timestamp};
@@ -10,6 +13,8 @@ const QUIET: Span = Span::seconds(2);
 const LIVE_IN_A_ROW: u32 = 100;
 /// And so does this long for a feed whose messages carry no time.
 const TIMELESS: Span = Span::seconds(300);
+/// Quantities recalled by identity; a feed with more looks the others up by name.
+const RECALLED_MAX: usize = 64;
 
 /// One feed.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ pub struct FeedState {
     pub devices: u32,
     /// Quantities it has used, each with its own bit.
     pub quantities: Vec<QuantityId>,
+    /// The decoder's own quantities with their ids, found by identity without a look-up by name.
+    recalled: Vec<(Arc<Quantity>, QuantityId)>,
     latest: Option<Timestamp>,
     stepped: Option<Timestamp>,
     link: Link,
@@ -107,6 +114,19 @@ impl FeedState {
             }
         }
         self.link == Link::Drained
+    }
+
+    /// The id of a quantity that this very decoder named before.
+    #[must_use]
+    pub fn recall(&self, quantity: &Arc<Quantity>) -> Option<QuantityId> {
+        self.recalled.iter().find(|known| Arc::ptr_eq(&known.0, quantity)).map(|known| known.1)
+    }
+
+    /// Remembers the id of a decoder's quantity.
+    pub fn note(&mut self, quantity: &Arc<Quantity>, id: QuantityId) {
+        if self.recalled.len() < RECALLED_MAX && self.recall(quantity).is_none() {
+            self.recalled.push((quantity.clone(), id));
+        }
     }
 
     /// The bit of a quantity in the identity ring; the 64th and all further ones share the last.

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use xxhash_rust::xxh3::Xxh3;
-
 use crate::model::{Reading, Timestamp};
 
 /// Events that a device's identity ring remembers, those that came last. An older repeat counts as new: the store drops
@@ -46,16 +44,17 @@ pub enum Known {
 }
 
 impl Ring {
-    /// What an event at `time` (or with that sequence number) is. `bit` gives a quantity's bit.
+    /// What an event at `time` (or with that sequence number) is; `quantities` has a bit for each of
+    /// its quantities.
     #[must_use]
     pub fn look(
         &self,
         time: Timestamp,
         counter: Option<u64>,
         readings: &[Reading],
-        bit: &dyn Fn(&Reading) -> u64,
+        quantities: u64,
     ) -> Known {
-        let new = Seen::of(time, counter, readings, bit);
+        let new = Seen::of(time, counter, readings, quantities);
         let from = self.seen.partition_point(|seen| seen.time < time);
         let mut held = 0;
         for seen in self.seen.range(from..).take_while(|seen| seen.time == time) {
@@ -75,14 +74,8 @@ impl Ring {
     }
 
     /// Remembers an event that was taken in.
-    pub fn remember(
-        &mut self,
-        time: Timestamp,
-        counter: Option<u64>,
-        readings: &[Reading],
-        bit: &dyn Fn(&Reading) -> u64,
-    ) {
-        let new = Seen { number: self.taken, ..Seen::of(time, counter, readings, bit) };
+    pub fn remember(&mut self, time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) {
+        let new = Seen { number: self.taken, ..Seen::of(time, counter, readings, quantities) };
         self.taken = self.taken.wrapping_add(1);
         let at = self.seen.partition_point(|seen| (seen.time, seen.counter) <= (new.time, new.counter));
         self.seen.insert(at, new);
@@ -97,25 +90,24 @@ impl Ring {
 }
 
 impl Seen {
-    fn of(
-        time: Timestamp,
-        counter: Option<u64>,
-        readings: &[Reading],
-        bit: &dyn Fn(&Reading) -> u64,
-    ) -> Self {
-        let mut quantities = 0;
+    fn of(time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) -> Self {
         // Commutative over the readings: their order in a message says nothing.
         let mut values = 0_u32;
         for reading in readings {
-            quantities |= bit(reading);
-            let mut hash = Xxh3::new();
-            hash.update(&reading.quantity.0.to_le_bytes());
-            hash.update(&reading.value.0.to_le_bytes());
-            values = values.wrapping_add(hash.digest() as u32);
+            values = values.wrapping_add(mix(u64::from(reading.quantity.0), reading.value.0 as u64));
         }
         let counter = counter.map_or(0, |counter| (counter as u32).wrapping_add(1));
         Self { time, counter, values, quantities, number: 0 }
     }
+}
+
+/// 32 well-mixed bits of a quantity and its value: the finaliser of SplitMix64 (Steele, Lea, Flood,
+/// "Fast splittable pseudorandom number generators", 2014).
+fn mix(quantity: u64, value: u64) -> u32 {
+    let mut bits = value.wrapping_add(quantity.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((bits ^ (bits >> 31)) >> 32) as u32
 }
 
 #[cfg(test)]
@@ -133,9 +125,10 @@ mod tests {
 
     fn tell(ring: &mut Ring, time: i64, counter: Option<u64>, of: &[(u16, i64)]) -> Known {
         let readings = readings(of);
-        let known = ring.look(Timestamp(time), counter, &readings, &bit);
+        let mask = readings.iter().fold(0, |mask, reading| mask | bit(reading));
+        let known = ring.look(Timestamp(time), counter, &readings, mask);
         if known == Known::New {
-            ring.remember(Timestamp(time), counter, &readings, &bit);
+            ring.remember(Timestamp(time), counter, &readings, mask);
         }
         known
     }

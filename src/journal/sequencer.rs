@@ -4,18 +4,22 @@
 //! Its whole state is a fold of the journal's batches ([`Sequencer::recover`]), so that a restart
 //! knows every name, identity and watermark that was durable.
 
+mod naming;
+mod recognise;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
+use self::recognise::{look, remember};
 use super::feed_state::FeedState;
 use super::identity::{Known, Ring};
 use crate::model::definition::Identity;
 use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
 use crate::model::time::SECOND;
 use crate::model::{
-    Ack, Batch, Control, DecodedEvent, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, QuantityId,
-    Reading, Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
+    Ack, Batch, Control, DecodedEvent, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Reading,
+    Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -373,74 +377,6 @@ impl Sequencer {
         self.push(Record::Event(event));
     }
 
-    /// Ids of an event's names; `None` when a quota is used up. Quotas are checked before any id
-    /// is given.
-    fn names(&mut self, feed: FeedId, found: &DecodedEvent) -> Option<(DeviceId, TagSetId, Vec<Reading>)> {
-        let (device, tags, known) = {
-            let dictionary = read(&self.dictionary);
-            let quantities: Vec<Option<QuantityId>> =
-                found.readings.iter().map(|reading| dictionary.quantity_id(&reading.quantity)).collect();
-            let new = quantities.iter().filter(|id| id.is_none()).count();
-            if new > 0 && dictionary.quantities().len() + new > QUANTITIES_MAX {
-                return None;
-            }
-            let tags = dictionary.tag_set_id(&found.tags);
-            if tags.is_none() && dictionary.tag_sets().len() >= TAG_SETS_MAX {
-                return None;
-            }
-            (dictionary.device_id(feed, &found.sensor), tags, quantities)
-        };
-        let device = match device {
-            Some(device) => device,
-            None => self.new_device(feed, &found.sensor)?,
-        };
-        let tags = match tags {
-            Some(tags) => tags,
-            None => {
-                let id = TagSetId(read(&self.dictionary).tag_sets().len() as u32);
-                self.enter(Entry::Tags(found.tags.clone().into()));
-                id
-            }
-        };
-        let mut readings = Vec::with_capacity(found.readings.len());
-        for (reading, id) in found.readings.iter().zip(known) {
-            let quantity = match id.or_else(|| read(&self.dictionary).quantity_id(&reading.quantity)) {
-                Some(id) => id,
-                None => {
-                    let id = QuantityId(read(&self.dictionary).quantities().len() as u16);
-                    self.enter(Entry::Quantity(reading.quantity.clone()));
-                    id
-                }
-            };
-            readings.push(Reading { quantity, value: reading.value });
-        }
-        Some((device, tags, readings))
-    }
-
-    fn new_device(&mut self, feed: FeedId, name: &Arc<str>) -> Option<DeviceId> {
-        let allowed = self.definition(feed, |definition| definition.devices_max).unwrap_or(u32::MAX);
-        if self.feeds.get(feed.index())?.devices >= allowed {
-            return None;
-        }
-        let id = DeviceId(self.rings.len() as u32);
-        self.enter(Entry::Device(feed, name.clone()));
-        Some(id)
-    }
-
-    fn feed_id(&mut self, name: &Arc<str>) -> FeedId {
-        let known = read(&self.dictionary).feed_id(name);
-        known.unwrap_or_else(|| {
-            let id = FeedId(self.feeds.len() as u16);
-            self.enter(Entry::Feed(name.clone()));
-            id
-        })
-    }
-
-    fn enter(&mut self, entry: Entry) {
-        self.learn(&entry);
-        self.push(Record::Entry(entry));
-    }
-
     fn refuse(&mut self, feed: FeedId, message: &Submission, rejected: &Rejected) {
         let kept = message.payload.slice(..message.payload.len().min(PAYLOAD_KEPT_BYTES_MAX));
         self.push(Record::Refusal(Box::new(Refusal {
@@ -520,45 +456,6 @@ fn control_name(control: &Control) -> Option<String> {
         Control::Pipeline { pipeline } => Some(format!("pipeline {}", pipeline.name)),
         Control::PipelineRemoved { name } => Some(format!("pipeline {name}")),
     }
-}
-
-fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (Timestamp, Option<u64>) {
-    match (identity, counter) {
-        (Identity::Sequence, Some(counter)) => (Timestamp(counter as i64), None),
-        _ => (event_at, counter),
-    }
-}
-
-fn look(
-    feed: &mut FeedState,
-    ring: &Ring,
-    identity: Identity,
-    event_at: Timestamp,
-    counter: Option<u64>,
-    readings: &[Reading],
-) -> Known {
-    let (time, counter) = ring_time(identity, event_at, counter);
-    let bits: Vec<(QuantityId, u64)> =
-        readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
-    ring.look(time, counter, readings, &|reading| bit_of(&bits, reading))
-}
-
-fn remember(
-    feed: &mut FeedState,
-    ring: &mut Ring,
-    identity: Identity,
-    event_at: Timestamp,
-    counter: Option<u64>,
-    readings: &[Reading],
-) {
-    let (time, counter) = ring_time(identity, event_at, counter);
-    let bits: Vec<(QuantityId, u64)> =
-        readings.iter().map(|reading| (reading.quantity, feed.bit(reading.quantity))).collect();
-    ring.remember(time, counter, readings, &|reading| bit_of(&bits, reading));
-}
-
-fn bit_of(bits: &[(QuantityId, u64)], reading: &Reading) -> u64 {
-    bits.iter().find(|(id, _)| *id == reading.quantity).map_or(0, |(_, bit)| *bit)
 }
 
 fn read(dictionary: &SharedDictionary) -> std::sync::RwLockReadGuard<'_, Dictionary> {

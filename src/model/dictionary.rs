@@ -58,6 +58,16 @@ pub enum Entry {
     Quantity(Arc<Quantity>),
 }
 
+/// A device's name as it is looked up: no copy is made of it.
+#[derive(Hash)]
+struct DeviceName<'a>(FeedId, &'a str);
+
+impl hashbrown::Equivalent<(FeedId, Arc<str>)> for DeviceName<'_> {
+    fn equivalent(&self, key: &(FeedId, Arc<str>)) -> bool {
+        self.0 == key.0 && *self.1 == *key.1
+    }
+}
+
 /// All names known at one position of the journal.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
@@ -126,8 +136,8 @@ impl Dictionary {
 
     /// The id of a feed's device.
     #[must_use]
-    pub fn device_id(&self, feed: FeedId, name: &Arc<str>) -> Option<DeviceId> {
-        self.device_ids.get(&(feed, name.clone())).copied()
+    pub fn device_id(&self, feed: FeedId, name: &str) -> Option<DeviceId> {
+        self.device_ids.get(&DeviceName(feed, name)).copied()
     }
 
     /// The id of a tag set.
@@ -179,8 +189,8 @@ mod tests {
         dictionary.insert(&Entry::Device(FeedId(0), "aire-2".into()));
         let tags: TagSet = Arc::from(vec![("zone".into(), "comuna-01".into())]);
         dictionary.insert(&Entry::Tags(tags.clone()));
-        assert_eq!(dictionary.device_id(FeedId(0), &"aire-2".into()), Some(DeviceId(1)));
-        assert_eq!(dictionary.device_id(FeedId(1), &"aire-2".into()), None);
+        assert_eq!(dictionary.device_id(FeedId(0), "aire-2"), Some(DeviceId(1)));
+        assert_eq!(dictionary.device_id(FeedId(1), "aire-2"), None);
         assert_eq!(dictionary.tag_set_id(&tags), Some(TagSetId(0)));
         assert_eq!(dictionary.tags(TagSetId(0)), Some(&tags));
     }

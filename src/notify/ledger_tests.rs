@@ -86,7 +86,7 @@ fn annulled_by_late_data_is_told_and_stays_in_the_history() {
 
     let changes = timeline.publish(&[row("rio-01", Inactive, Firing, 90)]);
     assert_eq!(changes[0].alert.resolved_at, None, "raised again");
-    assert_eq!(changes[0].alert.raised_at, Some(s(60).to_string()), "the first raise stands");
+    assert_eq!(changes[0].alert.raised_at, Some(s(90).to_string()), "raised where late data put it");
 }
 
 #[test]

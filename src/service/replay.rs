@@ -20,6 +20,7 @@ use crate::api::LiveView;
 use crate::config::{Configuration, controls};
 use crate::feed::{Route, Routes};
 use crate::journal::{Clock as _, SystemClock};
+use crate::model::definition::FeedDefinition;
 use crate::model::{Arrival, Input, Span, Submission, Timestamp};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
@@ -202,6 +203,21 @@ fn start_readers(
     readers.start(core, &metrics, from, Counting { inner, counted: counted.clone() })
 }
 
+/// The topic that a file's payloads are taken to have come by.
+fn topic_of(feed: &FeedDefinition, given: Option<&str>) -> Result<Arc<str>, ServiceError> {
+    if let Some(topic) = given {
+        return Ok(topic.into());
+    }
+    if feed.topic.contains('{') {
+        let example = feed.topic.replace(['{', '}'], "");
+        return Err(ServiceError::Setting(format!(
+            "feed {} takes names from the topic ({}); give --topic, for example --topic {example}",
+            feed.name, feed.topic
+        )));
+    }
+    Ok(feed.topic.as_str().into())
+}
+
 /// Turns lines into submissions with their arrival times.
 struct Feeder {
     routes: Routes,
@@ -230,8 +246,7 @@ impl Feeder {
                         known.join(", ")
                     ))
                 })?;
-                let topic = options.topic.clone().unwrap_or_else(|| feed.topic.clone());
-                Some((sources::route(feed)?, topic.into()))
+                Some((sources::route(feed)?, topic_of(feed, options.topic.as_deref())?))
             }
         };
         let limit = SystemClock::default().wall().plus(AHEAD_MAX);

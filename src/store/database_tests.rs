@@ -1,3 +1,5 @@
+//! Flush, crash, reopen, damage: the store keeps what it committed and nothing else.
+
 use std::time::Duration;
 
 use super::super::testing::{DAY, Journal, files, open, plan, retraction, revision, rows};

@@ -1,3 +1,5 @@
+//! What SQL and the typed readers see.
+
 use std::time::Duration;
 
 use super::super::testing::{Journal, open, plan, revision, rows};

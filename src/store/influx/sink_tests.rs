@@ -1,3 +1,5 @@
+//! The sink against a real VictoriaMetrics and a made-up server.
+
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,63 @@
+# What a person runs. Every target sets up what it needs; `make help` lists them.
+
+SERENO_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sereno
+# One target directory for every clone: the heavy dependencies are built once on a machine.
+export SERENO_CACHE
+export CARGO_TARGET_DIR ?= $(SERENO_CACHE)/target
+# Real inputs with right answers, where they are at hand; tests that want them say so and pass over.
+CORPORA := $(wildcard $(CURDIR)/../shared/corpora)
+ifneq ($(CORPORA),)
+export SERENO_CORPORA := $(realpath $(CORPORA))
+endif
+
+CARGO := cargo
+# `--workspace` always: the same features are unified, so nothing heavy is built twice.
+BUILD := --release --workspace --locked
+
+.PHONY: help setup setup-test console own build demo test test-core lint golden bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:
+	@scripts/setup.sh build
+
+setup-test:
+	@scripts/setup.sh test
+
+console: setup ## build the web front end that the binary embeds
+	@scripts/console.sh
+
+# Cargo tells a change by its time. A target directory last used by another clone may hold newer
+# artefacts of older sources: then this clone's sources count as changed.
+own:
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@if [ "$$(cat $(CARGO_TARGET_DIR)/.clone 2> /dev/null)" != "$(CURDIR)" ]; then \
+	    find build.rs src simulators/src tests benches -name '*.rs' -exec touch {} + ; \
+	    printf '%s' "$(CURDIR)" > $(CARGO_TARGET_DIR)/.clone ; \
+	fi
+
+build: setup console own ## the binaries
+	$(CARGO) build $(BUILD)
+
+demo: build ## a whole simulated city on this machine: console on http://127.0.0.1:8080
+	@$(CARGO_TARGET_DIR)/release/sereno demo
+
+test: setup-test console own ## every test, with real brokers, stores and browsers
+	$(CARGO) fmt --all --check
+	SERENO_REQUIRE_PEERS=1 $(CARGO) test $(BUILD) --bins --lib --tests
+
+test-core: own ## the exact core alone: no store, listener or InfluxDB; quick to build
+	$(CARGO) test --locked --no-default-features --lib -- model decode window rule alert flow journal
+
+lint: setup own ## clippy without the heavy features, and the front end's checks
+	$(CARGO) clippy --locked --no-default-features --features broker,influx --all-targets -- --deny warnings
+
+golden: ## compute the pipelines' expected answers again, by programs that share no code with Sereno
+	@for program in pipelines/*/expected/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done
+
+bench: setup console own ## figures: events/s, latencies, start-up, memory
+	$(CARGO) bench --workspace --locked --bench service
+
+clean: ## forget what this machine built
+	rm -rf $(CARGO_TARGET_DIR) console/dist console/node_modules
