@@ -40,7 +40,8 @@ fn interrupt(mut service: Sereno) {
 fn live_sensors(service: &Sereno, since: &str) -> usize {
     let sensors = service.api("sensors", &[("limit", "1000")]);
     let sensors = sensors["sensors"].as_array().unwrap().clone();
-    let is_live = |sensor: &&serde_json::Value| sensor["last_arrived_at"].as_str().unwrap_or_default() > since;
+    let is_live =
+        |sensor: &&serde_json::Value| sensor["last_arrived_at"].as_str().unwrap_or_default() > since;
     sensors.iter().filter(is_live).count()
 }
 
@@ -57,7 +58,8 @@ fn the_demo_is_alive_stops_cleanly_and_goes_on() {
     let left = || ALIVE_WITHIN.saturating_sub(start.elapsed());
     eventually("live values of sensors", left(), || (live_sensors(&service, &started_at) >= 5).then_some(()));
     let aggregates = |pipeline: &str, window: &str| {
-        let answer = service.api("aggregates", &[("pipeline", pipeline), ("window", window), ("limit", "1000")]);
+        let answer =
+            service.api("aggregates", &[("pipeline", pipeline), ("window", window), ("limit", "1000")]);
         answer["rows"].as_array().unwrap().len()
     };
     eventually("history", left(), || (aggregates("air-quality", "pm25_10m") >= 100).then_some(()));

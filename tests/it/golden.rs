@@ -149,7 +149,13 @@ fn episodes(transitions: &[Row]) -> BTreeSet<[String; 5]> {
             alerts.remove(id);
             continue;
         }
-        let alert = alerts.entry(id).or_insert([row["rule"].clone(), key, began.clone(), String::new(), String::new()]);
+        let alert = alerts.entry(id).or_insert([
+            row["rule"].clone(),
+            key,
+            began.clone(),
+            String::new(),
+            String::new(),
+        ]);
         let is_move = row["from_state"] == row["to_state"];
         if is_move && alert[3] == alert[2] {
             alert[3].clone_from(began);

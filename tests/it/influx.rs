@@ -41,7 +41,10 @@ fn everything_catches_up_after_an_outage() {
     assert_eq!(samples, wanted);
 
     let rows = |service: &crate::harness::Sereno| {
-        service.api("aggregates", &[("pipeline", "level"), ("window", "level_10m")])["rows"].as_array().unwrap().clone()
+        service.api("aggregates", &[("pipeline", "level"), ("window", "level_10m")])["rows"]
+            .as_array()
+            .unwrap()
+            .clone()
     };
     eventually("four windows", seconds(30), || Some(rows(&service)).filter(|rows| rows.len() >= 4));
     let stored = || -> Vec<(i64, f64)> {

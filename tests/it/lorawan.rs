@@ -38,12 +38,14 @@ const SERVERS: [Server; 2] = [
 /// Both feeds with every number that their devices send. The same device sends many uplinks of the
 /// corpora at one time: the topic names the device instead.
 fn pipeline(uplinks: &[Uplink]) -> String {
-    let mut text = "version = 1\nname = \"lorawan\"\ntitle = { es = \"LoRaWAN\", en = \"LoRaWAN\" }\n".to_owned();
+    let mut text =
+        "version = 1\nname = \"lorawan\"\ntitle = { es = \"LoRaWAN\", en = \"LoRaWAN\" }\n".to_owned();
     for Server { feed, .. } in &SERVERS {
         let of_feed = uplinks.iter().filter(|uplink| uplink.server.feed == *feed);
         let numbers = of_feed.flat_map(|uplink| uplink.values.iter().filter(|(_, value)| value.is_number()));
         let names: BTreeSet<&String> = numbers.map(|(name, _)| name).collect();
-        write!(text, "[[feed]]\nname = \"{feed}\"\ntopic = \"{feed}/{{sensor}}\"\ndecoder = \"{feed}\"\n").unwrap();
+        write!(text, "[[feed]]\nname = \"{feed}\"\ntopic = \"{feed}/{{sensor}}\"\ndecoder = \"{feed}\"\n")
+            .unwrap();
         for path in names {
             write!(text, "[feed.quantity.{}]\npath = \"{path}\"\n", quantity(path)).unwrap();
         }
@@ -83,13 +85,13 @@ fn uplinks(folder: &Path) -> Vec<Uplink> {
     let mut files = Vec::new();
     collect(folder, &mut files);
     files.sort();
-    let read = |path: &Path| -> Option<Value> {
-        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
-    };
+    let read =
+        |path: &Path| -> Option<Value> { serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok() };
     let uplink = |file: &PathBuf| {
         let server = SERVERS.iter().find(|server| file.parent().unwrap().ends_with(server.folder))?;
         let name = file.file_name()?.to_str()?;
-        let (envelope, result) = (read(file)?, read(&file.with_file_name(name.replace("payload", "result")))?);
+        let (envelope, result) =
+            (read(file)?, read(&file.with_file_name(name.replace("payload", "result")))?);
         envelope.pointer(server.parent)?.get(server.bytes)?;
         // Some of ChirpStack's are of version 3, which the decoder refuses by that name.
         let is_old = server.feed == "chirpstack" && envelope.get("deviceInfo").is_none();
@@ -141,7 +143,8 @@ fn undecoded_uplinks_name_the_missing_codec_and_decoded_ones_give_their_numbers(
     let quarantine = service.quarantine();
     for uplink in &uplinks {
         let entry = quarantine.iter().rfind(|entry| entry["topic"] == uplink.topic());
-        let detail = entry.unwrap_or_else(|| panic!("{} is not in quarantine", uplink.sensor))["detail"].to_string();
+        let detail =
+            entry.unwrap_or_else(|| panic!("{} is not in quarantine", uplink.sensor))["detail"].to_string();
         assert!(detail.contains("no codec decoded the payload; configure"), "{}: {detail}", uplink.sensor);
     }
     let faults: Vec<String> = uplinks.iter().flat_map(|uplink| differences(&service, uplink)).collect();

@@ -83,7 +83,8 @@ fn killed_in_a_stream_of_messages_sereno_takes_each_once() {
     let stored = || service.api("status", &[])["events"].as_u64();
     eventually("every event", seconds(30), || stored().filter(|events| *events >= u64::from(MESSAGES)));
     service.stop();
-    let rows = site.query("SELECT count(*) AS n, count(DISTINCT level) AS kinds, sum(level) AS sum FROM level");
+    let rows =
+        site.query("SELECT count(*) AS n, count(DISTINCT level) AS kinds, sum(level) AS sum FROM level");
     let sum = f64::from(MESSAGES) * f64::from(MESSAGES - 1) / 2.0;
     assert_eq!(rows[0]["n"], MESSAGES.to_string());
     assert_eq!(rows[0]["kinds"], MESSAGES.to_string());

@@ -8,7 +8,8 @@ use crate::harness::wait::utc_ms;
 use crate::harness::{Mosquitto, Site, eventually, seconds};
 
 /// A pack in the RFC and, beside it, its resolved records; whether it says absolute times.
-const PACKS: [(&str, bool); 5] = [("ex1", false), ("ex2", false), ("ex3", true), ("ex4", true), ("ex5", true)];
+const PACKS: [(&str, bool); 5] =
+    [("ex1", false), ("ex2", false), ("ex3", true), ("ex4", true), ("ex5", true)];
 
 /// Records with a name of their own, and records known by their unit.
 const QUANTITIES: &str = r#"

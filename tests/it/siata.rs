@@ -85,7 +85,9 @@ fn finish(service: Sereno, days: usize) -> Vec<serde_json::Value> {
         let query = [("pipeline", "siata"), ("window", "pm25_24h"), ("from", "2024-12-01T00:00:00Z")];
         service.api("aggregates", &query)["rows"].as_array().unwrap().len()
     };
-    crate::harness::eventually("every day", crate::harness::seconds(30), || (last_day() == days).then_some(()));
+    crate::harness::eventually("every day", crate::harness::seconds(30), || {
+        (last_day() == days).then_some(())
+    });
     // Amendments leave at ticks.
     std::thread::sleep(crate::harness::seconds(3));
     let alerts = service.alerts("all");

@@ -114,9 +114,14 @@ fn the_alert_is_the_published_colour_on_every_reading() {
             for reading in &station.readings {
                 // Bogota is five hours behind UTC; `T` and `Z` aside the texts compare as times.
                 let at = utc(&reading.at);
-                let state = steps.iter().rfind(|step| step["time"] <= at).map_or("none", |step| &step["to_state"]);
+                let state =
+                    steps.iter().rfind(|step| step["time"] <= at).map_or("none", |step| &step["to_state"]);
                 let (is, due) = (state == "firing", reading.colour >= colour);
-                assert_eq!(is, due, "{name} {rule} (from {threshold}) at {at}, {} cm: {steps:?}", reading.level);
+                assert_eq!(
+                    is, due,
+                    "{name} {rule} (from {threshold}) at {at}, {} cm: {steps:?}",
+                    reading.level
+                );
             }
         }
     }

@@ -29,12 +29,6 @@ impl Mosquitto {
         Some(broker)
     }
 
-    /// Stops it as a service manager does, and starts it again with what it kept.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.run();
-    }
-
     /// Stops it as a service manager does.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
