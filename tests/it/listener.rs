@@ -62,6 +62,8 @@ fn a_standing_alert_is_retained_and_its_end_clears_it() {
 
     mosquitto_pub(site.mqtt, "city/center/level/g-1", &message(now + 1, 20.0), &[]);
     eventually("the end of the alert", seconds(10), || heard("late.out").contains("resolved").then_some(()));
+    let cleared = || heard("late.out").lines().any(|line| line.trim_end().ends_with("level-high/g-1"));
+    eventually("the empty message that clears the topic", seconds(10), || cleared().then_some(()));
     let _later = mosquitto_sub("later", site.folder(), site.mqtt, "sereno/alerts/#");
     std::thread::sleep(seconds(1));
     assert_eq!(heard("later.out").trim(), "", "nothing is retained of what is over");

@@ -5,6 +5,14 @@
 //! and does not find it says, and is skipped; with `SERENO_REQUIRE_PEERS=1` that is a failure.
 //! The corpora are found by `SERENO_CORPORA`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test that meets what it does not expect fails"
+)]
+
 mod console;
 mod demo;
 mod golden;
