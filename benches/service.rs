@@ -45,6 +45,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     let mut report = Report::default();
     println!("machine: {}; load average {}", machine::words(), machine::load());
+    report.add("context: sync of 4 KiB", "ms", vec![machine::sync_ms()], None);
     let city = (wanted("replay") || wanted("start")).then(city1::City1::write);
     if let Some(city) = &city {
         let data = replay::measure(city, &mut report, wanted("replay"));
