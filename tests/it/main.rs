@@ -23,6 +23,7 @@ mod lorawan;
 mod mosquitto;
 mod quarantine;
 mod reload;
+mod secured;
 mod senml;
 mod siata;
 mod siata_level;
