@@ -63,7 +63,7 @@ fn messages_published_while_sereno_was_dead_arrive_once() {
 
 #[test]
 fn killed_in_a_stream_of_messages_sereno_takes_each_once() {
-    const MESSAGES: u32 = 6_000;
+    const MESSAGES: u32 = 40_000;
     let Some(mut broker) = Mosquitto::start() else { return };
     let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
     let service = site.start();
@@ -76,6 +76,7 @@ fn killed_in_a_stream_of_messages_sereno_takes_each_once() {
     let (port, messages) = (broker.port, messages.collect());
     let publishing = std::thread::spawn(move || publish(port, "gateway", messages));
     service.wait_for_messages("level", 500);
+    assert!(!publishing.is_finished(), "it is killed in the middle");
     service.kill();
     publishing.join().unwrap();
 

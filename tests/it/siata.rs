@@ -153,6 +153,7 @@ fn killed_in_the_middle_every_window_ends_the_same() {
     service.kill();
     let service = killed.start();
     service.wait_for_messages("siata", 2 * ROWS / 3);
+    assert!(!player.is_finished(), "both times in the middle");
     service.kill();
     player.join().unwrap();
     finish(killed.start(), 31);
