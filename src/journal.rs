@@ -24,4 +24,4 @@ pub use progress::Progress;
 pub use reader::{BatchReader, LogReader, ResultReader};
 pub use results::ResultsLog;
 pub use sequencer::Sequencer;
-pub use writer::{Journal, JournalOptions};
+pub use writer::{Journal, JournalOptions, Linked};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use std::io::IsTerminal as _;
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
@@ -56,9 +57,11 @@ pub enum LogError {
 pub fn log_to_stderr(format: LogFormat, level: &str) -> Result<(), LogError> {
     let asked = std::env::var(LOG_VARIABLE).ok().filter(|filter| !filter.trim().is_empty());
     let filter = asked.unwrap_or_else(|| level.to_owned());
-    let parsed = EnvFilter::try_new(&filter)
+    // The query engine warns of every file whose statistics it cannot prune by: nothing to mend.
+    let parsed = EnvFilter::try_new(format!("datafusion_common=error,{filter}"))
         .map_err(|error| LogError::Filter { filter: filter.clone(), reason: error.to_string() })?;
     let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
     let set = match format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -39,7 +39,12 @@ pub struct JournalOptions {
     pub disk: Arc<dyn Disk>,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
+    /// Told of each feed that gets or loses its connection.
+    pub linked: Linked,
 }
+
+/// Hears of feeds and their connections; must not block.
+pub type Linked = Arc<dyn Fn(&str, bool) + Send + Sync>;
 
 /// An open journal, before its threads run.
 pub struct Journal {
@@ -199,7 +204,10 @@ impl Thread {
                     Input::Messages(messages) => {
                         messages.into_iter().for_each(|message| self.sequencer.accept(message, now))
                     }
-                    Input::Connected { feed, up } => self.sequencer.connected(&feed, up, now),
+                    Input::Connected { feed, up } => {
+                        self.sequencer.connected(&feed, up, now);
+                        (self.options.linked)(&feed, up);
+                    }
                     Input::Control(controls) => self.sequencer.configure(controls, now),
                     Input::Flush(tell) => flushes.push(tell),
                     Input::Stop => stop = true,

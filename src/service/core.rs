@@ -13,7 +13,7 @@ use crate::flow::{Engine, Source, Tally};
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
-    BatchReader, Clock, Disk, FsDisk, Journal, JournalOptions, Progress, ResultReader, ResultsLog,
+    BatchReader, Clock, Disk, FsDisk, Journal, JournalOptions, Linked, Progress, ResultReader, ResultsLog,
     SystemClock,
 };
 use crate::model::{Batch, Input, ResultRow, Timestamp};
@@ -24,7 +24,7 @@ const INPUTS_WAITING_MAX: usize = 64;
 const EXIT_DATA: i32 = 65;
 
 /// How the core runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CoreOptions {
     /// Size at which a journal segment is full.
     pub segment_bytes_max: u64,
@@ -32,6 +32,8 @@ pub struct CoreOptions {
     pub workers: usize,
     /// Whether ticks come from the clock; otherwise arrival times come with the messages.
     pub live: bool,
+    /// Told of each feed that gets or loses its connection.
+    pub linked: Linked,
 }
 
 /// Journal, flow and results log.
@@ -69,6 +71,7 @@ impl Core {
             segment_bytes_max: options.segment_bytes_max,
             disk: disk.clone(),
             clock,
+            linked: options.linked.clone(),
         })?;
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());

@@ -127,8 +127,15 @@ type Opened = (Core, Feeder, Readers, Arc<Mutex<Counted>>);
 fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened, ServiceError> {
     let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
     let segment_bytes_max = configuration.sereno.journal.segment_bytes.0;
-    let core =
-        Core::start(dir.clone(), &CoreOptions { segment_bytes_max, workers: options.workers, live: false })?;
+    let core = Core::start(
+        dir.clone(),
+        &CoreOptions {
+            segment_bytes_max,
+            workers: options.workers,
+            live: false,
+            linked: Arc::new(|_, _| {}),
+        },
+    )?;
     let feeder = Feeder::new(configuration, options, &core)?;
     let counted = Arc::new(Mutex::new(Counted::default()));
     let mut readers = Readers::default();

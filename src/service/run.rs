@@ -72,14 +72,19 @@ impl Service {
         let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
         let clock = wall_clock();
         let started_at = clock();
+        let live = Arc::new(LiveView::new());
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
             workers: options.workers,
             live: true,
+            linked: Arc::new({
+                let live = live.clone();
+                move |feed, up| live.set_connected(feed, up)
+            }),
         };
         let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
         let parts = Parts {
-            live: Arc::new(LiveView::new()),
+            live,
             ledger: Arc::new(Ledger::open(&dir.ledger())?.owing_since(started_at.minus(OWED_FOR))),
             metrics: Arc::new(Metrics::new()),
             ready: Arc::new(AtomicBool::new(false)),

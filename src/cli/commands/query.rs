@@ -16,7 +16,13 @@ pub fn run(arguments: &Query) -> Result<(), Failure> {
     let configuration = super::configured(&arguments.at)?;
     super::log(&configuration)?;
     let root = configuration.path(&configuration.sereno.data_dir);
-    let store = Store::open_read_only(&store_in(&root))?;
+    let folder = store_in(&root);
+    if !folder.is_dir() {
+        let message =
+            format!("there is no store in {} yet; start `sereno run` or `sereno demo` first", root.display());
+        return Err(Failure::Other(message));
+    }
+    let store = Store::open_read_only(&folder)?;
     let limits = query_limits(&configuration.sereno.limits);
     let result = super::runtime()?.block_on(store.query(&arguments.sql, limits))?;
     let text = match arguments.format {
