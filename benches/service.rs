@@ -6,6 +6,14 @@
 //! their ranges and one JSON line. A must that is not met is said and fails nothing: how fast a
 //! machine is today is no test. `docs/performance.md` has the figures and how they came about.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a benchmark stops at the first surprise, as a test does"
+)]
+
 #[path = "service/city1.rs"]
 mod city1;
 #[path = "service/figures.rs"]

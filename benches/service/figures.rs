@@ -19,7 +19,11 @@ impl Samples {
     /// The middle one; between the middle two of an even number.
     pub fn median(&self) -> f64 {
         let middle = self.0.len() / 2;
-        if self.0.len() % 2 == 1 { self.0[middle] } else { f64::midpoint(self.0[middle - 1], self.0[middle]) }
+        if !self.0.len().is_multiple_of(2) {
+            self.0[middle]
+        } else {
+            f64::midpoint(self.0[middle - 1], self.0[middle])
+        }
     }
 
     /// The smallest.
@@ -149,7 +153,7 @@ fn plain(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut apart = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             apart.push(',');
         }
         apart.push(digit);

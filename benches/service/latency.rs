@@ -127,9 +127,10 @@ async fn send(port: u16) -> HashMap<Crossing, Instant> {
             }
             // The reading's own time is its moment too: two of one sensor never share theirs.
             let at_ms = began_ms + number;
-            if number >= WARM_UP && number % CROSSING_EVERY == 0 {
+            if number >= WARM_UP && number.is_multiple_of(CROSSING_EVERY) {
                 let crossing = (number - WARM_UP) / CROSSING_EVERY;
-                let (value, state) = if crossing % 2 == 0 { (150.0, "firing") } else { (20.0, "resolved") };
+                let (value, state) =
+                    if crossing.is_multiple_of(2) { (150.0, "firing") } else { (20.0, "resolved") };
                 let sensor = format!("alarm-{:04}", crossing / 2);
                 publisher.send(format!("bench/{sensor}"), payload(at_ms, value));
                 due.insert((sensor, state), due_at);
