@@ -5,7 +5,9 @@
 //! frontier has passed the epoch, put in order and published. The timestamp is the journal epoch,
 //! and nothing but this file ever sees it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
@@ -16,6 +18,7 @@ use timely::container::CapacityContainerBuilder;
 use timely::dataflow::InputHandle;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::generic::operator::Operator;
+use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::{Broadcast, Input};
 use timely::dataflow::operators::{Capability, Probe};
 
@@ -79,6 +82,13 @@ impl Tally {
     }
 }
 
+/// What came for an epoch that is not complete, with the right to answer it.
+type Waiting<D> = BTreeMap<u64, (Capability<u64>, Vec<D>)>;
+/// Where worker 0 hands batches in.
+type Batches = InputHandle<u64, CapacityContainerBuilder<Vec<InProcess<Arc<Batch>>>>>;
+/// Worker 0's source: the loop reads from it, the last operator publishes to it.
+type SharedSource = Rc<RefCell<Option<Box<dyn Source>>>>;
+
 /// A running dataflow.
 pub struct Engine {
     guards: Option<timely::communication::WorkerGuards<()>>,
@@ -134,9 +144,9 @@ fn run(
     stop: &AtomicBool,
 ) {
     let (index, peers) = (worker.index(), worker.peers());
-    let source = std::rc::Rc::new(std::cell::RefCell::new(source));
+    let source: SharedSource = Rc::new(RefCell::new(source));
     let sink = source.clone();
-    let mut input = InputHandle::<u64, _>::new();
+    let mut input = Batches::new();
     let probe = worker.dataflow(|scope| {
         let batches = scope.input_from(&mut input).broadcast();
         let rows = batches.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(
@@ -144,8 +154,7 @@ fn run(
             "interpret",
             |_, _| {
                 let mut interpreter = Interpreter::new(index, peers);
-                let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<InProcess<Arc<Batch>>>)> =
-                    BTreeMap::new();
+                let mut waiting: Waiting<InProcess<Arc<Batch>>> = BTreeMap::new();
                 move |(input, frontier), output| {
                     input.for_each_stamp(|stamp, data| {
                         if let Some(capability) = stamp.retain_least(output.output_index()) {
@@ -169,7 +178,7 @@ fn run(
         );
         let to_one = Exchange::new(|_: &InProcess<Vec<ResultRow>>| 0);
         rows.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to_one, "publish", move |_, _| {
-            let mut waiting: BTreeMap<u64, (Capability<u64>, Vec<ResultRow>)> = BTreeMap::new();
+            let mut waiting: Waiting<ResultRow> = BTreeMap::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|stamp, data| {
                     if let Some(capability) = stamp.retain_least(output.output_index()) {
@@ -193,6 +202,17 @@ fn run(
         .probe()
         .0
     });
+    drive(worker, input, &probe, &source, stop);
+}
+
+/// Feeds the dataflow until told to stop, then lets it finish.
+fn drive(
+    worker: &mut timely::worker::Worker,
+    mut input: Batches,
+    probe: &Handle<u64>,
+    source: &SharedSource,
+    stop: &AtomicBool,
+) {
     if let Some(source) = &mut *source.borrow_mut() {
         source.wake(std::thread::current());
     }

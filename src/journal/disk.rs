@@ -32,7 +32,7 @@ pub trait LogFile: Send + Sync {
     ///
     /// # Errors
     /// Whatever the disk says.
-    fn len(&self) -> io::Result<u64>;
+    fn bytes(&self) -> io::Result<u64>;
 }
 
 /// A folder of log files.
@@ -96,7 +96,7 @@ impl LogFile for FsFile {
         self.0.set_len(bytes)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn bytes(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 }

@@ -154,8 +154,8 @@ impl LogWriter {
             });
         };
         let file = disk.open(&path, false).map_err(|source| at(&path, source))?;
-        let length = file.len().map_err(|source| at(&path, source))?;
-        if length < HEADER_BYTES && segments.len() > 1 || length < HEADER_BYTES && first == 0 {
+        let length = file.bytes().map_err(|source| at(&path, source))?;
+        if length < HEADER_BYTES && (segments.len() > 1 || first == 0) {
             // The segment was begun and nothing reached it: begin it again.
             disk.remove(&path).map_err(|source| at(&path, source))?;
             let (file, path) = begin_segment(&*disk, dir, kind, first)?;

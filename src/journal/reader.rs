@@ -23,7 +23,6 @@ struct OpenSegment {
     file: Arc<dyn LogFile>,
     path: PathBuf,
     offset: u64,
-    first: bool,
 }
 
 impl LogReader {
@@ -39,12 +38,11 @@ impl LogReader {
         self.next
     }
 
-    /// The next frame if its ordinal is below `before`, which must not be beyond what is written;
-    /// with it, whether it is the first of its segment.
+    /// The next frame if its ordinal is below `before`, which must not be beyond what is written.
     ///
     /// # Errors
     /// [`LogError`] when the frame is damaged or gone.
-    pub fn next(&mut self, before: u64) -> Result<Option<(u64, bool, &[u8])>, LogError> {
+    pub fn next(&mut self, before: u64) -> Result<Option<(u64, &[u8])>, LogError> {
         if self.next >= before {
             return Ok(None);
         }
@@ -52,7 +50,7 @@ impl LogReader {
             self.open = Some(self.find(self.next)?);
         }
         let Some(segment) = &mut self.open else { return Ok(None) };
-        let length = segment.file.len().map_err(|source| at(&segment.path, source))?;
+        let length = segment.file.bytes().map_err(|source| at(&segment.path, source))?;
         if segment.offset >= length {
             self.open = None;
             let segment = self.find(self.next)?;
@@ -76,9 +74,8 @@ impl LogReader {
             return Err(LogError::Damaged { path, offset, ordinal, what: "a frame's check sum is wrong" });
         };
         segment.offset += bytes;
-        let first = std::mem::replace(&mut segment.first, false);
         self.next += 1;
-        Ok(Some((ordinal, first, &self.content)))
+        Ok(Some((ordinal, &self.content)))
     }
 
     /// Opens the segment that holds `ordinal` and walks to it.
@@ -90,7 +87,7 @@ impl LogReader {
         };
         let file = self.disk.open(&path, false).map_err(|source| at(&path, source))?;
         log::check_header(&*file, &path, self.kind, first)?;
-        let length = file.len().map_err(|source| at(&path, source))?;
+        let length = file.bytes().map_err(|source| at(&path, source))?;
         let mut offset = HEADER_BYTES;
         for walked in first..ordinal {
             match log::read_frame(&*file, &path, walked, offset, length, &mut self.content)? {
@@ -105,7 +102,7 @@ impl LogReader {
                 }
             }
         }
-        Ok(OpenSegment { file, path, offset, first: offset == HEADER_BYTES })
+        Ok(OpenSegment { file, path, offset })
     }
 
     fn missing(&self) -> LogError {
@@ -134,7 +131,7 @@ impl BatchReader {
     /// # Errors
     /// [`LogError`] when the journal is damaged there.
     pub fn next(&mut self, before: u64) -> Result<Option<(u64, Batch)>, LogError> {
-        let Some((ordinal, _, content)) = self.0.next(before)? else { return Ok(None) };
+        let Some((ordinal, content)) = self.0.next(before)? else { return Ok(None) };
         let batch = batch_codec::decode(content).map_err(|source| LogError::Content { ordinal, source })?;
         Ok(Some((ordinal, batch)))
     }
@@ -177,7 +174,7 @@ impl ResultReader {
     /// # Errors
     /// [`LogError`] when the log is damaged there.
     pub fn next(&mut self, before: u64) -> Result<Option<(u64, Vec<ResultRow>)>, LogError> {
-        let Some((ordinal, _, content)) = self.reader.next(before)? else { return Ok(None) };
+        let Some((ordinal, content)) = self.reader.next(before)? else { return Ok(None) };
         let rows = self.decoder.decode(content).map_err(|source| LogError::Content { ordinal, source })?;
         Ok(Some((ordinal, rows)))
     }

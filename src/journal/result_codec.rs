@@ -260,7 +260,10 @@ fn labels(input: &mut Reader<'_>) -> Result<BTreeMap<String, String>, BadContent
     (0..count).map(|_| Ok((input.text()?.to_owned(), input.text()?.to_owned()))).collect()
 }
 
-fn evidence(input: &mut Reader<'_>) -> Result<Vec<(Arc<str>, Option<f64>)>, BadContent> {
+/// Fields by name.
+type Named = Vec<(Arc<str>, Option<f64>)>;
+
+fn evidence(input: &mut Reader<'_>) -> Result<Named, BadContent> {
     let count = input.count()?;
     (0..count).map(|_| Ok((input.shared()?, input.optional_float()?))).collect()
 }

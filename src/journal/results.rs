@@ -92,7 +92,7 @@ impl ResultsLog {
         self.position += 1;
         if frame < self.held {
             let same = match &mut self.check {
-                Some(check) => check.next(self.held)?.is_some_and(|(_, _, held)| held == content),
+                Some(check) => check.next(self.held)?.is_some_and(|(_, held)| held == content),
                 None => false,
             };
             return if same { Ok(()) } else { Err(ResultsError::Differs { frame }) };

@@ -70,8 +70,6 @@ impl Service {
     /// [`ServiceError`]: nothing runs.
     pub async fn start(configuration: Configuration, options: RunOptions) -> Result<Self, ServiceError> {
         let dir = DataDir::open(&configuration.path(&configuration.sereno.data_dir))?;
-        let clock = wall_clock();
-        let started_at = clock();
         let live = Arc::new(LiveView::new());
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
@@ -83,14 +81,7 @@ impl Service {
             }),
         };
         let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
-        let parts = Parts {
-            live,
-            ledger: Arc::new(Ledger::open(&dir.ledger())?.owing_since(started_at.minus(OWED_FOR))),
-            metrics: Arc::new(Metrics::new()),
-            ready: Arc::new(AtomicBool::new(false)),
-            clock,
-            started_at,
-        };
+        let parts = Parts::open(&dir, live)?;
         let ending = Arc::new(AtomicBool::new(false));
         let mut readers = Readers::default();
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
@@ -103,19 +94,7 @@ impl Service {
         let mut feeds = JoinSet::new();
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
-        let out = outputs::build(&configuration, &own, &parts.clock, &stopping)?;
-        parts.ledger.subscribe(out.subscriptions)?;
-        #[cfg(feature = "broker")]
-        if let Some(publications) = &own.publications {
-            outputs::retain_firing(&parts.ledger, publications, "sereno/alerts")?;
-        }
-        let dispatcher = Dispatcher {
-            ledger: parts.ledger.clone(),
-            metrics: parts.metrics.clone(),
-            backoff: Backoff::default(),
-            clock: parts.clock.clone(),
-        };
-        others.spawn(dispatcher.run(out.routes, stopping.clone()));
+        start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let http = serve_http(&mut others, &configuration, &options, &parts, reads, &stopping).await?;
         others.spawn(gauges(
             core.journal.subscribe(),
@@ -176,6 +155,48 @@ struct Parts {
     ready: Arc<AtomicBool>,
     clock: Clock,
     started_at: Timestamp,
+}
+
+impl Parts {
+    fn open(dir: &DataDir, live: Arc<LiveView>) -> Result<Self, ServiceError> {
+        let clock = wall_clock();
+        let started_at = clock();
+        Ok(Self {
+            live,
+            ledger: Arc::new(Ledger::open(&dir.ledger())?.owing_since(started_at.minus(OWED_FOR))),
+            metrics: Arc::new(Metrics::new()),
+            ready: Arc::new(AtomicBool::new(false)),
+            clock,
+            started_at,
+        })
+    }
+}
+
+/// Subscribes the receivers to the ledger and starts what sends to them.
+fn start_receivers(
+    others: &mut JoinSet<()>,
+    configuration: &Configuration,
+    own: &Own,
+    parts: &Parts,
+    stop: &watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
+    let out = outputs::build(configuration, own, &parts.clock, stop)?;
+    parts.ledger.subscribe(out.subscriptions)?;
+    #[cfg(feature = "broker")]
+    if let Some(publications) = &own.publications {
+        let receivers = configuration.sereno.receivers.iter().filter_map(|receiver| receiver.mqtt.as_ref());
+        for receiver in receivers.filter(|receiver| receiver.broker == LISTENER) {
+            outputs::retain_firing(&parts.ledger, publications, &receiver.topic_prefix)?;
+        }
+    }
+    let dispatcher = Dispatcher {
+        ledger: parts.ledger.clone(),
+        metrics: parts.metrics.clone(),
+        backoff: Backoff::default(),
+        clock: parts.clock.clone(),
+    };
+    others.spawn(dispatcher.run(out.routes, stop.clone()));
+    Ok(())
 }
 
 fn wall_clock() -> Clock {
