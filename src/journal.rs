@@ -9,6 +9,7 @@ pub mod disk;
 pub mod feed_state;
 pub mod identity;
 pub mod log;
+pub mod mark;
 pub mod progress;
 pub mod reader;
 pub mod result_codec;

@@ -48,8 +48,16 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// A mistake in a value.
+    /// A mistake in a value; one is told of each place, the first that was found.
     fn error(&mut self, file: In, fault: Fault) {
+        let told = self.list.iter().any(|known| {
+            known.file == file
+                && known.level == Level::Error
+                && (&known.fault.path, known.fault.within) == (&fault.path, fault.within)
+        });
+        if told && !fault.path.is_empty() {
+            return;
+        }
         self.list.push(Finding { file, level: Level::Error, target: Target::Value, fault });
     }
 

@@ -126,7 +126,15 @@ impl Engine {
     }
 
     /// Lets the workers finish what they took, and ends them.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Engine {
+    // Timely's guards wait for their threads: without the word to stop, a start that is refused
+    // halfway would wait for ever.
+    fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
         if let Some(guards) = self.guards.take() {
             for guard in guards.guards() {

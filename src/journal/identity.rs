@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use crate::model::{Reading, Timestamp};
 
-/// Events that a device's identity ring remembers, those that came last. An older repeat counts as new: the store drops
-/// exact repeats of raw rows when it compacts, and windows count it unless it is too late.
+/// Events that a device's identity ring remembers, those that came last. An older repeat counts as new.
 pub const RING_EVENTS_MAX: usize = 256;
 
 /// What a device is known to have said.

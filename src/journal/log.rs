@@ -25,8 +25,9 @@
 //! The ordinal is counted, not stored; that the check sum covers it keeps a frame of elsewhere
 //! from being read here. A journal frame is a batch and its ordinal the epoch.
 //!
-//! An incomplete or damaged frame at the end of the last segment is a torn tail: it was never
-//! acknowledged, and is cut when the log is opened. Anywhere else it is damage, and refused.
+//! An incomplete or damaged frame in the last segment, behind the recorded synced position
+//! ([`super::mark`]), is a torn tail: it was never acknowledged, and is cut when the log is opened.
+//! Anywhere else it is damage, and refused.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::disk::{Disk, LogFile};
+use super::mark::Mark;
 use super::wire::BadContent;
 
 /// Format version written and read.
@@ -173,6 +175,10 @@ impl LogWriter {
         }
         check_header(&*file, &path, kind, first)?;
         let (next, offset) = sound_end(&*file, &path, first, length)?;
+        if next < Mark::open(&*disk, dir)?.read()? {
+            let what = "a frame that was synced does not read";
+            return Err(LogError::Damaged { path, offset, ordinal: next, what });
+        }
         if offset < length {
             warn!(file = %path.display(), cut_bytes = length - offset, frame = next, "torn tail cut");
             file.truncate(offset).map_err(|source| at(&path, source))?;

@@ -17,6 +17,7 @@ use super::batch_codec;
 use super::clock::{ArrivalClock, Clock};
 use super::disk::{Disk, LogFile};
 use super::log::{LogError, LogKind, LogWriter};
+use super::mark::Mark;
 use super::progress::Progress;
 use super::reader::BatchReader;
 use super::sequencer::{Finished, Sequencer, SharedDictionary};
@@ -115,8 +116,9 @@ impl Journal {
         let stopped = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let stop = stopped.clone();
         let dir = options.dir.clone();
+        let mark = Mark::open(&*options.disk, &dir).map_err(io::Error::other)?;
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
-            let result = sync_loop(&syncs, &file, &stop, &dir);
+            let result = sync_loop(&syncs, &file, &mark, &stop, &dir);
             if let Err(failure) = &result {
                 // After a failed sync nothing is known of what was written: carry on in no doubt.
                 error!(error = %failure, "the journal cannot be made durable; stopping");
@@ -159,6 +161,7 @@ impl Running {
 fn sync_loop(
     progress: &Progress,
     file: &Mutex<Arc<dyn LogFile>>,
+    mark: &Mark,
     stopped: &std::sync::atomic::AtomicBool,
     dir: &Path,
 ) -> Result<(), LogError> {
@@ -168,6 +171,8 @@ fn sync_loop(
             // A segment is synced before the next begins, so the current file is all there is.
             let current = file.lock().unwrap_or_else(PoisonError::into_inner).clone();
             current.sync().map_err(|source| LogError::Disk { path: dir.to_owned(), source })?;
+            // Recorded before anything is acknowledged.
+            mark.write(durable.written)?;
             progress.synced(durable.written);
         } else if stopped.load(std::sync::atomic::Ordering::SeqCst) {
             return Ok(());

@@ -52,6 +52,9 @@ mod tests {
     #[test]
     fn groups_are_the_documented_vectors() {
         let group = |values: &[&str]| KeyGroup::of(values.iter().copied()).0;
+        assert_eq!(group(&["rio-01"]), 82);
+        assert_eq!(group(&["comuna-07", "alumbrado"]), 62);
+        assert_eq!((group(&[]), group(&[""])), (45, 199));
         assert_ne!(group(&["ab", "c"]), group(&["a", "bc"]), "lengths keep values apart");
         let spread: std::collections::BTreeSet<u8> =
             (0..10_000).map(|n| group(&[&format!("aire-{n:05}")])).collect();

@@ -3,6 +3,7 @@
 use super::topic::Topic;
 use super::{Findings, In, at, key, name};
 use crate::config::sereno::{LISTENER, Sereno};
+use crate::decode::Decoder;
 use crate::model::decimal::DECIMALS_MAX;
 use crate::model::definition::{FeedDefinition, Identity, PipelineDefinition, QuantityDefinition};
 use crate::model::{Fault, Span};
@@ -44,6 +45,7 @@ fn check_feed(feed: &FeedDefinition) -> Result<Shape, Vec<Fault>> {
     if !faults.is_empty() {
         return Err(faults);
     }
+    Decoder::new(feed)?;
     let tags = topic.names.into_iter().chain(feed.tags.keys().cloned());
     Ok(Shape { filter: topic.filter, tags: tags.filter(|tag| tag != "sensor").collect() })
 }

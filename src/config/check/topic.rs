@@ -87,7 +87,7 @@ pub(super) fn check_overlaps(sereno: &Sereno, known: &[Known<'_>], findings: &mu
         let message = format!("feed `{}` takes messages of these topics too", earlier.feed.name);
         let fault = Fault::new(
             message,
-            "each message both match becomes two events; narrow one of them if that is not meant",
+            "a message that both match goes to the one defined first; narrow one of them if that is not meant",
         );
         findings.note(In::Pipeline(feed.file), at([key("feed"), feed.index.into(), key("topic")], fault));
     }

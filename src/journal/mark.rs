@@ -1,0 +1,89 @@
+//! The recorded synced position: how far the journal is known to be durable.
+//!
+//! # Format
+//!
+//! The file `synced` beside the segments: the ordinal after the last synced frame, u64
+//! little-endian, and the CRC-32C of these 8 bytes, u32 little-endian. It is written after each
+//! sync and not synced itself: after a power loss it may be behind, never ahead. Frames before it
+//! were acknowledged, so one that does not read is damage; only behind it is a torn tail.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::{Disk, LogFile};
+use super::log::{LogError, at};
+
+const NAME: &str = "synced";
+const BYTES: usize = 12;
+
+/// The mark of one log.
+pub struct Mark {
+    file: Arc<dyn LogFile>,
+    path: PathBuf,
+}
+
+impl Mark {
+    /// Opens the mark of the log in `dir`, or makes it.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, LogError> {
+        let path = dir.join(NAME);
+        let names = disk.list(dir).map_err(|source| at(dir, source))?;
+        let new = !names.iter().any(|name| name == NAME);
+        let file = disk.open(&path, new).map_err(|source| at(&path, source))?;
+        Ok(Self { file, path })
+    }
+
+    /// The ordinal after the last frame known to be synced; 0 when nothing is recorded.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn read(&self) -> Result<u64, LogError> {
+        let mut bytes = [0_u8; BYTES];
+        let read = self.file.read_at(&mut bytes, 0).map_err(|source| at(&self.path, source))?;
+        let (Some((next, rest)), BYTES) = (bytes.split_first_chunk::<8>(), read) else { return Ok(0) };
+        let sound = crc32c::crc32c(next).to_le_bytes() == *rest;
+        Ok(if sound { u64::from_le_bytes(*next) } else { 0 })
+    }
+
+    /// Records that everything before `next` is synced.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn write(&self, next: u64) -> Result<(), LogError> {
+        let mut bytes = [0_u8; BYTES];
+        bytes[..8].copy_from_slice(&next.to_le_bytes());
+        bytes[8..].copy_from_slice(&crc32c::crc32c(&next.to_le_bytes()).to_le_bytes());
+        self.file.write_at(&bytes, 0).map_err(|source| at(&self.path, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::FsDisk;
+    use crate::journal::log::{LogKind, LogWriter};
+
+    #[test]
+    fn damage_before_the_mark_is_refused_and_a_torn_tail_behind_it_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(FsDisk);
+        let open = || LogWriter::open(disk.clone(), folder.path(), LogKind::Journal, 1 << 20);
+        let mut writer = open().unwrap();
+        for content in [b"one".as_slice(), b"two", b"three"] {
+            writer.append(content).unwrap();
+        }
+        Mark::open(&*disk, folder.path()).unwrap().write(2).unwrap();
+        let segment = folder.path().join("00000000000000000000.log");
+        let whole = std::fs::read(&segment).unwrap();
+
+        std::fs::write(&segment, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(open().unwrap().next(), 2, "the third was never synced");
+
+        let mut damaged = whole.clone();
+        damaged[32 + 8] ^= 1;
+        std::fs::write(&segment, &damaged).unwrap();
+        assert!(matches!(open(), Err(LogError::Damaged { ordinal: 0, .. })));
+    }
+}
