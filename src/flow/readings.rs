@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::keys::{KeyTable, SENSOR, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
@@ -22,6 +24,7 @@ pub struct ReadingsRun {
     waiting: BTreeSet<u32>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct KeyRun {
     key: Key,
     watermark: Timestamp,

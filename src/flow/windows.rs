@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::keys::{KeyTable, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
@@ -36,6 +38,7 @@ pub struct WindowRun {
     tick_sealed_to: Timestamp,
 }
 
+#[derive(Serialize, Deserialize)]
 struct KeyRun {
     key: Key,
     /// Position of the feed that named the key first: its interval is the one expected.
@@ -45,8 +48,14 @@ struct KeyRun {
     lives: Vec<Life>,
     evidence: Evidence,
     amended_at: Timestamp,
+    /// When it is due among `closes`; rebuilt when the state is loaded.
+    #[serde(skip)]
     close_timer: Option<Timestamp>,
+    /// When it is due among `seals`; rebuilt when the state is loaded.
+    #[serde(skip)]
     seal_timer: Option<Timestamp>,
+    /// Whether it is among `dirty`; rebuilt when the state is loaded.
+    #[serde(skip)]
     dirty: bool,
 }
 
