@@ -17,6 +17,7 @@ use super::reader::LogReader;
 use super::result_codec::encode_row;
 use super::wire::Writer;
 use crate::model::ResultRow;
+use crate::model::crash::Point;
 use crate::model::result::PlanDescription;
 
 /// Why results cannot be published; the service stops.
@@ -99,6 +100,7 @@ impl ResultsLog {
         }
         self.check = None;
         self.writer.append(&content)?;
+        Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())
     }
