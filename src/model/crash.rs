@@ -46,6 +46,30 @@ points! {
     SegmentBegun = "segment.begun",
     /// The rows of an epoch are in the results log; no reader was told.
     ResultsAppended = "results.appended",
+    /// Acknowledgements have their turn; none has left.
+    FeedAcknowledging = "feed.acknowledging",
+    /// Acknowledgements have left, or stand in the connection's buffer.
+    FeedAcknowledged = "feed.acknowledged",
+    /// A Parquet file is written and synced; no manifest names it.
+    StoreFileWritten = "store.file_written",
+    /// Files and cursors stand in a transaction that is not committed.
+    StoreCommitting = "store.committing",
+    /// They are committed; memory still holds the rows.
+    StoreCommitted = "store.committed",
+    /// InfluxDB has the points; the cursor does not say so.
+    InfluxWritten = "influx.written",
+    /// The cursor says so.
+    InfluxCommitted = "influx.committed",
+    /// Alerts, outbox and cursor stand in a transaction that is not committed.
+    LedgerCommitting = "ledger.committing",
+    /// They are committed; nobody was told.
+    LedgerCommitted = "ledger.committed",
+    /// A notification is about to leave.
+    OutboxSending = "outbox.sending",
+    /// The receiver has it; the outbox does not say so.
+    OutboxSent = "outbox.sent",
+    /// The outbox says so.
+    OutboxMarked = "outbox.marked",
 }
 
 /// The armed point, and how many passes are left until the crash.
