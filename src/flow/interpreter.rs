@@ -1,6 +1,8 @@
 //! The fold: journal records in sequence, result rows out. One per worker; each acts on its own
 //! keys and sees every record.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use super::feeds::FeedClocks;
 use super::keys::Share;
 use super::pipeline::{Counts, PipelineRun};
 use super::rules::Cause;
+use super::state::names::Names;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, ResultRow, Span, Timestamp};
@@ -19,6 +22,8 @@ use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, Result
 pub struct Interpreter {
     share: Share,
     dictionary: Dictionary,
+    /// The same names, counted and summed.
+    names: Names,
     feeds: FeedClocks,
     definitions: BTreeMap<String, PipelineDefinition>,
     pipelines: BTreeMap<String, PipelineRun>,
@@ -38,6 +43,7 @@ impl Interpreter {
         Self {
             share: Share { index, workers },
             dictionary: Dictionary::default(),
+            names: Names::default(),
             feeds: FeedClocks::default(),
             definitions: BTreeMap::new(),
             pipelines: BTreeMap::new(),
@@ -82,6 +88,7 @@ impl Interpreter {
 
     fn learn(&mut self, entry: &Entry) {
         self.dictionary.insert(entry);
+        self.names.add(entry);
         if let Entry::Feed(name) = entry {
             self.feeds.learn(name);
             self.readers.push(Vec::new());
@@ -149,6 +156,11 @@ impl Interpreter {
                 }
             }
         }
+        self.index_readers();
+    }
+
+    /// Finds again which pipelines read a feed.
+    fn index_readers(&mut self) {
         self.readers.iter_mut().for_each(Vec::clear);
         for (name, pipeline) in &self.pipelines {
             for feed in &pipeline.feeds {
@@ -178,7 +190,7 @@ impl Interpreter {
         }
         let next = match self.pipelines.remove(&definition.name) {
             Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
-            None => PipelineRun::new(plan, ids, self.share, None),
+            None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
         self.pipelines.insert(definition.name.clone(), next);
     }
