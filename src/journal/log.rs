@@ -203,7 +203,7 @@ impl LogWriter {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn append(&mut self, content: &[u8]) -> Result<u64, LogError> {
-        if self.offset >= self.segment_bytes_max {
+        if self.offset >= self.segment_bytes_max && self.offset > HEADER_BYTES {
             self.begin_next_segment()?;
         }
         let ordinal = self.next;

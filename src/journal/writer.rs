@@ -77,6 +77,7 @@ impl Journal {
             sequencer.recover(&batch);
         }
         let progress = Arc::new(Progress::new(writer.next()));
+        progress.arrived(sequencer.last_arrival());
         Ok(Self { options, writer, sequencer, progress })
     }
 
@@ -239,6 +240,7 @@ impl Thread {
             ack.gate.journaled(ack.ticket, epoch);
         }
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.writer.file();
+        self.progress.arrived(self.sequencer.last_arrival());
         self.progress.written(epoch + 1);
         Ok(())
     }
