@@ -1,7 +1,8 @@
 //! The two logs and the sequencer: what came in, in one order, and what became of it.
 //!
 //! [`log`] writes down the format byte by byte; [`sequencer`] decides what a message becomes;
-//! [`writer`] owns the thread on which that happens; [`results`] is the flow's only sink.
+//! [`steps`] is the order of append, sync and acknowledgement, [`writer`] the threads that take
+//! those steps; [`results`] is the flow's only sink.
 
 pub mod batch_codec;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod result_codec;
 pub mod results;
 pub mod retention;
 pub mod sequencer;
+pub mod steps;
 pub mod wire;
 pub mod writer;
 

@@ -5,6 +5,7 @@
 
 pub mod arrival;
 pub mod control;
+pub mod crash;
 pub mod decimal;
 pub mod definition;
 pub mod dictionary;

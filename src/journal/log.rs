@@ -39,6 +39,7 @@ use tracing::warn;
 use super::disk::{Disk, LogFile};
 use super::mark::Mark;
 use super::wire::BadContent;
+use crate::model::crash::Point;
 
 /// Format version written and read.
 pub const VERSION: u32 = 1;
@@ -228,6 +229,7 @@ impl LogWriter {
     pub fn begin_next_segment(&mut self) -> Result<(), LogError> {
         // The old segment becomes durable before the new one exists: only the last can be torn.
         self.file.sync().map_err(|source| at(&self.path, source))?;
+        Point::SegmentEnded.pass();
         let (file, path) = begin_segment(&*self.disk, &self.dir, self.kind, self.next)?;
         self.file = file;
         self.path = path;
@@ -298,8 +300,13 @@ fn begin_segment(
     let path = dir.join(format!("{first:020}.log"));
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
-    file.write_at(&header_of(kind, VERSION, first), 0).map_err(|source| at(&path, source))?;
-    file.sync().map_err(|source| at(&path, source))?;
+    Point::SegmentNamed.pass();
+    if let Err(source) = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync()) {
+        // The disk may be full: what was begun goes, so that the caller can try again.
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+        return Err(at(&path, source));
+    }
+    Point::SegmentBegun.pass();
     Ok((file, path))
 }
 

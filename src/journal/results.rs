@@ -27,6 +27,7 @@ use super::reader::LogReader;
 use super::result_codec::encode_row;
 use super::wire::Writer;
 use crate::model::ResultRow;
+use crate::model::crash::Point;
 use crate::model::result::PlanDescription;
 
 /// Why results cannot be published; the service stops.
@@ -191,6 +192,7 @@ impl ResultsLog {
             self.writer.begin_next_segment()?;
         }
         self.writer.append(&content)?;
+        Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())
     }
