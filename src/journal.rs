@@ -17,6 +17,8 @@ pub mod result_codec;
 pub mod results;
 pub mod sequencer;
 pub mod steps;
+#[cfg(test)]
+pub mod testing;
 pub mod wire;
 pub mod writer;
 
