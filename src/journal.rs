@@ -11,6 +11,8 @@ pub mod feed_state;
 pub mod identity;
 pub mod log;
 pub mod mark;
+#[cfg(test)]
+mod memory_disk;
 pub mod progress;
 pub mod reader;
 pub mod result_codec;
@@ -27,6 +29,6 @@ pub use disk::{Disk, FsDisk};
 pub use log::{LogError, LogKind};
 pub use progress::Progress;
 pub use reader::{BatchReader, LogReader, ResultReader};
-pub use results::ResultsLog;
+pub use results::{ResultsLog, ResultsPosition};
 pub use sequencer::Sequencer;
 pub use writer::{Journal, JournalOptions, Linked};

@@ -14,6 +14,7 @@
 )]
 
 mod console;
+mod crash;
 mod demo;
 mod golden;
 mod harness;
