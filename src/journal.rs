@@ -21,6 +21,8 @@ pub mod results;
 pub mod retention;
 pub mod sequencer;
 pub mod steps;
+#[cfg(test)]
+pub mod testing;
 pub mod wire;
 pub mod writer;
 
