@@ -9,6 +9,7 @@ pub mod compile;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
+pub mod key_runs;
 pub mod keys;
 pub mod pipeline;
 pub mod readings;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::compile::PipelinePlan;
 use super::keys::Share;
 use super::readings::ReadingsRun;
@@ -12,7 +14,7 @@ use crate::rule::Row;
 use crate::window::{Bounds, Outcome, Sample};
 
 /// What became of events in the windows of a pipeline; an event counts once for each window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// In time.
     pub counted: u64,

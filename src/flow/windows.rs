@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
@@ -21,7 +24,7 @@ pub struct WindowRun {
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
-    keys: Vec<KeyRun>,
+    keys: KeyRuns<KeyRun>,
     /// (end of the earliest open window, key).
     closes: BTreeSet<(Timestamp, u32)>,
     /// (end of the last window of the earliest pane, key).
@@ -36,7 +39,10 @@ pub struct WindowRun {
     tick_sealed_to: Timestamp,
 }
 
+#[derive(Serialize, Deserialize)]
 struct KeyRun {
+    /// Stands before the rest of the state.
+    #[serde(skip)]
     key: Key,
     /// Position of the feed that named the key first: its interval is the one expected.
     feed: usize,
@@ -45,8 +51,11 @@ struct KeyRun {
     lives: Vec<Life>,
     evidence: Evidence,
     amended_at: Timestamp,
+    /// When it is due among `closes`.
     close_timer: Option<Timestamp>,
+    /// When it is due among `seals`.
     seal_timer: Option<Timestamp>,
+    /// Whether it is among `dirty`.
     dirty: bool,
 }
 
@@ -79,7 +88,7 @@ impl WindowRun {
             rules,
             amend_every,
             table,
-            keys: Vec::new(),
+            keys: KeyRuns::default(),
             closes: BTreeSet::new(),
             seals: BTreeSet::new(),
             dirty: Vec::new(),

@@ -139,8 +139,12 @@ impl BatchReader {
 
 /// Reads the results log: frames of rows.
 pub struct ResultReader {
-    reader: LogReader,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Absent until the first frame is asked for.
+    reader: Option<LogReader>,
     decoder: ResultDecoder,
+    next: u64,
 }
 
 impl ResultReader {
@@ -148,25 +152,14 @@ impl ResultReader {
     /// the plans that rows name are written again.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, dir: &Path, from: u64) -> Self {
-        let start = log::segments(&*disk, dir)
-            .ok()
-            .and_then(|segments| {
-                segments.iter().rev().find(|segment| segment.0 <= from).map(|segment| segment.0)
-            })
-            .unwrap_or(from);
-        let mut reader = Self {
-            reader: LogReader::new(disk, dir, LogKind::Results, start),
-            decoder: ResultDecoder::default(),
-        };
-        let behind = from != u64::MAX;
-        while behind && reader.reader.position() < from && matches!(reader.next(from), Ok(Some(_))) {}
-        reader
+        let dir = dir.to_owned();
+        Self { disk, dir, reader: None, decoder: ResultDecoder::default(), next: from }
     }
 
     /// Frame that comes next.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.reader.position()
+        self.next
     }
 
     /// The rows of the next frame if its ordinal is below `before`.
@@ -174,8 +167,27 @@ impl ResultReader {
     /// # Errors
     /// [`LogError`] when the log is damaged there.
     pub fn next(&mut self, before: u64) -> Result<Option<(u64, Vec<ResultRow>)>, LogError> {
-        let Some((ordinal, content)) = self.reader.next(before)? else { return Ok(None) };
-        let rows = self.decoder.decode(content).map_err(|source| LogError::Content { ordinal, source })?;
-        Ok(Some((ordinal, rows)))
+        // A cursor may be ahead of a log that lost its unsynced tail; the same frames come again.
+        if self.next >= before {
+            return Ok(None);
+        }
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => {
+                let segments = log::segments(&*self.disk, &self.dir)?;
+                let after = segments.partition_point(|segment| segment.0 <= self.next);
+                let start = segments.get(after.wrapping_sub(1)).map_or(self.next, |segment| segment.0);
+                none.insert(LogReader::new(self.disk.clone(), &self.dir, LogKind::Results, start))
+            }
+        };
+        while let Some((ordinal, content)) = reader.next(before)? {
+            let rows =
+                self.decoder.decode(content).map_err(|source| LogError::Content { ordinal, source })?;
+            if ordinal >= self.next {
+                self.next = ordinal + 1;
+                return Ok(Some((ordinal, rows)));
+            }
+        }
+        Ok(None)
     }
 }

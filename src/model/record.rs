@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::arrival::Reason;
 use super::control::Control;
-use super::dictionary::{Entry, FeedId};
+use super::dictionary::{DeviceId, Entry, FeedId};
 use super::event::{Event, Reading};
 use super::time::Timestamp;
 
@@ -23,6 +23,9 @@ pub struct Batch {
     pub readings: Vec<Reading>,
     /// What became of the messages that led to this batch.
     pub accounts: Vec<FeedAccounts>,
+    /// What became of events that are not records of this batch, by device where known. They are
+    /// in `accounts` too; a device's stored events are its records.
+    pub devices: Vec<DeviceAccounts>,
 }
 
 impl Batch {
@@ -101,6 +104,15 @@ pub struct FeedAccounts {
     /// The feed.
     pub feed: FeedId,
     /// What is added to its accounts.
+    pub delta: Accounts,
+}
+
+/// A device's part in a batch's accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceAccounts {
+    /// The device.
+    pub device: DeviceId,
+    /// What is added to its accounts: only counters of events and readings.
     pub delta: Accounts,
 }
 
