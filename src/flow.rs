@@ -11,8 +11,10 @@ pub mod feeds;
 pub mod interpreter;
 pub mod key_runs;
 pub mod keys;
+pub mod past;
 pub mod pipeline;
 pub mod readings;
+pub mod recompute;
 pub mod rules;
 pub mod windows;
 

@@ -91,6 +91,12 @@ impl KeyTable {
         self.keys.get(key).is_some_and(Option::is_some)
     }
 
+    /// The number of a key of this worker, if it has one.
+    #[must_use]
+    pub fn number(&self, key: &Key) -> Option<u32> {
+        self.keys.get(key).copied().flatten()
+    }
+
     /// Numbers a key of this worker that a checkpoint held.
     pub fn restore(&mut self, key: Key) -> u32 {
         let number = self.owned;

@@ -11,7 +11,7 @@ use super::keys::Share;
 use super::readings::ReadingsRun;
 use super::rules::Cause;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
+use crate::model::{Aggregate, Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
 use crate::rule::Row;
 use crate::window::{Bounds, Outcome, Sample};
 
@@ -224,6 +224,12 @@ impl PipelineRun {
             self.places.push(place.map(|place| place as u16));
         }
         self.places.get(id.index()).copied().flatten()
+    }
+
+    /// Whether a window is one that late readings can still amend.
+    #[must_use]
+    pub fn may_amend(&self, row: &Aggregate) -> bool {
+        self.windows.iter().any(|window| window.may_amend(row))
     }
 
     /// The watermark of its feeds has come to `to`.

@@ -183,6 +183,16 @@ impl WindowRun {
         }
     }
 
+    /// Whether a window of this plan is this run's and not sealed.
+    #[must_use]
+    pub fn may_amend(&self, row: &Aggregate) -> bool {
+        let own = self.plan.description.hash == row.plan.hash
+            && self.bounds.begins_at <= row.start
+            && row.start < self.bounds.ends_at;
+        let run = self.table.number(&row.key).and_then(|number| self.keys.get(number as usize));
+        own && run.is_some_and(|run| !run.windows.is_sealed(row.end))
+    }
+
     /// The watermark of keys that are not a single sensor has come to `to`.
     pub fn zone_step(&mut self, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
         if self.table.by_sensor() || to <= self.zone_watermark {

@@ -198,6 +198,12 @@ impl KeyWindows {
         published
     }
 
+    /// Whether the window that ends at `end` is sealed.
+    #[must_use]
+    pub fn is_sealed(&self, end: Timestamp) -> bool {
+        end <= self.sealed_to
+    }
+
     /// End of the earliest window that is open and holds events.
     #[must_use]
     pub fn next_close(&self, plan: &WindowPlan) -> Option<Timestamp> {
