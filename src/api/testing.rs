@@ -105,7 +105,7 @@ pub(super) fn event(first: u64, device: u32, event_at: i64, arrived_at: i64, val
         arrived_at: s(arrived_at),
         records: vec![Record::Event(event)],
         readings: values.iter().enumerate().map(reading).collect(),
-        accounts: Vec::new(),
+        ..Batch::default()
     }
 }
 
@@ -146,6 +146,7 @@ pub(super) fn journal() -> Vec<Batch> {
         ],
         readings: Vec::new(),
         accounts: vec![FeedAccounts { feed: FeedId(0), delta }],
+        devices: Vec::new(),
     };
     vec![controls, event(2, 0, 1, 2, &[23.4, 6.251234, -75.561234]), event(3, 1, 1, 2, &[7.0]), rest]
 }

@@ -303,10 +303,10 @@ async fn accounts_add_up_by_feed_and_by_sensor() {
     }
     let feeds = "SELECT messages_received, events_found, events_stored, events_duplicate, readings_stored \
         FROM accounts WHERE feed = 'air' ORDER BY time";
-    assert_eq!(rows(&store, feeds).await, ["6,6,4,2,6", "3,3,2,1,3"]);
+    assert_eq!(rows(&store, feeds).await, "6,6,4,2,6\n3,3,2,1,3\n");
     let sensors = "SELECT sensor, events_found, events_stored, events_duplicate, readings_found, \
         readings_stored, readings_duplicate FROM sensor_accounts ORDER BY time, sensor";
-    let want = ["a,4,2,2,8,4,4", "b,2,2,0,2,2,0", "a,2,1,1,4,2,2", "b,1,1,0,1,1,0"];
+    let want = "a,4,2,2,8,4,4\nb,2,2,0,2,2,0\na,2,1,1,4,2,2\nb,1,1,0,1,1,0\n";
     assert_eq!(rows(&store, sensors).await, want);
     let filter = AccountsFilter { sensor: "a".into(), limit: 1, ..AccountsFilter::default() };
     let (read, more) = store.sensor_accounts(&filter, QueryLimits::default()).await.unwrap();
