@@ -30,6 +30,9 @@ pub struct Interpreter {
     /// Names of the pipelines that read a feed, by feed id.
     readers: Vec<Vec<String>>,
     ticked: Timestamp,
+    /// The arrival clock: arrival time of the latest record that has one. Controls and steps have
+    /// none of their own, and that of their batch depends on where it was cut.
+    arrived_at: Timestamp,
     out: Vec<ResultRow>,
 }
 
@@ -46,6 +49,7 @@ impl Interpreter {
             pipelines: BTreeMap::new(),
             readers: Vec::new(),
             ticked: Timestamp::MIN,
+            arrived_at: Timestamp::MIN,
             out: Vec::new(),
         }
     }
@@ -53,22 +57,22 @@ impl Interpreter {
     /// Takes in a batch; the rows it caused, in no order yet (see [`order`]).
     pub fn apply(&mut self, batch: &Batch) -> Vec<ResultRow> {
         for (sequence, record) in batch.iter() {
+            self.arrived_at = self.arrived_at.max(record.arrived_at().unwrap_or(Timestamp::MIN));
+            let cause = Cause { sequence, arrived_at: self.arrived_at };
             match record {
-                Record::Event(event) => self.event(batch, event, sequence),
-                Record::Control(control) => {
-                    self.control(control, Cause { sequence, arrived_at: batch.arrived_at })
-                }
+                Record::Event(event) => self.event(batch, event, cause),
+                Record::Control(control) => self.control(control, cause),
                 Record::Step { feed, watermark } => {
                     if let Some(clock) = self.feeds.get_mut(*feed) {
                         clock.watermark = Some(*watermark);
                     }
                     let readers = self.readers.get(feed.index()).cloned().unwrap_or_default();
-                    self.zone_steps(&readers, Cause { sequence, arrived_at: batch.arrived_at });
+                    self.zone_steps(&readers, cause);
                 }
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
-                    self.tick(*to, Cause { sequence, arrived_at: *to });
+                    self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
                 Record::Refusal(_) => {}
@@ -91,11 +95,10 @@ impl Interpreter {
         }
     }
 
-    fn event(&mut self, batch: &Batch, event: &Event, sequence: u64) {
+    fn event(&mut self, batch: &Batch, event: &Event, cause: Cause) {
         let Some(clock) = self.feeds.get_mut(event.feed) else { return };
         clock.event();
         let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
-        let cause = Cause { sequence, arrived_at: event.arrived_at };
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 pipeline.event(
