@@ -56,8 +56,11 @@ fn one_seed(seed: u64) {
         let steps = 100 + world.chance.below(1_500);
         let mut points = world.chance.part(4);
         let crash_once_in = [30, 300, u64::MAX][world.chance.below(3)];
-        world.live(steps, weather, move |_| points.once_in(crash_once_in));
+        let end = world.live(steps, weather, move |_| points.once_in(crash_once_in));
         let loss = [Loss::Process, Loss::Power, Loss::Everything][world.chance.below(3)];
+        if setting("SERENO_SEED").is_some() {
+            eprintln!("{steps} steps, {weather:?}, {end:?}, {loss:?}, {:?}", world.oracle);
+        }
         world.die(loss);
     }
     world.settle();

@@ -80,7 +80,7 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// The disk failed it.
-    Disk(std::io::Error),
+    Disk,
     /// Anything else: never right.
     Wrong(String),
 }
@@ -88,7 +88,7 @@ pub(super) enum Stopped {
 impl From<LogError> for Stopped {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Disk { source, .. } => Self::Disk(source),
+            LogError::Disk { .. } => Self::Disk,
             error => Self::Wrong(error.to_string()),
         }
     }
