@@ -292,6 +292,12 @@ impl Core {
         Ok(true)
     }
 
+    /// The results log becomes durable, as before a checkpoint.
+    pub(super) fn sync_results(&mut self) -> Result<(), Stopped> {
+        self.published.unsynced().sync()?;
+        Ok(())
+    }
+
     /// Nothing waits anywhere inside.
     pub(super) fn is_quiet(&self) -> bool {
         let durable = self.journal.now();

@@ -199,7 +199,7 @@ impl World {
                 let passed = self.chance.below(4_000) as i64;
                 self.pass(MILLISECOND * passed);
             }
-            1 => self.speak(),
+            1 => (0..1 + self.chance.below(6)).for_each(|_| self.speak()),
             2 if self.broker.is_connected() => self.broker.send(),
             2 => core.connect(&mut self.broker),
             3 => core.receive(&mut self.broker, &self.devices.said, 1 + self.chance.below(6)),
@@ -212,6 +212,9 @@ impl World {
             14 => {
                 for _ in 0..self.chance.below(8) {
                     core.fold()?;
+                }
+                if self.chance.once_in(8) {
+                    core.sync_results()?;
                 }
             }
             _ => {
