@@ -8,6 +8,7 @@ pub mod batch_codec;
 pub mod clock;
 pub mod disk;
 pub mod feed_state;
+pub mod holders;
 pub mod identity;
 pub mod log;
 pub mod mark;
@@ -17,6 +18,7 @@ pub mod progress;
 pub mod reader;
 pub mod result_codec;
 pub mod results;
+pub mod retention;
 pub mod sequencer;
 pub mod steps;
 #[cfg(test)]
@@ -26,9 +28,11 @@ pub mod writer;
 
 pub use clock::{ArrivalClock, Clock, SystemClock};
 pub use disk::{Disk, FsDisk};
+pub use holders::{Holder, Holders};
 pub use log::{LogError, LogKind};
 pub use progress::Progress;
 pub use reader::{BatchReader, LogReader, ResultReader};
 pub use results::{ResultsLog, ResultsPosition};
+pub use retention::Retention;
 pub use sequencer::Sequencer;
 pub use writer::{Journal, JournalOptions, Linked};

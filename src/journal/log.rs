@@ -207,7 +207,7 @@ impl LogWriter {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn append(&mut self, content: &[u8]) -> Result<u64, LogError> {
-        if self.offset >= self.segment_bytes_max {
+        if self.offset >= self.segment_bytes_max && self.offset > HEADER_BYTES {
             self.begin_next_segment()?;
         }
         let ordinal = self.next;
@@ -304,8 +304,11 @@ fn begin_segment(
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
     Point::SegmentNamed.pass();
-    file.write_at(&header_of(kind, VERSION, first), 0).map_err(|source| at(&path, source))?;
-    file.sync().map_err(|source| at(&path, source))?;
+    if let Err(source) = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync()) {
+        // The disk may be full: what was begun goes, so that the caller can try again.
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+        return Err(at(&path, source));
+    }
     Point::SegmentBegun.pass();
     Ok((file, path))
 }

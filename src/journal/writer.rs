@@ -81,6 +81,7 @@ impl Journal {
             sequencer.recover(&batch);
         }
         let progress = Arc::new(Progress::new(writer.next()));
+        progress.arrived(sequencer.last_arrival());
         Ok(Self { options, writer, sequencer, progress })
     }
 
