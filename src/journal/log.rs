@@ -117,6 +117,14 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether it is a full disk and nothing else: the same may be tried again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 /// The writing end of a log.
 pub struct LogWriter {
     disk: Arc<dyn Disk>,
@@ -301,8 +309,12 @@ fn begin_segment(
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
     Point::SegmentNamed.pass();
-    file.write_at(&header_of(kind, VERSION, first), 0).map_err(|source| at(&path, source))?;
-    file.sync().map_err(|source| at(&path, source))?;
+    let begun = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync());
+    if let Err(source) = begun {
+        // Without a header it is no segment: the next try begins it anew.
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+        return Err(at(&path, source));
+    }
     Point::SegmentBegun.pass();
     Ok((file, path))
 }
