@@ -19,3 +19,8 @@ pub mod windows;
 pub use engine::{Engine, Source, Tally};
 pub use interpreter::Interpreter;
 pub use pipeline::Counts;
+
+#[cfg(test)]
+mod cuts_tests;
+#[cfg(test)]
+mod testing;

@@ -1,5 +1,7 @@
 //! Rules on readings: every event of a sensor is judged at its own event time.
 
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

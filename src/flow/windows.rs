@@ -1,10 +1,13 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::compile::Origin;
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
@@ -13,8 +16,21 @@ use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp
 use crate::rule::Row;
 use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
 
+/// What tells a window's run from every other of its pipeline, for good.
+#[derive(Clone)]
+pub struct Made {
+    /// What its plan was compiled from.
+    pub origin: Arc<Origin>,
+    /// Journal sequence of the definition it began with.
+    pub since: u64,
+    /// Its place among the windows of that definition.
+    pub place: u32,
+}
+
 /// One window.
 pub struct WindowRun {
+    /// How it came to be.
+    pub made: Made,
     /// Its plan.
     pub plan: Arc<WindowPlan>,
     /// Which windows it publishes.
@@ -75,6 +91,7 @@ impl WindowRun {
     /// A window that has seen nothing.
     #[must_use]
     pub fn new(
+        made: Made,
         plan: Arc<WindowPlan>,
         rules: Vec<Arc<RulePlan>>,
         amend_every: Span,
@@ -83,6 +100,7 @@ impl WindowRun {
     ) -> Self {
         let table = KeyTable::new(&plan.description.by, share);
         Self {
+            made,
             plan,
             bounds,
             rules,

@@ -212,7 +212,7 @@ impl LogWriter {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn append(&mut self, content: &[u8]) -> Result<u64, LogError> {
-        if self.offset >= self.segment_bytes_max {
+        if self.offset >= self.segment_bytes_max && self.offset > HEADER_BYTES {
             self.begin_next_segment()?;
         }
         let ordinal = self.next;
@@ -309,9 +309,8 @@ fn begin_segment(
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
     Point::SegmentNamed.pass();
-    let begun = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync());
-    if let Err(source) = begun {
-        // Without a header it is no segment: the next try begins it anew.
+    if let Err(source) = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync()) {
+        // The disk may be full: what was begun goes, so that the caller can try again.
         disk.remove(&path).map_err(|source| at(&path, source))?;
         return Err(at(&path, source));
     }

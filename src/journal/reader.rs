@@ -1,5 +1,6 @@
 //! The reading ends of the logs. Live tail and replay are the same code.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,7 +86,11 @@ impl LogReader {
         let Some((first, path)) = segments.get(after.wrapping_sub(1)).cloned() else {
             return Err(self.missing());
         };
-        let file = self.disk.open(&path, false).map_err(|source| at(&path, source))?;
+        let file = match self.disk.open(&path, false) {
+            // Collected since the folder was listed.
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Err(self.missing()),
+            opened => opened.map_err(|source| at(&path, source))?,
+        };
         log::check_header(&*file, &path, self.kind, first)?;
         let length = file.bytes().map_err(|source| at(&path, source))?;
         let mut offset = HEADER_BYTES;
@@ -103,6 +108,21 @@ impl LogReader {
             }
         }
         Ok(OpenSegment { file, path, offset })
+    }
+
+    /// After [`LogError::Missing`]: goes on at the first frame that is there if the one that comes
+    /// next was collected. How many frames were skipped.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn skip_collected(&mut self) -> Result<u64, LogError> {
+        let first = log::segments(&*self.disk, &self.dir)?.first().map_or(0, |segment| segment.0);
+        let skipped = first.saturating_sub(self.next);
+        if skipped > 0 {
+            self.open = None;
+            self.next = first;
+        }
+        Ok(skipped)
     }
 
     fn missing(&self) -> LogError {
@@ -124,6 +144,14 @@ impl BatchReader {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.0.position()
+    }
+
+    /// After [`LogError::Missing`]: goes on at the first batch that is there; how many were skipped.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn skip_collected(&mut self) -> Result<u64, LogError> {
+        self.0.skip_collected()
     }
 
     /// The next batch if its epoch is below `before`.
@@ -160,6 +188,21 @@ impl ResultReader {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.next
+    }
+
+    /// After [`LogError::Missing`]: goes on at the first frame that is there; how many were skipped.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn skip_collected(&mut self) -> Result<u64, LogError> {
+        let first = log::segments(&*self.disk, &self.dir)?.first().map_or(0, |segment| segment.0);
+        let skipped = first.saturating_sub(self.next);
+        if skipped > 0 {
+            // The first segment left repeats the plans.
+            self.reader = None;
+            self.next = first;
+        }
+        Ok(skipped)
     }
 
     /// The rows of the next frame if its ordinal is below `before`.

@@ -123,6 +123,7 @@ impl Appender {
         Point::JournalTold.pass();
         // First the file, then the number: who reads the number syncs a file that holds it.
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = self.writer.file();
+        self.progress.arrived(self.sequencer.last_arrival());
         self.progress.written(epoch + 1);
         Ok(Appended::Epoch(epoch))
     }

@@ -81,6 +81,7 @@ impl Journal {
             sequencer.recover(&batch);
         }
         let progress = Arc::new(Progress::new(writer.next()));
+        progress.arrived(sequencer.last_arrival());
         Ok(Self { options, writer, sequencer, progress })
     }
 
@@ -108,16 +109,26 @@ impl Journal {
         &self.options.dir
     }
 
+    /// Its appending and its syncing end, for whoever drives them.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn ends(self) -> Result<(Appender, Syncer), LogError> {
+        let Self { options, writer, sequencer, progress } = self;
+        let mark = Mark::open(&*options.disk, &options.dir)?;
+        let appender = Appender::new(writer, sequencer, progress, options.linked);
+        let syncer = appender.syncer(mark, options.dir);
+        Ok((appender, syncer))
+    }
+
     /// Starts its threads. `live` makes ticks by the clock; without it arrival times come from the
     /// messages (`replay`).
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(self, inputs: mpsc::Receiver<Input>, live: bool) -> io::Result<Running> {
-        let Self { options, writer, sequencer, progress } = self;
-        let mark = Mark::open(&*options.disk, &options.dir).map_err(io::Error::other)?;
-        let mut appender = Appender::new(writer, sequencer, progress, options.linked);
-        let mut syncer = appender.syncer(mark, options.dir);
+        let clock = self.options.clock.clone();
+        let (mut appender, mut syncer) = self.ends().map_err(io::Error::other)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
@@ -130,7 +141,6 @@ impl Journal {
             result
         })?;
         let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let clock = options.clock;
         let sequencer = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
             let result = append_loop(&mut appender, inputs, &waiting, &*clock, live);
             stopped.store(true, Ordering::SeqCst);
