@@ -119,6 +119,14 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether it is a full disk and nothing else: the same may be tried again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 /// The writing end of a log.
 pub struct LogWriter {
     disk: Arc<dyn Disk>,
