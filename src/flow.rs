@@ -16,6 +16,7 @@ pub mod pipeline;
 pub mod readings;
 pub mod recompute;
 pub mod rules;
+pub mod state;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
