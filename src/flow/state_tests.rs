@@ -234,9 +234,9 @@ proptest! {
 
 /// Six sensors that go on for a while, then only the first, whose air is good in the end.
 fn one_goes_on() -> Vec<Action> {
-    let event = |sensor, n: i64| Action::Event { sensor, behind_s: 0, value: 85 + n % 5, cut: true };
-    let all = (0..120).map(|n| event(n as usize % 6, n));
-    all.chain((0..60).map(|n| event(0, n))).chain((0..60).map(|n| event(0, n - 80))).collect()
+    let event = |sensor, value: i64| Action::Event { sensor, behind_s: 0, value, cut: true };
+    let all = (0..120).map(|n| event(n as usize % 6, 85 + n % 5));
+    all.chain((0..60).map(|n| event(0, 85 + n % 5))).chain((0..60).map(|n| event(0, n % 5))).collect()
 }
 
 #[test]
