@@ -89,11 +89,13 @@ impl KeyWindows {
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
         let start = plan.grid.pane(event_at);
-        let earliest = start.minus(plan.grid.size).plus(plan.grid.slide);
-        if start < bounds.begins_at || earliest >= bounds.ends_at {
-            return Outcome::Outside;
-        }
-        if plan.grid.end(start) <= self.sealed_to {
+        let latest = if bounds == Bounds::ALL {
+            Some(start)
+        } else {
+            plan.grid.windows(start).filter(|window| bounds.hold(*window)).last()
+        };
+        let Some(latest) = latest else { return Outcome::Outside };
+        if plan.grid.end(latest) <= self.sealed_to {
             return Outcome::TooLate;
         }
         let pane = self.pane_mut(plan, start);
@@ -207,10 +209,13 @@ impl KeyWindows {
         Some(plan.grid.pane(self.closed_to).plus(plan.grid.slide))
     }
 
-    /// End of the last window that holds the earliest pane.
+    /// What sealing waits for: the end of the earliest window that has something to publish, or of
+    /// the last window that holds the earliest pane.
     #[must_use]
     pub fn next_seal(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        self.panes.first().map(|pane| plan.grid.end(pane.start))
+        let pane = self.panes.first().map(|pane| plan.grid.end(pane.start));
+        let changed = self.dirty.first().map(|start| plan.grid.end(*start));
+        [pane, changed, self.next_close(plan)].into_iter().flatten().min()
     }
 
     fn publication(&self, plan: &WindowPlan, start: Timestamp) -> Option<Publication> {
