@@ -9,6 +9,7 @@ pub mod compile;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
+pub mod key_runs;
 pub mod keys;
 pub mod pipeline;
 pub mod readings;
@@ -18,3 +19,8 @@ pub mod windows;
 pub use engine::{Engine, Source, Tally};
 pub use interpreter::Interpreter;
 pub use pipeline::Counts;
+
+#[cfg(test)]
+mod cuts_tests;
+#[cfg(test)]
+mod testing;

@@ -5,6 +5,7 @@
 
 pub mod arrival;
 pub mod control;
+pub mod crash;
 pub mod decimal;
 pub mod definition;
 pub mod dictionary;
@@ -24,6 +25,6 @@ pub use event::{Event, Reading};
 pub use fault::Fault;
 pub use ingest::{Ack, Durable, Gate, Input, Submission};
 pub use key::{Key, KeyGroup};
-pub use record::{Accounts, Batch, FeedAccounts, Record, Refusal};
+pub use record::{Accounts, Batch, DeviceAccounts, FeedAccounts, Record, Refusal};
 pub use result::{Aggregate, AlertId, AlertState, Field, ResultRow, Retraction, Transition};
 pub use time::{Span, Timestamp};

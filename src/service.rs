@@ -14,6 +14,7 @@ pub mod readers;
 pub mod reads;
 pub mod reload;
 pub mod replay;
+pub mod retention;
 pub mod run;
 pub mod sources;
 pub mod statistics;

@@ -238,6 +238,7 @@ impl City {
             live: live.clone(),
             ledger: ledger.clone(),
             reads: reads.clone(),
+            holders: Arc::default(),
             metrics: metrics.clone(),
             ready: ready.clone(),
             clock: Arc::new(|| s(4)),

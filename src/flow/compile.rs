@@ -31,8 +31,19 @@ pub struct Column {
     pub decimals: u8,
 }
 
+/// What a plan was compiled from: a checkpoint holds it in the plan's place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// The pipeline.
+    pub pipeline: PipelineDefinition,
+    /// The feeds it reads, as they were defined then.
+    pub feeds: Vec<FeedDefinition>,
+}
+
 /// A compiled pipeline.
 pub struct PipelinePlan {
+    /// What it was compiled from.
+    pub origin: Arc<Origin>,
     /// Name.
     pub name: Arc<str>,
     /// Columns of its rows, by name; their order is the row's.
@@ -84,7 +95,9 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
     let readings = rules(pipeline, READINGS, |rule| {
         RulePlan::compile(rule, &schema, &name, &["sensor".into()], rule.stale_after)
     })?;
+    let feeds = feeds.iter().map(|feed| (*feed).clone()).collect();
     Ok(PipelinePlan {
+        origin: Arc::new(Origin { pipeline: pipeline.clone(), feeds }),
         name,
         texts: schema.texts().cloned().collect(),
         columns,

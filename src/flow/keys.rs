@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::model::key::KeyGroup;
 use crate::model::{Dictionary, Event, Key};
 
 /// The tag that names the device.
@@ -22,7 +23,13 @@ impl Share {
     /// Whether this worker owns a key.
     #[must_use]
     pub fn owns(self, key: &Key) -> bool {
-        usize::from(key.group().0) % self.workers.max(1) == self.index
+        self.owns_group(key.group())
+    }
+
+    /// Whether this worker owns a group.
+    #[must_use]
+    pub fn owns_group(self, group: KeyGroup) -> bool {
+        usize::from(group.0) % self.workers.max(1) == self.index
     }
 }
 
@@ -76,6 +83,20 @@ impl KeyTable {
         }
         self.cache.insert((device, tags), number);
         number.map(|number| (number, new))
+    }
+
+    /// Whether a key of this worker is numbered.
+    #[must_use]
+    pub fn holds(&self, key: &Key) -> bool {
+        self.keys.get(key).is_some_and(Option::is_some)
+    }
+
+    /// Numbers a key of this worker that a checkpoint held.
+    pub fn restore(&mut self, key: Key) -> u32 {
+        let number = self.owned;
+        self.owned += 1;
+        self.keys.insert(key, Some(number));
+        number
     }
 
     fn key(&self, event: &Event, dictionary: &Dictionary) -> Key {

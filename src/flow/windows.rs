@@ -1,8 +1,14 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::compile::Origin;
+use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
@@ -10,8 +16,21 @@ use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp
 use crate::rule::Row;
 use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
 
+/// What tells a window's run from every other of its pipeline, for good.
+#[derive(Clone)]
+pub struct Made {
+    /// What its plan was compiled from.
+    pub origin: Arc<Origin>,
+    /// Journal sequence of the definition it began with.
+    pub since: u64,
+    /// Its place among the windows of that definition.
+    pub place: u32,
+}
+
 /// One window.
 pub struct WindowRun {
+    /// How it came to be.
+    pub made: Made,
     /// Its plan.
     pub plan: Arc<WindowPlan>,
     /// Which windows it publishes.
@@ -21,7 +40,7 @@ pub struct WindowRun {
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
-    keys: Vec<KeyRun>,
+    keys: KeyRuns<KeyRun>,
     /// (end of the earliest open window, key).
     closes: BTreeSet<(Timestamp, u32)>,
     /// (end of the next window whose sealing publishes or forgets something, key).
@@ -38,7 +57,10 @@ pub struct WindowRun {
     tick_sealed_to: Timestamp,
 }
 
+#[derive(Serialize, Deserialize)]
 struct KeyRun {
+    /// Stands before the rest of the state.
+    #[serde(skip)]
     key: Key,
     /// Position of the feed that named the key first: its interval is the one expected.
     feed: usize,
@@ -47,8 +69,11 @@ struct KeyRun {
     lives: Vec<Life>,
     evidence: Evidence,
     amended_at: Timestamp,
+    /// When it is due among `closes`.
     close_timer: Option<Timestamp>,
+    /// When it is due among `seals`.
     seal_timer: Option<Timestamp>,
+    /// Whether it is among `dirty`.
     dirty: bool,
 }
 
@@ -68,6 +93,7 @@ impl WindowRun {
     /// A window that has seen nothing.
     #[must_use]
     pub fn new(
+        made: Made,
         plan: Arc<WindowPlan>,
         rules: Vec<Arc<RulePlan>>,
         amend_every: Span,
@@ -76,12 +102,13 @@ impl WindowRun {
     ) -> Self {
         let table = KeyTable::new(&plan.description.by, share);
         Self {
+            made,
             plan,
             bounds,
             rules,
             amend_every,
             table,
-            keys: Vec::new(),
+            keys: KeyRuns::default(),
             closes: BTreeSet::new(),
             seals: BTreeSet::new(),
             dirty: Vec::new(),

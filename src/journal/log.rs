@@ -39,6 +39,7 @@ use tracing::warn;
 use super::disk::{Disk, LogFile};
 use super::mark::Mark;
 use super::wire::BadContent;
+use crate::model::crash::Point;
 
 /// Format version written and read.
 pub const VERSION: u32 = 1;
@@ -141,41 +142,25 @@ impl LogWriter {
         segment_bytes_max: u64,
     ) -> Result<Self, LogError> {
         let segments = segments(&*disk, dir)?;
-        let Some((first, path)) = segments.last().cloned() else {
-            let (file, path) = begin_segment(&*disk, dir, kind, 0)?;
-            return Ok(Self {
-                disk,
-                dir: dir.to_owned(),
-                kind,
-                segment_bytes_max,
-                file,
-                path,
-                offset: HEADER_BYTES,
-                next: 0,
-                frame: Vec::new(),
-            });
+        let synced = Mark::open(&*disk, dir)?.read()?;
+        let (first, path) = match segments.last().cloned() {
+            Some(last) => last,
+            None if synced == 0 => return Self::begin(disk, dir, kind, segment_bytes_max, 0),
+            None => return Err(LogError::Missing { path: dir.to_owned(), ordinal: synced - 1 }),
         };
         let file = disk.open(&path, false).map_err(|source| at(&path, source))?;
         let length = file.bytes().map_err(|source| at(&path, source))?;
-        if length < HEADER_BYTES && (segments.len() > 1 || first == 0) {
-            // The segment was begun and nothing reached it: begin it again.
+        let header = check_header(&*file, &path, kind, first);
+        // The header is synced before the first frame is written, so without a frame it may be torn.
+        let torn_header = matches!(header, Err(LogError::Damaged { .. })) && length <= HEADER_BYTES;
+        if torn_header && synced <= first && (segments.len() > 1 || first == 0) {
+            warn!(file = %path.display(), cut_bytes = length, frame = first, "torn tail cut");
             disk.remove(&path).map_err(|source| at(&path, source))?;
-            let (file, path) = begin_segment(&*disk, dir, kind, first)?;
-            return Ok(Self {
-                disk,
-                dir: dir.to_owned(),
-                kind,
-                segment_bytes_max,
-                file,
-                path,
-                offset: HEADER_BYTES,
-                next: first,
-                frame: Vec::new(),
-            });
+            return Self::begin(disk, dir, kind, segment_bytes_max, first);
         }
-        check_header(&*file, &path, kind, first)?;
+        header?;
         let (next, offset) = sound_end(&*file, &path, first, length)?;
-        if next < Mark::open(&*disk, dir)?.read()? {
+        if next < synced {
             let what = "a frame that was synced does not read";
             return Err(LogError::Damaged { path, offset, ordinal: next, what });
         }
@@ -184,17 +169,21 @@ impl LogWriter {
             file.truncate(offset).map_err(|source| at(&path, source))?;
             file.sync().map_err(|source| at(&path, source))?;
         }
-        Ok(Self {
-            disk,
-            dir: dir.to_owned(),
-            kind,
-            segment_bytes_max,
-            file,
-            path,
-            offset,
-            next,
-            frame: Vec::new(),
-        })
+        let (dir, frame) = (dir.to_owned(), Vec::new());
+        Ok(Self { disk, dir, kind, segment_bytes_max, file, path, offset, next, frame })
+    }
+
+    /// A log that goes on with an empty segment.
+    fn begin(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        kind: LogKind,
+        segment_bytes_max: u64,
+        next: u64,
+    ) -> Result<Self, LogError> {
+        let (file, path) = begin_segment(&*disk, dir, kind, next)?;
+        let (dir, offset, frame) = (dir.to_owned(), HEADER_BYTES, Vec::new());
+        Ok(Self { disk, dir, kind, segment_bytes_max, file, path, offset, next, frame })
     }
 
     /// Ordinal of the next frame.
@@ -215,8 +204,8 @@ impl LogWriter {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn append(&mut self, content: &[u8]) -> Result<u64, LogError> {
-        if self.offset >= self.segment_bytes_max {
-            self.rotate()?;
+        if self.offset >= self.segment_bytes_max && self.offset > HEADER_BYTES {
+            self.begin_next_segment()?;
         }
         let ordinal = self.next;
         self.frame.clear();
@@ -233,9 +222,14 @@ impl LogWriter {
         Ok(ordinal)
     }
 
-    fn rotate(&mut self) -> Result<(), LogError> {
+    /// Ends the segment: the next frame is the first of a new one.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn begin_next_segment(&mut self) -> Result<(), LogError> {
         // The old segment becomes durable before the new one exists: only the last can be torn.
         self.file.sync().map_err(|source| at(&self.path, source))?;
+        Point::SegmentEnded.pass();
         let (file, path) = begin_segment(&*self.disk, &self.dir, self.kind, self.next)?;
         self.file = file;
         self.path = path;
@@ -306,8 +300,13 @@ fn begin_segment(
     let path = dir.join(format!("{first:020}.log"));
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
-    file.write_at(&header_of(kind, VERSION, first), 0).map_err(|source| at(&path, source))?;
-    file.sync().map_err(|source| at(&path, source))?;
+    Point::SegmentNamed.pass();
+    if let Err(source) = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync()) {
+        // The disk may be full: what was begun goes, so that the caller can try again.
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+        return Err(at(&path, source));
+    }
+    Point::SegmentBegun.pass();
     Ok((file, path))
 }
 

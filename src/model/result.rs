@@ -106,7 +106,7 @@ pub struct Retraction {
 
 /// Identity of an alert: a hash of rule name, key and the event time at which the episode was
 /// first seen to begin; frozen at the first raise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AlertId(pub u128);
 
 impl fmt::Display for AlertId {

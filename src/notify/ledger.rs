@@ -15,6 +15,7 @@ use super::database::{Database, LedgerError, number, set_number, signed};
 use super::history::{self, Counts, StateFilter};
 use super::outbox::{self, Outbox};
 use super::receiver::Subscription;
+use crate::model::crash::Point;
 use crate::model::{AlertState, ResultRow, Timestamp, Transition};
 
 /// Alerts that are over and stay in the ledger; older ones leave it (the store keeps all
@@ -116,7 +117,9 @@ impl Ledger {
             set_number(&transaction, CHANGE, change)?;
         }
         set_number(&transaction, CURSOR, position)?;
+        Point::LedgerCommitting.pass();
         transaction.commit()?;
+        Point::LedgerCommitted.pass();
         drop(connection);
         if change != before {
             self.changed.send_replace(change);

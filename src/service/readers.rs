@@ -9,7 +9,7 @@ use super::core::stop_in_doubt;
 use super::{Core, ServiceError};
 use crate::api::LiveView;
 use crate::journal::sequencer::SharedDictionary;
-use crate::journal::{BatchReader, Progress, ResultReader};
+use crate::journal::{BatchReader, Holder, LogError, Progress, ResultReader};
 use crate::model::{Batch, Dictionary, ResultRow};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
@@ -44,6 +44,11 @@ pub trait Sink: Send {
     fn rest(&mut self) -> Result<(), ServiceError> {
         Ok(())
     }
+    /// The epoch and the frame that it would go on from after a crash now, given those it takes
+    /// next; `u64::MAX` of a log that it does not read. `None`: it keeps nothing and holds nothing.
+    fn committed(&self, _next: (u64, u64)) -> Option<(u64, u64)> {
+        None
+    }
     /// Once, after everything was read.
     ///
     /// # Errors
@@ -68,6 +73,7 @@ struct Follow {
     results: Arc<Progress>,
     dictionary: SharedDictionary,
     metrics: Arc<Metrics>,
+    holder: Option<Arc<Holder>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -91,6 +97,7 @@ impl Readers {
             results: core.results.clone(),
             dictionary: core.dictionary.clone(),
             metrics: metrics.clone(),
+            holder: sink.committed((epoch, frame)).map(|(e, f)| core.holders.sink(sink.name(), e, f)),
             stop: self.stop.clone(),
         };
         let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
@@ -126,6 +133,7 @@ impl Follow {
             let stopping = self.stop.load(Ordering::SeqCst);
             let moved = self.turn(sink)?;
             sink.rest()?;
+            self.hold(sink);
             let lag = self.journal.now().synced.saturating_sub(self.batches.position());
             self.metrics.reader_lag(sink.name(), lag);
             if moved {
@@ -141,17 +149,54 @@ impl Follow {
     fn turn(&mut self, sink: &mut dyn Sink) -> Result<bool, ServiceError> {
         let mut moved = false;
         for _ in 0..TURN {
-            let Some((epoch, batch)) = self.batches.next(self.journal.now().synced)? else { break };
+            let next = match self.batches.next(self.journal.now().synced) {
+                Err(LogError::Missing { .. }) if self.skip(sink)? => continue,
+                next => next?,
+            };
+            let Some((epoch, batch)) = next else { break };
             let dictionary = self.dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             sink.batch(epoch, &batch, &dictionary)?;
             moved = true;
         }
         for _ in 0..TURN {
-            let Some((frame, rows)) = self.rows.next(self.results.now().written)? else { break };
+            let next = match self.rows.next(self.results.now().written) {
+                Err(LogError::Missing { .. }) if self.skip(sink)? => continue,
+                next => next?,
+            };
+            let Some((frame, rows)) = next else { break };
             sink.rows(frame, &rows)?;
             moved = true;
         }
         Ok(moved)
+    }
+
+    /// Tells collection what is committed.
+    fn hold(&self, sink: &dyn Sink) {
+        let next = (self.batches.position(), self.rows.position());
+        if let (Some(holder), Some((epoch, frame))) = (&self.holder, sink.committed(next)) {
+            holder.advance(epoch, frame);
+        }
+    }
+
+    /// Goes on at the first segments left if those that come next were collected; whether they were.
+    fn skip(&mut self, sink: &dyn Sink) -> Result<bool, ServiceError> {
+        let (epochs, frames) = (self.batches.skip_collected()?, self.rows.skip_collected()?);
+        if epochs == 0 && frames == 0 {
+            return Ok(false);
+        }
+        match &self.holder {
+            Some(holder) => {
+                holder.note_gap();
+                tracing::warn!(
+                    sink = sink.name(),
+                    epochs,
+                    frames,
+                    "what comes next was removed from the logs; this sink goes on behind the gap and needs a backfill"
+                );
+            }
+            None => tracing::info!(reader = sink.name(), epochs, "begins at the oldest segment left"),
+        }
+        Ok(true)
     }
 }
 
@@ -218,6 +263,11 @@ impl Sink for LedgerSink {
         }
         Ok(())
     }
+
+    fn committed(&self, (_, frame): (u64, u64)) -> Option<(u64, u64)> {
+        // Each frame is committed before the next is read.
+        Some((u64::MAX, frame))
+    }
 }
 
 /// Keeps the embedded store.
@@ -248,6 +298,11 @@ impl Sink for StoreSink {
             }
             result => Ok(result?),
         }
+    }
+
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        let cursors = self.0.cursors();
+        Some((cursors.journal, cursors.results))
     }
 
     fn rest(&mut self) -> Result<(), ServiceError> {
@@ -326,6 +381,11 @@ impl Sink for InfluxReader {
         self.sink.add_results(rows, &mut self.lines);
         self.cursors.results = frame + 1;
         Ok(())
+    }
+
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        let cursors = self.sink.cursors();
+        Some((cursors.journal, cursors.results))
     }
 
     fn rest(&mut self) -> Result<(), ServiceError> {

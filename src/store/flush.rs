@@ -18,6 +18,7 @@ use super::live::Frozen;
 use super::manifest::{Manifest, Progress};
 use super::table::{Table, Tables};
 use super::{directory, parquet};
+use crate::model::crash::Point;
 
 /// What a flush wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +103,7 @@ impl Store {
         let path = format!("{}/day={}/{id:08}.parquet", table.directory, parquet::day_name(day));
         let bytes = parquet::encode(table, rows).map_err(StoreError::encode(&self.root.join(&path)))?;
         directory::write(&self.root, &path, &bytes)?;
+        Point::StoreFileWritten.pass();
         let (rows, times) = (rows.num_rows() as u64, parquet::time_range(rows));
         let (length, crc) = (bytes.len() as u64, crc32c::crc32c(&bytes));
         Ok(FileEntry { id, table: table.id, path, day, rows, bytes: length, crc, times })

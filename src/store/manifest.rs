@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::file::FileEntry;
 use super::table::{Subject, Tables};
 use crate::model::Timestamp;
+use crate::model::crash::Point;
 
 /// The format this program reads and writes, SQLite's `user_version`.
 const VERSION: i64 = 1;
@@ -157,9 +158,12 @@ impl Manifest {
                     progress.next_file
                 ],
             )?;
+            Point::StoreCommitting.pass();
             transaction.commit()
         };
-        write(&mut self.connection).map_err(Self::fault(&self.path))
+        write(&mut self.connection).map_err(Self::fault(&self.path))?;
+        Point::StoreCommitted.pass();
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The windows of one key: which panes still live, which windows are closed, amended or sealed.
 
+use serde::{Deserialize, Serialize};
+
 use super::plan::WindowPlan;
 use super::slot::{Sample, Slot};
 use crate::model::Timestamp;
@@ -19,7 +21,7 @@ pub enum Outcome {
 
 /// Which windows a plan publishes: those that start in [begins_at, ends_at). A changed definition
 /// begins with the first window after the change, and the old one ends there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// First start.
     pub begins_at: Timestamp,
@@ -51,7 +53,7 @@ pub struct Publication {
     pub fields: Vec<Option<f64>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pane {
     start: Timestamp,
     changed: u64,
@@ -60,7 +62,7 @@ struct Pane {
 }
 
 /// The windows of one key of one plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyWindows {
     /// Windows that end at or before are closed.
     closed_to: Timestamp,

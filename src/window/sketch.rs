@@ -4,12 +4,14 @@
 //! middle, at most [`RELATIVE_ERROR`] away from a true value of that rank. Buckets are counted in
 //! integers, so merging in any order gives the same sketch.
 
+use serde::{Deserialize, Serialize};
+
 /// A quantile is within this share of the exact one (of the same rank).
 pub const RELATIVE_ERROR: f64 = 0.005;
 const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
 
 /// Bucket counts of one quantity. Mantissas, not floats, go in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
     /// (bucket, count), sorted; negative values in buckets below zero, see [`bucket`].
     buckets: Vec<(i32, u64)>,

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::exact::ratio;
 use super::plan::Function;
 use super::sketch::Sketch;
@@ -27,7 +29,7 @@ pub struct Sample<'a> {
 }
 
 /// A reading with its place in the order of the semantics.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ordered {
     event_at: Timestamp,
     device: Arc<str>,
@@ -49,7 +51,7 @@ impl From<&Sample<'_>> for Ordered {
 }
 
 /// One accumulator over one quantity.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Slot {
     /// Number and sum of the mantissas.
     Sum {

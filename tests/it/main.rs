@@ -14,13 +14,16 @@
 )]
 
 mod console;
+mod crash;
 mod demo;
+mod disk_full;
 mod golden;
 mod harness;
 mod influx;
 mod listener;
 mod lorawan;
 mod mosquitto;
+mod power;
 mod quarantine;
 mod reload;
 mod secured;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::peers;
 use super::ports::free_port;
+use super::process::Process;
 use super::sereno::Sereno;
 use super::table::{self, Row};
 
@@ -71,6 +72,23 @@ impl Site {
         Sereno::start(self.folder(), self.http, command)
     }
 
+    /// Runs the service without waiting for it to be ready.
+    pub fn launch(&self) -> Process {
+        let mut command = self.command("run");
+        command.args(["--workers", "1"]);
+        Process::start("sereno", self.folder(), command)
+    }
+
+    /// A new installation with this one's pipelines and nothing but its journal: everything else is
+    /// derived again.
+    pub fn with_journal_alone(&self, settings: &str) -> Self {
+        let copy = Self::new(settings);
+        for (from, to) in [("pipelines", "pipelines"), ("data/journal", "data/journal")] {
+            copy_folder(&self.path(from), &copy.path(to));
+        }
+        copy
+    }
+
     /// A `sereno` command of this installation.
     pub fn command(&self, name: &str) -> Command {
         let mut command = sereno(&[name, "--config"]);
@@ -86,6 +104,19 @@ impl Site {
         let mut command = self.command("query");
         command.args(["--format", "csv", sql]);
         table::rows(&succeeded(command))
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
     }
 }
 
