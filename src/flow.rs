@@ -14,6 +14,7 @@ pub mod keys;
 pub mod pipeline;
 pub mod readings;
 pub mod rules;
+pub mod state;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
