@@ -17,6 +17,8 @@ pub mod readings;
 pub mod recompute;
 pub mod rules;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
@@ -24,6 +26,6 @@ pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
 #[cfg(test)]
-mod cuts_tests;
+mod cuts_testing;
 #[cfg(test)]
-mod testing;
+mod cuts_tests;
