@@ -48,3 +48,7 @@ pub fn recompute(
     });
     published.collect()
 }
+
+#[cfg(test)]
+#[path = "recompute_tests.rs"]
+mod tests;
