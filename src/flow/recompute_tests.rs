@@ -9,9 +9,7 @@ use super::*;
 use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
 use crate::model::time::SECOND;
-use crate::model::{
-    Batch, Control, Decoded, DecodedEvent, DecodedReading, Submission, Value,
-};
+use crate::model::{Batch, Control, Decoded, DecodedEvent, DecodedReading, Submission, Value};
 
 const BEGIN: i64 = 1_000_020;
 

@@ -14,8 +14,8 @@ use crate::flow::{Engine, Source, Tally};
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
-    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
-    LogError, ResultsLog, Retention, SystemClock,
+    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, LogError, Progress,
+    ResultReader, ResultsLog, Retention, SystemClock,
 };
 use crate::model::{Batch, Input, ResultRow, Span, Timestamp};
 
