@@ -14,6 +14,7 @@ use super::keys::Share;
 use super::pipeline::{Counts, PipelineRun};
 use super::rules::Cause;
 use super::state::names::Names;
+use super::windows::register::register_of;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, ResultRow, Span, Timestamp};
@@ -188,10 +189,12 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let next = match self.pipelines.remove(&definition.name) {
+        let register = register_of(&feeds);
+        let mut next = match self.pipelines.remove(&definition.name) {
             Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
+        next.register(&register, cause.arrived_at);
         self.pipelines.insert(definition.name.clone(), next);
     }
 }
