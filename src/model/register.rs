@@ -72,19 +72,13 @@ mod tests {
 
     fn sensor(from: Option<&str>, to: Option<&str>) -> SensorDefinition {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        SensorDefinition {
-            name: "aire-01".into(),
-            from: text(from),
-            to: text(to),
-            expected_interval: None,
-        }
+        SensorDefinition { name: "aire-01".into(), from: text(from), to: text(to), expected_interval: None }
     }
 
     #[test]
     fn dates_begin_at_midnight_of_the_zone() {
         let bogota = TimeZone::get("America/Bogota").unwrap();
-        let (from, to) =
-            sensor(Some("2026-03-01"), Some("2026-04-01T12:00:00Z")).service(&bogota).unwrap();
+        let (from, to) = sensor(Some("2026-03-01"), Some("2026-04-01T12:00:00Z")).service(&bogota).unwrap();
         assert_eq!(from.to_string(), "2026-03-01T05:00:00Z");
         assert_eq!(to.to_string(), "2026-04-01T12:00:00Z");
         assert_eq!(sensor(None, None).service(&bogota), Ok((Timestamp::MIN, Timestamp::MAX)));

@@ -113,7 +113,8 @@ impl Registration {
     }
 
     fn serving(&self, at: Timestamp) -> Option<&Entry> {
-        let serves = |entry: &&Entry| entry.begins_at().is_some_and(|from| from <= at) && at < entry.ends_at();
+        let serves =
+            |entry: &&Entry| entry.begins_at().is_some_and(|from| from <= at) && at < entry.ends_at();
         self.entries.iter().find(serves)
     }
 

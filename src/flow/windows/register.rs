@@ -81,6 +81,7 @@ impl WindowRun {
                     registration.tick(tick);
                 }
                 self.arm_close(number as u32);
+                self.arm_seal(number as u32);
             }
         }
     }
@@ -98,15 +99,35 @@ impl WindowRun {
         }
         self.closes.insert((end, number));
     }
+
+    /// Sets the timer of a key to what its sealing waits for, unless it is set earlier.
+    fn arm_seal(&mut self, number: u32) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        let Some(due) = run.next_seal(&self.plan) else { return };
+        if run.seal_timer.is_none_or(|timer| due < timer) {
+            if let Some(old) = run.seal_timer.replace(due) {
+                self.seals.remove(&(old, number));
+            }
+            self.seals.insert((due, number));
+        }
+    }
 }
 
 impl KeyRun {
     /// End of its earliest open window that holds events, or is missed when nothing arrives.
     pub(super) fn next_close(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        let held = self.windows.next_close(plan);
-        let registration = self.registration.as_deref();
-        let missed = registration.and_then(|own| own.next_close(&plan.grid, self.windows.closed_to()));
-        held.into_iter().chain(missed).min()
+        self.windows.next_close(plan).into_iter().chain(self.next_missed(plan)).min()
+    }
+
+    /// What its sealing waits for: as its windows say, and the earliest that may be missed.
+    pub(super) fn next_seal(&self, plan: &WindowPlan) -> Option<Timestamp> {
+        self.windows.next_seal(plan).into_iter().chain(self.next_missed(plan)).min()
+    }
+
+    /// End of the earliest open window that is missed when nothing arrives.
+    fn next_missed(&self, plan: &WindowPlan) -> Option<Timestamp> {
+        let registration = self.registration.as_deref()?;
+        registration.next_close(&plan.grid, self.windows.closed_to())
     }
 
     /// Expected time between two of its events in the window that starts at `start`.
