@@ -73,6 +73,7 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
+                    self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),

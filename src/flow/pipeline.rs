@@ -147,6 +147,11 @@ impl PipelineRun {
         self.windows.iter_mut().for_each(|window| window.register(register, at));
     }
 
+    /// The arrival clock ticks: what was registered since it did last counts from here on.
+    pub fn settle(&mut self, tick: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.settle(tick));
+    }
+
     /// The pipeline is gone: its open alerts are resolved.
     pub fn end(mut self, cause: Cause, out: &mut Vec<ResultRow>) {
         for window in &mut self.windows {

@@ -204,7 +204,6 @@ impl WindowRun {
 
     /// Ticks have come to `to`; `drained` says whether silent keys may be closed.
     pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
-        self.settle(to);
         if drained {
             let limit = to.minus(self.plan.close_after);
             self.tick_closed_to = limit;

@@ -68,8 +68,8 @@ impl WindowRun {
         self.arm_close(number as u32);
     }
 
-    /// Sensors registered since the last tick are waited for from here on.
-    pub(super) fn settle(&mut self, tick: Timestamp) {
+    /// The arrival clock ticks: sensors registered since it did last are waited for from here on.
+    pub fn settle(&mut self, tick: Timestamp) {
         if !std::mem::take(&mut self.fresh) {
             return;
         }
