@@ -26,6 +26,8 @@ pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
 #[cfg(test)]
+mod calendar_tests;
+#[cfg(test)]
 mod cuts_testing;
 #[cfg(test)]
 mod cuts_tests;

@@ -16,6 +16,7 @@ use super::pipeline::{Counts, PipelineRun};
 use super::recompute::recompute;
 use super::rules::Cause;
 use super::state::names::Names;
+use super::windows::register::register_of;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{
@@ -88,6 +89,7 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
+                    self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
@@ -225,10 +227,12 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let next = match self.pipelines.remove(&definition.name) {
+        let register = register_of(&feeds);
+        let mut next = match self.pipelines.remove(&definition.name) {
             Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
+        next.register(&register, cause.arrived_at);
         self.pipelines.insert(definition.name.clone(), next);
     }
 }

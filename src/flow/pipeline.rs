@@ -10,6 +10,7 @@ use super::compile::PipelinePlan;
 use super::keys::Share;
 use super::readings::ReadingsRun;
 use super::rules::Cause;
+use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
 use crate::model::{Aggregate, Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
 use crate::rule::Row;
@@ -139,6 +140,16 @@ impl PipelineRun {
         next.windows.extend(ending);
         next.readings.take_over(self.readings, cause, out);
         next
+    }
+
+    /// The registers of its feeds, as written at `at` of the arrival clock.
+    pub fn register(&mut self, register: &Register, at: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.register(register, at));
+    }
+
+    /// The arrival clock ticks: what was registered since it did last counts from here on.
+    pub fn settle(&mut self, tick: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.settle(tick));
     }
 
     /// The pipeline is gone: its open alerts are resolved.
