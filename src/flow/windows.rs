@@ -105,11 +105,12 @@ impl WindowRun {
         if let Some(samples) = arrived.samples {
             self.catch_up(number, cause, out);
             let run = self.keys.get_mut(number as usize)?;
-            let added =
-                run.windows.add(&self.plan, self.bounds, arrived.event.event_at, cause.sequence, samples);
+            let (event_at, sequence) = (arrived.event.event_at, cause.sequence);
+            let added = run.windows.add(&self.plan, self.bounds, arrived.feed, event_at, sequence, samples);
             if matches!(added, Outcome::Counted | Outcome::Late) {
-                self.arm(number, arrived.event.event_at);
+                self.arm(number, event_at);
             }
+            self.note_dirty(number);
             outcome = Some(added);
         }
         if self.table.by_sensor() {
@@ -150,6 +151,11 @@ impl WindowRun {
             }
             self.seals.insert((last_end, number));
         }
+    }
+
+    /// Amendments are due, also where an event ahead of the first window made them.
+    fn note_dirty(&mut self, number: u32) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
         if run.windows.is_dirty() && !run.dirty {
             run.dirty = true;
             self.dirty.push(number);
@@ -250,8 +256,9 @@ impl WindowRun {
     /// Publishes revisions and lets the rules judge them.
     fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for publication in published {
+        for mut publication in published {
             let capture = self.plan.capture(publication.count, run.feed);
+            self.plan.fill_capture(&mut publication.fields, capture);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);
