@@ -10,6 +10,10 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
+use crate::model::crash;
+
+/// The point at which the process is to abort, `name[:nth]`: for tests of what a crash leaves.
+const CRASH_AT: &str = "SERENO_CRASH_AT";
 /// Exit code when something failed.
 const FAILED: u8 = 1;
 /// Exit code when the configuration has faults.
@@ -34,6 +38,12 @@ impl<E: std::error::Error> From<E> for Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Ok(setting) = std::env::var(CRASH_AT)
+        && let Err(message) = crash::arm(&setting)
+    {
+        eprintln!("sereno: {CRASH_AT}: {message}");
+        return ExitCode::from(FAILED);
+    }
     let result = match arguments.command {
         Command::Run(run) => commands::run::run(run),
         #[cfg(feature = "broker")]

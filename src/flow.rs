@@ -9,12 +9,21 @@ pub mod compile;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
+pub mod key_runs;
 pub mod keys;
 pub mod pipeline;
 pub mod readings;
 pub mod rules;
+pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
 pub use interpreter::Interpreter;
 pub use pipeline::Counts;
+
+#[cfg(test)]
+mod cuts_tests;
+#[cfg(test)]
+mod testing;

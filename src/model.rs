@@ -4,7 +4,9 @@
 //! The bottom layer: it names no other module.
 
 pub mod arrival;
+pub mod calendar;
 pub mod control;
+pub mod crash;
 pub mod decimal;
 pub mod definition;
 pub mod dictionary;
@@ -17,6 +19,7 @@ pub mod result;
 pub mod time;
 
 pub use arrival::{Arrival, Decoded, DecodedEvent, DecodedReading, Quantity, Reason, Rejected};
+pub use calendar::{CalendarUnit, DailyPeriod, WindowLength};
 pub use control::Control;
 pub use decimal::{DecimalError, Value};
 pub use dictionary::{DeviceId, Dictionary, Entry, FeedId, QuantityId, TagSet, TagSetId};
@@ -24,6 +27,6 @@ pub use event::{Event, Reading};
 pub use fault::Fault;
 pub use ingest::{Ack, Durable, Gate, Input, Submission};
 pub use key::{Key, KeyGroup};
-pub use record::{Accounts, Batch, FeedAccounts, Record, Refusal};
+pub use record::{Accounts, Batch, DeviceAccounts, FeedAccounts, Record, Refusal};
 pub use result::{Aggregate, AlertId, AlertState, Field, ResultRow, Retraction, Transition};
 pub use time::{Span, Timestamp};

@@ -113,6 +113,7 @@ pub struct Metrics {
     pub flow_lag_records: Gauge,
     results: Family<One, Counter>,
     reader_lag: Family<One, Gauge>,
+    sink_needs_backfill: Family<One, Gauge>,
     alerts: Family<Two, Gauge>,
     outbox_pending: Family<One, Gauge>,
     outbox_shed: Family<One, Gauge>,
@@ -155,6 +156,7 @@ impl Metrics {
             flow_lag_records: Gauge::default(),
             results: Family::default(),
             reader_lag: Family::default(),
+            sink_needs_backfill: Family::default(),
             alerts: Family::default(),
             outbox_pending: Family::default(),
             outbox_shed: Family::default(),
@@ -192,6 +194,8 @@ impl Metrics {
         r.register("sereno_flow_lag_records", "Journal records the flow has not worked through", lag);
         r.register("sereno_results", "Published result rows by kind", self.results.clone());
         r.register("sereno_reader_lag", "Positions a reader is behind its log", self.reader_lag.clone());
+        let gaps = self.sink_needs_backfill.clone();
+        r.register("sereno_sink_needs_backfill", "1: removed segments left a gap in this sink", gaps);
         r.register("sereno_alerts", "Alerts by state and severity", self.alerts.clone());
         let pending = self.outbox_pending.clone();
         r.register("sereno_outbox_pending", "Notifications waiting for a receiver", pending);
@@ -239,6 +243,11 @@ impl Metrics {
     /// Sets `sereno_reader_lag{reader}`: how far a reader is behind its log.
     pub fn reader_lag(&self, reader: &str, lag: u64) {
         self.reader_lag.get_or_create(&[("reader", reader.to_owned())]).set(whole(lag));
+    }
+
+    /// Sets `sereno_sink_needs_backfill{sink}`: 1 when what it had not read was removed.
+    pub fn sink_needs_backfill(&self, sink: &str, needed: bool) {
+        self.sink_needs_backfill.get_or_create(&[("sink", sink.to_owned())]).set(i64::from(needed));
     }
 
     /// Sets `sereno_alerts{state,severity}`.
@@ -301,6 +310,7 @@ mod tests {
         metrics.account("air", &delta);
         metrics.results("aggregate", 4);
         metrics.reader_lag("store", 7);
+        metrics.sink_needs_backfill("influx", true);
         metrics.alerts("firing", "warning", 1);
         metrics.outbox("office", 2, 0);
         metrics.notified("office", Outcome::Delivered);
@@ -317,6 +327,7 @@ mod tests {
             "sereno_flow_lag_records 0",
             "sereno_results_total{kind=\"aggregate\"} 4",
             "sereno_reader_lag{reader=\"store\"} 7",
+            "sereno_sink_needs_backfill{sink=\"influx\"} 1",
             "sereno_alerts{state=\"firing\",severity=\"warning\"} 1",
             "sereno_outbox_pending{receiver=\"office\"} 2",
             "sereno_notifications_total{receiver=\"office\",outcome=\"delivered\"} 1",

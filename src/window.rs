@@ -6,7 +6,9 @@
 //! readings alone and never on the order in which they came.
 
 pub mod answer;
+mod calendar;
 pub mod circular;
+mod clock;
 pub mod distinct;
 pub mod energy;
 pub mod exact;

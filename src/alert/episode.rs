@@ -1,9 +1,11 @@
 //! From verdicts to episodes: `for`, `keep_firing_for`, the clear condition and staleness.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Span, Timestamp};
 
 /// What a rule says at one event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// The condition: `None` is no data, never "not met".
     pub met: Option<bool>,
@@ -23,7 +25,7 @@ pub struct Timing {
 }
 
 /// One stretch of time in which a condition held long enough to raise an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
     /// When the condition began to hold.
     pub began_at: Timestamp,
@@ -34,7 +36,7 @@ pub struct Episode {
 }
 
 /// Where a life stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing.
     #[default]
@@ -56,7 +58,7 @@ pub enum State {
 }
 
 /// The fold's state: where the life stands and the last verdict's time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
     /// Where the life stands.
     pub state: State,

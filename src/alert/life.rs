@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::episode::{Episode, Fold, State, Timing, Verdict};
 use crate::model::{AlertId, Timestamp};
 
@@ -40,14 +42,14 @@ pub enum StepKind {
     Merged(AlertId),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Known {
     id: AlertId,
     episode: Episode,
 }
 
 /// One rule on one key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Life {
     /// The fold over everything sealed.
     base: Fold,

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::host::HostPolicy;
 use super::live::LiveView;
 use super::reads::Reads;
+use crate::journal::Holders;
 use crate::model::Timestamp;
 use crate::notify::{Clock, Ledger, LedgerError};
 use crate::telemetry::Metrics;
@@ -24,6 +25,8 @@ pub struct ApiParts {
     pub ledger: Arc<Ledger>,
     /// Stored readings and aggregates.
     pub reads: Arc<dyn Reads>,
+    /// The sinks and how far each has come.
+    pub holders: Arc<Holders>,
     /// Every metric.
     pub metrics: Arc<Metrics>,
     /// Whether ingest is open and the readers have caught up; the service sets it.

@@ -39,10 +39,21 @@ pub struct Status {
     pub quarantined: u64,
     /// Bytes of the journal on disk.
     pub journal_bytes: u64,
+    /// What follows the logs, and whether it has a gap.
+    pub sinks: Vec<SinkStatus>,
     /// Time zone of the city, by its tz database name.
     pub zone: String,
     /// Languages of titles, messages and the console.
     pub languages: Vec<String>,
+}
+
+/// One sink.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SinkStatus {
+    /// `store`, `influx`, `ledger`.
+    pub name: String,
+    /// Whether it fell so far behind that what it had not read was removed.
+    pub needs_backfill: bool,
 }
 
 /// The service at a glance.
@@ -67,6 +78,12 @@ pub(super) async fn status(state: &ApiState) -> Result<Status, ApiError> {
         alerts_firing: counts.of(AlertState::Firing),
         quarantined: totals.quarantined,
         journal_bytes: u64::try_from(state.metrics.journal_bytes.get()).unwrap_or_default(),
+        sinks: state
+            .holders
+            .sinks()
+            .iter()
+            .map(|sink| SinkStatus { name: sink.name().to_owned(), needs_backfill: sink.needs_backfill() })
+            .collect(),
         zone: state.timezone.clone(),
         languages: LANGUAGES.map(str::to_owned).to_vec(),
     })

@@ -91,13 +91,16 @@ pub(super) fn of_window(
     window: &WindowDefinition,
     feeds: &[&FeedDefinition],
 ) -> Option<Estimate> {
-    let slide = window.slide.unwrap_or(window.size);
-    if slide == Span::ZERO || window.size.0 / slide.0 > PANES_MAX {
+    let (size, slide) = (window.size.nominal(), window.step().nominal());
+    if slide == Span::ZERO || size.0 / slide.0 > PANES_MAX {
         return None;
     }
     let (keys, mut assumed) = keys(window, feeds);
+    // Each period of the day has keys of its own.
+    let periods = window.periods.len().max(1) as u64;
+    let keys = keys.saturating_mul(periods);
     let late = feeds.iter().map(|feed| feed.out_of_orderness.0).max().unwrap_or_default();
-    let held = window.size.0.saturating_add(pipeline.allowed_lateness.0).saturating_add(late);
+    let held = size.0.saturating_add(pipeline.allowed_lateness.0).saturating_add(late);
     // One more is being filled.
     let panes = u64::try_from(held / slide.0).unwrap_or_default() + 1 + u64::from(held % slide.0 != 0);
     let single_sensor = window.by.iter().any(|tag| tag == "sensor");
@@ -106,6 +109,7 @@ pub(super) fn of_window(
     let mut bytes = keys.saturating_mul(KEY_BYTES.saturating_add(panes.saturating_mul(pane)));
     if !layout.sensors.0.is_empty() {
         let (sensors, said) = devices(feeds);
+        let sensors = sensors.saturating_mul(periods);
         assumed |= !said;
         let pane = PANE_BYTES + layout.sensors.bytes(slide, feeds, true);
         bytes = bytes

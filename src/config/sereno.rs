@@ -152,11 +152,18 @@ pub struct Journal {
     pub segment_bytes: ByteSize,
     /// Segments older than this go, once checkpoint and every reader are past them.
     pub keep: Span,
+    /// A sink whose next record is older than this no longer holds its segment; it then needs a
+    /// backfill.
+    pub behind_max: Span,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { segment_bytes: ByteSize::mib(64), keep: Span::seconds(7 * 86_400) }
+        Self {
+            segment_bytes: ByteSize::mib(64),
+            keep: Span::seconds(7 * 86_400),
+            behind_max: Span::seconds(14 * 86_400),
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep};
 use tracing::{error, info, warn};
 
+use crate::model::crash::Point;
 use crate::model::definition::Identity;
 use crate::model::{Ack, Durable, Gate, Input, Submission};
 
@@ -265,7 +266,9 @@ impl Broker {
         let mut released = Vec::new();
         link.gate.release(durable, &mut released);
         let ids: Vec<u16> = released.into_iter().map(|one| one.into_response(durable)).collect();
+        Point::FeedAcknowledging.pass();
         client.acknowledge(&ids).await?;
+        Point::FeedAcknowledged.pass();
         count_many(&self.counters.acknowledged, ids.len());
         Ok(())
     }

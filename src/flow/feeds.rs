@@ -1,6 +1,7 @@
 //! Feed watermarks as the flow sees them: steps, idleness and ticks, from records in order.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::model::definition::FeedDefinition;
 use crate::model::{FeedId, Span, Timestamp};
@@ -9,9 +10,10 @@ use crate::model::{FeedId, Span, Timestamp};
 const GONE_AFTER: Span = Span::seconds(60);
 
 /// One feed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FeedClock {
-    /// Its definition in force.
+    /// Its definition in force; a checkpoint holds it apart, as text.
+    #[serde(skip)]
     pub definition: Option<Box<FeedDefinition>>,
     /// Its watermark, in whole seconds.
     pub watermark: Option<Timestamp>,
@@ -76,6 +78,12 @@ impl FeedClocks {
     #[must_use]
     pub fn id(&self, name: &str) -> Option<FeedId> {
         self.ids.get(name).copied()
+    }
+
+    /// All feeds by id.
+    #[must_use]
+    pub fn all(&self) -> &[FeedClock] {
+        &self.clocks
     }
 
     /// One feed.

@@ -1,8 +1,13 @@
 //! Rules on readings: every event of a sensor is judged at its own event time.
 
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, SENSOR, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
@@ -18,11 +23,14 @@ pub struct ReadingsRun {
     allowed_lateness: Span,
     close_after: Span,
     table: KeyTable,
-    keys: Vec<KeyRun>,
+    keys: KeyRuns<KeyRun>,
     waiting: BTreeSet<u32>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct KeyRun {
+    /// Stands before the rest of the state.
+    #[serde(skip)]
     key: Key,
     watermark: Timestamp,
     lives: Vec<Life>,
@@ -44,8 +52,8 @@ impl ReadingsRun {
             names,
             allowed_lateness,
             close_after,
-            table: KeyTable::new(&[SENSOR.into()], share),
-            keys: Vec::new(),
+            table: KeyTable::new(&[SENSOR.into()], None, share),
+            keys: KeyRuns::default(),
             waiting: BTreeSet::new(),
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::alert::{Episode, Life, Step, StepKind, Timing, Verdict};
@@ -31,7 +32,7 @@ pub struct RulePlan {
 }
 
 /// What a verdict saw: names and values, and the window or moment they are of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Evidence {
     /// Fields or quantities, by name.
     pub fields: Vec<(Arc<str>, Option<f64>)>,

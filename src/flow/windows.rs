@@ -1,8 +1,14 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::compile::Origin;
+use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
@@ -10,8 +16,21 @@ use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp
 use crate::rule::Row;
 use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
 
+/// What tells a window's run from every other of its pipeline, for good.
+#[derive(Clone)]
+pub struct Made {
+    /// What its plan was compiled from.
+    pub origin: Arc<Origin>,
+    /// Journal sequence of the definition it began with.
+    pub since: u64,
+    /// Its place among the windows of that definition.
+    pub place: u32,
+}
+
 /// One window.
 pub struct WindowRun {
+    /// How it came to be.
+    pub made: Made,
     /// Its plan.
     pub plan: Arc<WindowPlan>,
     /// Which windows it publishes.
@@ -21,7 +40,7 @@ pub struct WindowRun {
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
-    keys: Vec<KeyRun>,
+    keys: KeyRuns<KeyRun>,
     /// (end of the earliest open window, key).
     closes: BTreeSet<(Timestamp, u32)>,
     /// (end of the last window of the earliest pane, key).
@@ -36,7 +55,10 @@ pub struct WindowRun {
     tick_sealed_to: Timestamp,
 }
 
+#[derive(Serialize, Deserialize)]
 struct KeyRun {
+    /// Stands before the rest of the state.
+    #[serde(skip)]
     key: Key,
     /// Position of the feed that named the key first: its interval is the one expected.
     feed: usize,
@@ -45,8 +67,11 @@ struct KeyRun {
     lives: Vec<Life>,
     evidence: Evidence,
     amended_at: Timestamp,
+    /// When it is due among `closes`.
     close_timer: Option<Timestamp>,
+    /// When it is due among `seals`.
     seal_timer: Option<Timestamp>,
+    /// Whether it is among `dirty`.
     dirty: bool,
 }
 
@@ -66,20 +91,22 @@ impl WindowRun {
     /// A window that has seen nothing.
     #[must_use]
     pub fn new(
+        made: Made,
         plan: Arc<WindowPlan>,
         rules: Vec<Arc<RulePlan>>,
         amend_every: Span,
         bounds: Bounds,
         share: Share,
     ) -> Self {
-        let table = KeyTable::new(&plan.description.by, share);
+        let table = KeyTable::new(&plan.description.by, plan.grid.period(), share);
         Self {
+            made,
             plan,
             bounds,
             rules,
             amend_every,
             table,
-            keys: Vec::new(),
+            keys: KeyRuns::default(),
             closes: BTreeSet::new(),
             seals: BTreeSet::new(),
             dirty: Vec::new(),
@@ -135,8 +162,8 @@ impl WindowRun {
 
     fn arm(&mut self, number: u32, event_at: Timestamp) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        let pane_end = self.plan.grid.pane(event_at).plus(self.plan.grid.slide);
-        if run.close_timer.is_none_or(|timer| pane_end < timer)
+        let Some(pane) = self.plan.grid.pane(event_at) else { return };
+        if run.close_timer.is_none_or(|timer| self.plan.grid.pane_end(pane) < timer)
             && let Some(end) = run.windows.next_close(&self.plan)
         {
             if let Some(old) = run.close_timer.replace(end) {
@@ -144,7 +171,7 @@ impl WindowRun {
             }
             self.closes.insert((end, number));
         }
-        let last_end = self.plan.grid.end(self.plan.grid.pane(event_at));
+        let last_end = self.plan.grid.end(pane);
         if run.seal_timer.is_none_or(|timer| last_end < timer) {
             if let Some(old) = run.seal_timer.replace(last_end) {
                 self.seals.remove(&(old, number));
@@ -257,7 +284,9 @@ impl WindowRun {
     fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
-            let capture = self.plan.capture(publication.count, run.feed);
+            let interval = self.plan.expected.get(run.feed).copied().flatten();
+            let length = publication.end.since(publication.start);
+            let capture = WindowPlan::capture(publication.count, length, interval);
             self.plan.fill_capture(&mut publication.fields, capture);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {

@@ -8,6 +8,9 @@
 //! batch    = first:uint arrived_at:time
 //!            feeds:uint { feed:uint counters:uint*20 }      accounts, in the order of Accounts::NAMES
 //!            records:uint { record }
+//!            [ devices:uint { device:uint pairs:uint { counter:byte count:uint } } ]
+//!                                                           absent when there are none; counter is
+//!                                                           the place in Accounts::NAMES
 //! record   = 1 event | 2 control | 3 step | 4 tick | 5 entry | 6 refusal
 //! event    = feed:uint device:uint tags:uint event_at - arrived_at of the batch:int
 //!            arrived_at - arrived_at of the batch:int counter:uint (0 none, else counter + 1, u64::MAX as 2^64-1)
@@ -27,8 +30,8 @@ use bytes::Bytes;
 use super::wire::{BadContent, Reader, Writer};
 use crate::model::arrival::Quantity;
 use crate::model::{
-    Accounts, Batch, Control, DeviceId, Entry, Event, FeedAccounts, FeedId, QuantityId, Reading, Reason,
-    Record, Refusal, TagSet, TagSetId, Timestamp, Value,
+    Accounts, Batch, Control, DeviceAccounts, DeviceId, Entry, Event, FeedAccounts, FeedId, QuantityId,
+    Reading, Reason, Record, Refusal, TagSet, TagSetId, Timestamp, Value,
 };
 
 /// Writes a batch.
@@ -46,7 +49,24 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
     for record in &batch.records {
         encode_record(&mut out, batch, record);
     }
+    if !batch.devices.is_empty() {
+        encode_devices(&mut out, &batch.devices);
+    }
     out.0
+}
+
+fn encode_devices(out: &mut Writer, devices: &[DeviceAccounts]) {
+    out.uint(devices.len() as u64);
+    for accounts in devices {
+        out.uint(u64::from(accounts.device.0));
+        let counts = accounts.delta.to_array();
+        let counted = || (0_u8..).zip(&counts).filter(|(_, count)| **count > 0);
+        out.uint(counted().count() as u64);
+        for (counter, count) in counted() {
+            out.byte(counter);
+            out.uint(*count);
+        }
+    }
 }
 
 fn encode_record(out: &mut Writer, batch: &Batch, record: &Record) {
@@ -153,8 +173,23 @@ pub fn decode(content: &[u8]) -> Result<Batch, BadContent> {
         let record = decode_record(&mut input, &mut batch)?;
         batch.records.push(record);
     }
+    if !input.0.is_empty() {
+        for _ in 0..input.count()? {
+            batch.devices.push(decode_device(&mut input)?);
+        }
+    }
     input.end()?;
     Ok(batch)
+}
+
+fn decode_device(input: &mut Reader<'_>) -> Result<DeviceAccounts, BadContent> {
+    let device = DeviceId(input.small()?);
+    let mut counts = [0_u64; Accounts::NAMES.len()];
+    for _ in 0..input.count()? {
+        let counter = usize::from(input.byte()?);
+        *counts.get_mut(counter).ok_or(BadContent)? = input.uint()?;
+    }
+    Ok(DeviceAccounts { device, delta: Accounts::from_array(counts) })
 }
 
 fn decode_record(input: &mut Reader<'_>, batch: &mut Batch) -> Result<Record, BadContent> {
@@ -251,6 +286,10 @@ mod tests {
                 feed: FeedId(0),
                 delta: Accounts { events_found: 1, events_stored: 1, ..Accounts::default() },
             }],
+            devices: vec![DeviceAccounts {
+                device: DeviceId(7),
+                delta: Accounts { events_found: 2, events_duplicate: 2, ..Accounts::default() },
+            }],
             records: vec![
                 Record::Entry(Entry::Device(FeedId(0), "aire-1".into())),
                 Record::Entry(Entry::Tags(vec![("zone".into(), "comuna-01".into())].into())),
@@ -275,6 +314,15 @@ mod tests {
     fn a_batch_reads_back() {
         let batch = sample();
         assert_eq!(decode(&encode(&batch)), Ok(batch));
+    }
+
+    #[test]
+    fn a_batch_without_device_accounts_ends_with_its_records() {
+        let with = encode(&sample());
+        let without = Batch { devices: Vec::new(), ..sample() };
+        let bytes = encode(&without);
+        assert_eq!(decode(&bytes), Ok(without));
+        assert!(with.starts_with(&bytes) && with.len() > bytes.len());
     }
 
     proptest! {

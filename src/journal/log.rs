@@ -39,6 +39,7 @@ use tracing::warn;
 use super::disk::{Disk, LogFile};
 use super::mark::Mark;
 use super::wire::BadContent;
+use crate::model::crash::Point;
 
 /// Format version written and read.
 pub const VERSION: u32 = 1;
@@ -48,6 +49,8 @@ pub const HEADER_BYTES: u64 = 32;
 pub const FRAME_HEAD_BYTES: usize = 8;
 /// The longest content of a frame.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that are written over themselves at once when a log is opened.
+const WRITE_AGAIN_BYTES: usize = 1024 * 1024;
 
 /// Which of the two logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +119,14 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether it is a full disk and nothing else: the same may be tried again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 /// The writing end of a log.
 pub struct LogWriter {
     disk: Arc<dyn Disk>,
@@ -141,41 +152,25 @@ impl LogWriter {
         segment_bytes_max: u64,
     ) -> Result<Self, LogError> {
         let segments = segments(&*disk, dir)?;
-        let Some((first, path)) = segments.last().cloned() else {
-            let (file, path) = begin_segment(&*disk, dir, kind, 0)?;
-            return Ok(Self {
-                disk,
-                dir: dir.to_owned(),
-                kind,
-                segment_bytes_max,
-                file,
-                path,
-                offset: HEADER_BYTES,
-                next: 0,
-                frame: Vec::new(),
-            });
+        let synced = Mark::open(&*disk, dir)?.read()?;
+        let (first, path) = match segments.last().cloned() {
+            Some(last) => last,
+            None if synced == 0 => return Self::begin(disk, dir, kind, segment_bytes_max, 0),
+            None => return Err(LogError::Missing { path: dir.to_owned(), ordinal: synced - 1 }),
         };
         let file = disk.open(&path, false).map_err(|source| at(&path, source))?;
         let length = file.bytes().map_err(|source| at(&path, source))?;
-        if length < HEADER_BYTES && (segments.len() > 1 || first == 0) {
-            // The segment was begun and nothing reached it: begin it again.
+        let header = check_header(&*file, &path, kind, first);
+        // The header is synced before the first frame is written, so without a frame it may be torn.
+        let torn_header = matches!(header, Err(LogError::Damaged { .. })) && length <= HEADER_BYTES;
+        if torn_header && synced <= first && (segments.len() > 1 || first == 0) {
+            warn!(file = %path.display(), cut_bytes = length, frame = first, "torn tail cut");
             disk.remove(&path).map_err(|source| at(&path, source))?;
-            let (file, path) = begin_segment(&*disk, dir, kind, first)?;
-            return Ok(Self {
-                disk,
-                dir: dir.to_owned(),
-                kind,
-                segment_bytes_max,
-                file,
-                path,
-                offset: HEADER_BYTES,
-                next: first,
-                frame: Vec::new(),
-            });
+            return Self::begin(disk, dir, kind, segment_bytes_max, first);
         }
-        check_header(&*file, &path, kind, first)?;
-        let (next, offset) = sound_end(&*file, &path, first, length)?;
-        if next < Mark::open(&*disk, dir)?.read()? {
+        header?;
+        let SoundEnd { next, offset, doubtful } = sound_end(&*file, &path, first, length, synced)?;
+        if next < synced {
             let what = "a frame that was synced does not read";
             return Err(LogError::Damaged { path, offset, ordinal: next, what });
         }
@@ -184,17 +179,22 @@ impl LogWriter {
             file.truncate(offset).map_err(|source| at(&path, source))?;
             file.sync().map_err(|source| at(&path, source))?;
         }
-        Ok(Self {
-            disk,
-            dir: dir.to_owned(),
-            kind,
-            segment_bytes_max,
-            file,
-            path,
-            offset,
-            next,
-            frame: Vec::new(),
-        })
+        write_again(&*file, &path, doubtful, offset)?;
+        let (dir, frame) = (dir.to_owned(), Vec::new());
+        Ok(Self { disk, dir, kind, segment_bytes_max, file, path, offset, next, frame })
+    }
+
+    /// A log that goes on with an empty segment.
+    fn begin(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        kind: LogKind,
+        segment_bytes_max: u64,
+        next: u64,
+    ) -> Result<Self, LogError> {
+        let (file, path) = begin_segment(&*disk, dir, kind, next)?;
+        let (dir, offset, frame) = (dir.to_owned(), HEADER_BYTES, Vec::new());
+        Ok(Self { disk, dir, kind, segment_bytes_max, file, path, offset, next, frame })
     }
 
     /// Ordinal of the next frame.
@@ -215,8 +215,8 @@ impl LogWriter {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn append(&mut self, content: &[u8]) -> Result<u64, LogError> {
-        if self.offset >= self.segment_bytes_max {
-            self.rotate()?;
+        if self.offset >= self.segment_bytes_max && self.offset > HEADER_BYTES {
+            self.begin_next_segment()?;
         }
         let ordinal = self.next;
         self.frame.clear();
@@ -233,9 +233,14 @@ impl LogWriter {
         Ok(ordinal)
     }
 
-    fn rotate(&mut self) -> Result<(), LogError> {
+    /// Ends the segment: the next frame is the first of a new one.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn begin_next_segment(&mut self) -> Result<(), LogError> {
         // The old segment becomes durable before the new one exists: only the last can be torn.
         self.file.sync().map_err(|source| at(&self.path, source))?;
+        Point::SegmentEnded.pass();
         let (file, path) = begin_segment(&*self.disk, &self.dir, self.kind, self.next)?;
         self.file = file;
         self.path = path;
@@ -306,20 +311,61 @@ fn begin_segment(
     let path = dir.join(format!("{first:020}.log"));
     disk.list(dir).map_err(|source| at(dir, source))?;
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
-    file.write_at(&header_of(kind, VERSION, first), 0).map_err(|source| at(&path, source))?;
-    file.sync().map_err(|source| at(&path, source))?;
+    Point::SegmentNamed.pass();
+    if let Err(source) = file.write_at(&header_of(kind, VERSION, first), 0).and_then(|()| file.sync()) {
+        // The disk may be full: what was begun goes, so that the caller can try again.
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+        return Err(at(&path, source));
+    }
+    Point::SegmentBegun.pass();
     Ok((file, path))
 }
 
-/// Walks the frames of the last segment: the ordinal after the last sound one, and its end.
-fn sound_end(file: &dyn LogFile, path: &Path, first: u64, length: u64) -> Result<(u64, u64), LogError> {
-    let (mut ordinal, mut offset) = (first, HEADER_BYTES);
+/// Where the sound frames of the last segment end.
+struct SoundEnd {
+    /// Ordinal after the last of them.
+    next: u64,
+    /// Its end in the file.
+    offset: u64,
+    /// From here on nothing is recorded as synced.
+    doubtful: u64,
+}
+
+/// Walks the frames of the last segment.
+fn sound_end(
+    file: &dyn LogFile,
+    path: &Path,
+    first: u64,
+    length: u64,
+    synced: u64,
+) -> Result<SoundEnd, LogError> {
+    let mut end = SoundEnd { next: first, offset: HEADER_BYTES, doubtful: 0 };
     let mut content = Vec::new();
-    while let Some(frame_bytes) = read_frame(file, path, ordinal, offset, length, &mut content)? {
-        offset += frame_bytes;
-        ordinal += 1;
+    while let Some(frame_bytes) = read_frame(file, path, end.next, end.offset, length, &mut content)? {
+        end.offset += frame_bytes;
+        end.next += 1;
+        if end.next <= synced {
+            end.doubtful = end.offset;
+        }
     }
-    Ok((ordinal, offset))
+    Ok(end)
+}
+
+/// Writes the bytes from `from` to `to` over themselves. After a failed sync the system may take
+/// pages for clean that never reached the disk: they read well, and no later sync writes them.
+/// Written again, they are part of the next sync.
+fn write_again(file: &dyn LogFile, path: &Path, from: u64, to: u64) -> Result<(), LogError> {
+    let mut piece = vec![0; WRITE_AGAIN_BYTES.min(to.saturating_sub(from) as usize)];
+    let mut offset = from;
+    while offset < to {
+        piece.truncate((to - offset) as usize);
+        if !fill(file, path, &mut piece, offset)? {
+            return Err(at(path, io::ErrorKind::UnexpectedEof.into()));
+        }
+        file.write_at(&piece, offset).map_err(|source| at(path, source))?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Reads the frame at `offset` into `content`; `None` when it is incomplete or its sum is wrong.

@@ -10,6 +10,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::warn;
+
 use super::disk::{Disk, LogFile};
 use super::log::{LogError, at};
 
@@ -44,6 +46,9 @@ impl Mark {
         let read = self.file.read_at(&mut bytes, 0).map_err(|source| at(&self.path, source))?;
         let (Some((next, rest)), BYTES) = (bytes.split_first_chunk::<8>(), read) else { return Ok(0) };
         let sound = crc32c::crc32c(next).to_le_bytes() == *rest;
+        if !sound {
+            warn!(file = %self.path.display(), "the recorded synced position does not read; taken as not recorded");
+        }
         Ok(if sound { u64::from_le_bytes(*next) } else { 0 })
     }
 

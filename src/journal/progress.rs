@@ -1,12 +1,13 @@
 //! How far a log has come, for those who wait on it: threads, tasks and dataflow workers.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::model::Durable;
+use crate::model::{Durable, Timestamp};
 
 /// The ends of a log, in frames: everything before is written, everything before is synced.
 pub struct Progress {
@@ -14,6 +15,7 @@ pub struct Progress {
     moved: Condvar,
     tasks: watch::Sender<Durable>,
     workers: Mutex<Vec<Thread>>,
+    arrived_at: AtomicI64,
 }
 
 impl Progress {
@@ -26,7 +28,19 @@ impl Progress {
             moved: Condvar::new(),
             tasks: watch::Sender::new(durable),
             workers: Mutex::new(Vec::new()),
+            arrived_at: AtomicI64::new(Timestamp::MIN.0),
         }
+    }
+
+    /// Arrival time of the log's end; `Timestamp::MIN` before the first record.
+    #[must_use]
+    pub fn arrived_at(&self) -> Timestamp {
+        Timestamp(self.arrived_at.load(Ordering::Relaxed))
+    }
+
+    /// Arrival time has come to `at`.
+    pub fn arrived(&self, at: Timestamp) {
+        self.arrived_at.store(at.0, Ordering::Relaxed);
     }
 
     /// Where it stands.

@@ -1,5 +1,6 @@
 //! The reading ends of the logs. Live tail and replay are the same code.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,9 +53,12 @@ impl LogReader {
         let Some(segment) = &mut self.open else { return Ok(None) };
         let length = segment.file.bytes().map_err(|source| at(&segment.path, source))?;
         if segment.offset >= length {
+            let ended = segment.path.clone();
             self.open = None;
             let segment = self.find(self.next)?;
-            if segment.offset != HEADER_BYTES {
+            // The frame is the first of another segment, or nowhere yet: a reader whose cursor
+            // outlived a loss of power may ask for frames that are still to be derived again.
+            if segment.offset != HEADER_BYTES || segment.path == ended {
                 return Err(self.missing());
             }
             self.open = Some(segment);
@@ -85,7 +89,11 @@ impl LogReader {
         let Some((first, path)) = segments.get(after.wrapping_sub(1)).cloned() else {
             return Err(self.missing());
         };
-        let file = self.disk.open(&path, false).map_err(|source| at(&path, source))?;
+        let file = match self.disk.open(&path, false) {
+            // Collected since the folder was listed.
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Err(self.missing()),
+            opened => opened.map_err(|source| at(&path, source))?,
+        };
         log::check_header(&*file, &path, self.kind, first)?;
         let length = file.bytes().map_err(|source| at(&path, source))?;
         let mut offset = HEADER_BYTES;
@@ -103,6 +111,21 @@ impl LogReader {
             }
         }
         Ok(OpenSegment { file, path, offset })
+    }
+
+    /// After [`LogError::Missing`]: goes on at the first frame that is there if the one that comes
+    /// next was collected. How many frames were skipped.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn skip_collected(&mut self) -> Result<u64, LogError> {
+        let first = log::segments(&*self.disk, &self.dir)?.first().map_or(0, |segment| segment.0);
+        let skipped = first.saturating_sub(self.next);
+        if skipped > 0 {
+            self.open = None;
+            self.next = first;
+        }
+        Ok(skipped)
     }
 
     fn missing(&self) -> LogError {
@@ -126,6 +149,14 @@ impl BatchReader {
         self.0.position()
     }
 
+    /// After [`LogError::Missing`]: goes on at the first batch that is there; how many were skipped.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn skip_collected(&mut self) -> Result<u64, LogError> {
+        self.0.skip_collected()
+    }
+
     /// The next batch if its epoch is below `before`.
     ///
     /// # Errors
@@ -139,8 +170,12 @@ impl BatchReader {
 
 /// Reads the results log: frames of rows.
 pub struct ResultReader {
-    reader: LogReader,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Absent until the first frame is asked for.
+    reader: Option<LogReader>,
     decoder: ResultDecoder,
+    next: u64,
 }
 
 impl ResultReader {
@@ -148,25 +183,29 @@ impl ResultReader {
     /// the plans that rows name are written again.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, dir: &Path, from: u64) -> Self {
-        let start = log::segments(&*disk, dir)
-            .ok()
-            .and_then(|segments| {
-                segments.iter().rev().find(|segment| segment.0 <= from).map(|segment| segment.0)
-            })
-            .unwrap_or(from);
-        let mut reader = Self {
-            reader: LogReader::new(disk, dir, LogKind::Results, start),
-            decoder: ResultDecoder::default(),
-        };
-        let behind = from != u64::MAX;
-        while behind && reader.reader.position() < from && matches!(reader.next(from), Ok(Some(_))) {}
-        reader
+        let dir = dir.to_owned();
+        Self { disk, dir, reader: None, decoder: ResultDecoder::default(), next: from }
     }
 
     /// Frame that comes next.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.reader.position()
+        self.next
+    }
+
+    /// After [`LogError::Missing`]: goes on at the first frame that is there; how many were skipped.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn skip_collected(&mut self) -> Result<u64, LogError> {
+        let first = log::segments(&*self.disk, &self.dir)?.first().map_or(0, |segment| segment.0);
+        let skipped = first.saturating_sub(self.next);
+        if skipped > 0 {
+            // The first segment left repeats the plans.
+            self.reader = None;
+            self.next = first;
+        }
+        Ok(skipped)
     }
 
     /// The rows of the next frame if its ordinal is below `before`.
@@ -174,8 +213,27 @@ impl ResultReader {
     /// # Errors
     /// [`LogError`] when the log is damaged there.
     pub fn next(&mut self, before: u64) -> Result<Option<(u64, Vec<ResultRow>)>, LogError> {
-        let Some((ordinal, content)) = self.reader.next(before)? else { return Ok(None) };
-        let rows = self.decoder.decode(content).map_err(|source| LogError::Content { ordinal, source })?;
-        Ok(Some((ordinal, rows)))
+        // A cursor may be ahead of a log that lost its unsynced tail; the same frames come again.
+        if self.next >= before {
+            return Ok(None);
+        }
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => {
+                let segments = log::segments(&*self.disk, &self.dir)?;
+                let after = segments.partition_point(|segment| segment.0 <= self.next);
+                let start = segments.get(after.wrapping_sub(1)).map_or(self.next, |segment| segment.0);
+                none.insert(LogReader::new(self.disk.clone(), &self.dir, LogKind::Results, start))
+            }
+        };
+        while let Some((ordinal, content)) = reader.next(before)? {
+            let rows =
+                self.decoder.decode(content).map_err(|source| LogError::Content { ordinal, source })?;
+            if ordinal >= self.next {
+                self.next = ordinal + 1;
+                return Ok(Some((ordinal, rows)));
+            }
+        }
+        Ok(None)
     }
 }

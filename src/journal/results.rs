@@ -1,23 +1,39 @@
 //! The results log: the flow's only sink.
 //!
 //! Rows come in the order of (cause, plan, key, window), one frame for the rows of one epoch that
-//! has any. After a restart the flow derives everything again from the journal; what the log
+//! has any. After a restart the flow derives again what followed its checkpoint; what the log
 //! already holds is compared, byte for byte, and a difference stops the service: two runs over one
 //! journal must not disagree.
+//!
+//! # Segments
+//!
+//! A segment ends before the first frame at which its rows have reached `segment_bytes_max`: a
+//! function of the rows alone. The first frame of a segment begins with every plan known by then,
+//! so that a reader can begin at any segment and old segments can go. Frames that earlier runs
+//! published keep their segments, also if the configured size has changed since.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tracing::warn;
 
-use super::disk::Disk;
-use super::log::{LogError, LogKind, LogWriter};
+use super::disk::{Disk, LogFile};
+use super::log::{self, LogError, LogKind, LogWriter};
+use super::mark::Mark;
 use super::progress::Progress;
 use super::reader::LogReader;
 use super::result_codec::encode_row;
 use super::wire::Writer;
 use crate::model::ResultRow;
+use crate::model::crash::Point;
 use crate::model::result::PlanDescription;
+
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// Why results cannot be published; the service stops.
 #[derive(Debug, Error)]
@@ -33,53 +49,131 @@ pub enum ResultsError {
         /// Which frame.
         frame: u64,
     },
+    /// A checkpoint stands behind frames that the log does not hold.
+    #[error(
+        "the results log ends at frame {held}, the checkpoint needs it to frame {frame}; restore the results folder from the same backup as the checkpoint, or remove the checkpoints so that results are derived again from the journal"
+    )]
+    Short {
+        /// Frames it holds.
+        held: u64,
+        /// Frame at which the checkpoint goes on.
+        frame: u64,
+    },
+}
+
+/// Where a results log stands between two epochs: state of the flow, kept in its checkpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultsPosition {
+    /// Ordinal of the next frame.
+    pub frame: u64,
+    /// Bytes of rows since the segment began.
+    pub segment_bytes: u64,
+    /// Plans described so far, in the order in which a new segment repeats them.
+    pub plans: Vec<Arc<PlanDescription>>,
+}
+
+/// What of the results log is written and not known to be durable; made durable on any thread.
+pub struct Unsynced {
+    file: Arc<dyn LogFile>,
+    dir: PathBuf,
+    next: u64,
+    mark: Arc<Mark>,
+    progress: Arc<Progress>,
+}
+
+impl Unsynced {
+    /// Makes durable every frame published before it was asked for; the frame after the last one.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`]: nothing is known of what was written, the service stops.
+    pub fn sync(self) -> Result<u64, LogError> {
+        self.file.sync().map_err(|source| LogError::Disk { path: self.dir, source })?;
+        self.mark.write(self.next)?;
+        self.progress.synced(self.next);
+        Ok(self.next)
+    }
 }
 
 /// The writing end of the results log.
 pub struct ResultsLog {
     writer: LogWriter,
+    dir: PathBuf,
     /// Reads what earlier runs published, while the flow derives it again.
     check: Option<LogReader>,
     /// Frames that earlier runs published.
     held: u64,
-    position: u64,
-    plans: Vec<Arc<PlanDescription>>,
+    /// First frames of the segments that earlier runs began.
+    begun: BTreeSet<u64>,
+    position: ResultsPosition,
     segment_bytes_max: u64,
-    segment_bytes: u64,
+    mark: Arc<Mark>,
     progress: Arc<Progress>,
 }
 
 impl ResultsLog {
-    /// Opens the log of `dir`, or begins it.
+    /// Opens the log of `dir`, or begins it, for a flow that derives everything from the journal's
+    /// beginning.
     ///
     /// # Errors
     /// [`ResultsError::Log`].
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, segment_bytes_max: u64) -> Result<Self, ResultsError> {
-        // Segments are cut here, at sizes that follow from the rows alone, so that the plans
-        // repeated at a segment's beginning stand at the same place in every run.
-        let writer = LogWriter::open(disk.clone(), dir, LogKind::Results, u64::MAX)?;
-        let held = writer.next();
-        let check = (held > 0).then(|| LogReader::new(disk, dir, LogKind::Results, 0));
-        let progress = Arc::new(Progress::new(held));
-        Ok(Self {
-            writer,
-            check,
-            held,
-            position: 0,
-            plans: Vec::new(),
-            segment_bytes_max,
-            segment_bytes: 0,
-            progress,
-        })
+        Self::resume(disk, dir, segment_bytes_max, ResultsPosition::default())
     }
 
-    /// Frames that were published so far, by this run or earlier ones.
+    /// Opens the log of `dir` for a flow that goes on from a checkpoint, at the position kept in it.
+    ///
+    /// # Errors
+    /// [`ResultsError::Short`] when the log ends before `position`, [`ResultsError::Log`].
+    pub fn resume(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        segment_bytes_max: u64,
+        position: ResultsPosition,
+    ) -> Result<Self, ResultsError> {
+        // The log's own bound is off: segments end here, where the rows say so.
+        let writer = LogWriter::open(disk.clone(), dir, LogKind::Results, u64::MAX)?;
+        let held = writer.next();
+        if held < position.frame {
+            return Err(ResultsError::Short { held, frame: position.frame });
+        }
+        // What an earlier run wrote and did not sync becomes durable before anything builds on it.
+        writer.file().sync().map_err(|source| LogError::Disk { path: dir.to_owned(), source })?;
+        let begun = log::segments(&*disk, dir)?.into_iter().map(|segment| segment.0).collect();
+        let mark = Arc::new(Mark::open(&*disk, dir)?);
+        mark.write(held)?;
+        let check =
+            (held > position.frame).then(|| LogReader::new(disk, dir, LogKind::Results, position.frame));
+        let progress = Arc::new(Progress::new(held));
+        let dir = dir.to_owned();
+        Ok(Self { writer, dir, check, held, begun, position, segment_bytes_max, mark, progress })
+    }
+
+    /// Frames that were published so far, by this run or earlier ones, and how many are synced.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
     }
 
-    /// Publishes the rows of one epoch.
+    /// Where it stands; what a checkpoint keeps.
+    #[must_use]
+    pub fn position(&self) -> &ResultsPosition {
+        &self.position
+    }
+
+    /// What is to be synced before a checkpoint at this position is written.
+    #[must_use]
+    pub fn unsynced(&self) -> Unsynced {
+        Unsynced {
+            // A segment is synced before the next begins, so the current file is all there is.
+            file: self.writer.file(),
+            dir: self.dir.clone(),
+            next: self.writer.next(),
+            mark: self.mark.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// Publishes the rows of one epoch. On a full disk it waits until there is room.
     ///
     /// # Errors
     /// [`ResultsError`]: the service stops.
@@ -87,9 +181,10 @@ impl ResultsLog {
         if rows.is_empty() {
             return Ok(());
         }
-        let content = self.encode(rows);
-        let frame = self.position;
-        self.position += 1;
+        let frame = self.position.frame;
+        let begins = self.begins_segment();
+        let content = self.encode(rows, begins);
+        self.position.frame += 1;
         if frame < self.held {
             let same = match &mut self.check {
                 Some(check) => check.next(self.held)?.is_some_and(|(_, held)| held == content),
@@ -98,28 +193,67 @@ impl ResultsLog {
             return if same { Ok(()) } else { Err(ResultsError::Differs { frame }) };
         }
         self.check = None;
-        self.writer.append(&content)?;
+        if begins && !self.begun.contains(&frame) {
+            patiently(|| self.writer.begin_next_segment())?;
+        }
+        patiently(|| self.writer.append(&content))?;
+        Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())
     }
 
-    fn encode(&mut self, rows: &[ResultRow]) -> Vec<u8> {
-        let repeat: Vec<ResultRow> = if self.segment_bytes >= self.segment_bytes_max {
-            self.segment_bytes = 0;
+    /// Whether the next frame is the first of a segment after the first.
+    fn begins_segment(&self) -> bool {
+        let frame = self.position.frame;
+        let by_an_earlier_run = frame > 0 && self.begun.contains(&frame);
+        let full = frame >= self.held && self.position.segment_bytes >= self.segment_bytes_max;
+        by_an_earlier_run || full
+    }
+
+    fn encode(&mut self, rows: &[ResultRow], begins: bool) -> Vec<u8> {
+        let repeat: Vec<ResultRow> = if begins {
+            self.position.segment_bytes = 0;
             let cause = rows.first().map_or(0, ResultRow::cause);
-            self.plans.iter().map(|plan| ResultRow::Plan(cause, plan.clone())).collect()
+            self.position.plans.iter().map(|plan| ResultRow::Plan(cause, plan.clone())).collect()
         } else {
             Vec::new()
         };
         for row in rows {
             if let ResultRow::Plan(_, plan) = row {
-                self.plans.push(plan.clone());
+                self.position.describe(plan);
             }
         }
         let mut out = Writer(Vec::with_capacity(rows.len() * 96));
         out.uint((repeat.len() + rows.len()) as u64);
         repeat.iter().chain(rows).for_each(|row| encode_row(&mut out, row));
-        self.segment_bytes += out.0.len() as u64;
+        self.position.segment_bytes += out.0.len() as u64;
         out.0
     }
 }
+
+/// Does one step of writing; while the disk is full, the step waits and the flow with it.
+fn patiently<T>(mut step: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    loop {
+        match step() {
+            Err(full) if full.is_disk_full() => {
+                warn!(error = %full, "results wait until there is room");
+                std::thread::sleep(FULL_DISK_RETRY);
+            }
+            result => return result,
+        }
+    }
+}
+
+impl ResultsPosition {
+    /// A plan that was described again (its pipeline came back) is repeated once.
+    fn describe(&mut self, plan: &Arc<PlanDescription>) {
+        match self.plans.iter_mut().find(|known| known.hash == plan.hash) {
+            Some(known) => *known = plan.clone(),
+            None => self.plans.push(plan.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "results_tests.rs"]
+mod tests;

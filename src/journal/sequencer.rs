@@ -7,6 +7,7 @@
 mod naming;
 mod recognise;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
@@ -18,8 +19,8 @@ use crate::model::definition::Identity;
 use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
 use crate::model::time::SECOND;
 use crate::model::{
-    Ack, Batch, Control, DecodedEvent, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Reading,
-    Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
+    Accounts, Ack, Batch, Control, DecodedEvent, DeviceAccounts, DeviceId, Dictionary, Entry, Event,
+    FeedAccounts, FeedId, Reading, Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -50,6 +51,8 @@ pub struct Sequencer {
     feeds: Vec<FeedState>,
     rings: Vec<Ring>,
     definitions: HashMap<String, Control>,
+    /// What became of devices' events that are not records, since the batch began.
+    devices: BTreeMap<DeviceId, Accounts>,
     next: u64,
     arrived_at: Timestamp,
     ticked: Option<Timestamp>,
@@ -65,6 +68,7 @@ impl Default for Sequencer {
             feeds: Vec::new(),
             rings: Vec::new(),
             definitions: HashMap::new(),
+            devices: BTreeMap::new(),
             next: 0,
             arrived_at: Timestamp::MIN,
             ticked: None,
@@ -290,10 +294,13 @@ impl Sequencer {
                 "the device's clock is {ahead} ahead: it says {event_at}; set the clock of {}",
                 found.sensor
             );
-            self.with_feed(id, |feed| {
-                feed.delta.events_quarantined += 1;
-                feed.delta.readings_quarantined += count;
-            });
+            let delta =
+                Accounts { events_quarantined: 1, readings_quarantined: count, ..Accounts::default() };
+            self.with_feed(id, |feed| feed.delta.add(&delta));
+            let known = read(&self.dictionary).device_id(id, &found.sensor);
+            if let Some(device) = known {
+                self.not_stored(device, &Accounts { events_found: 1, readings_found: count, ..delta });
+            }
             self.refuse(id, message, &Rejected::message(Reason::FutureTime, detail));
             return;
         }
@@ -327,15 +334,20 @@ impl Sequencer {
         } else {
             Known::New
         };
+        let found_all = Accounts { events_found: 1, readings_found: count, ..Accounts::default() };
         match known {
             Known::Duplicate => {
-                feed.delta.events_duplicate += 1;
-                feed.delta.readings_duplicate += count;
+                let delta =
+                    Accounts { events_duplicate: 1, readings_duplicate: count, ..Accounts::default() };
+                feed.delta.add(&delta);
+                self.not_stored(named.device, &sum(found_all, delta));
                 return;
             }
             Known::Conflict => {
-                feed.delta.events_conflicting += 1;
-                feed.delta.readings_conflicting += count;
+                let delta =
+                    Accounts { events_conflicting: 1, readings_conflicting: count, ..Accounts::default() };
+                feed.delta.add(&delta);
+                self.not_stored(named.device, &sum(found_all, delta));
                 let detail = format!(
                     "{} already said something else for {}; the first stays",
                     found.sensor, named.event_at
@@ -345,7 +357,11 @@ impl Sequencer {
             }
             Known::Partly { fresh } => {
                 named.readings.retain(|reading| feed.bit(reading.quantity) & fresh != 0);
-                feed.delta.readings_duplicate += count - named.readings.len() as u64;
+                let known = count - named.readings.len() as u64;
+                feed.delta.readings_duplicate += known;
+                let delta =
+                    Accounts { readings_found: known, readings_duplicate: known, ..Accounts::default() };
+                self.devices.entry(named.device).or_default().add(&delta);
             }
             Known::New => {}
         }
@@ -359,6 +375,11 @@ impl Sequencer {
         if let Some(watermark) = step {
             self.push(Record::Step { feed: id, watermark });
         }
+    }
+
+    /// A known device's event, or part of it, that does not become a record.
+    fn not_stored(&mut self, device: DeviceId, delta: &Accounts) {
+        self.devices.entry(device).or_default().add(delta);
     }
 
     fn store(&mut self, feed: FeedId, counter: Option<u64>, named: &Named) {
@@ -407,12 +428,14 @@ impl Sequencer {
     fn cut(&mut self) {
         self.begin();
         for (id, feed) in (0_u16..).zip(&mut self.feeds) {
-            if feed.delta != crate::model::Accounts::default() {
+            if feed.delta != Accounts::default() {
                 self.batch
                     .accounts
                     .push(FeedAccounts { feed: FeedId(id), delta: std::mem::take(&mut feed.delta) });
             }
         }
+        let devices = std::mem::take(&mut self.devices).into_iter();
+        self.batch.devices.extend(devices.map(|(device, delta)| DeviceAccounts { device, delta }));
         if !self.batch.records.is_empty() || !self.batch.accounts.is_empty() {
             let batch = std::mem::take(&mut self.batch);
             self.finished.push(Finished { batch, acks: std::mem::take(&mut self.acks) });
@@ -448,6 +471,11 @@ struct Named {
     tags: TagSetId,
     event_at: Timestamp,
     readings: Vec<Reading>,
+}
+
+fn sum(mut left: Accounts, right: Accounts) -> Accounts {
+    left.add(&right);
+    left
 }
 
 fn control_name(control: &Control) -> Option<String> {

@@ -134,3 +134,28 @@ fn batches_are_cut_at_the_hour() {
     let hours: Vec<i64> = finished.iter().map(|f| f.batch.arrived_at.0 / HOUR).collect();
     assert_eq!(hours, [0, 1]);
 }
+
+#[test]
+fn what_is_not_stored_of_a_device_is_told_with_the_device() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(101));
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(102));
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 9), ("pm10", 2)])]), s(103));
+    sequencer.accept(message(vec![event("a", Some(9_000), &[("pm25", 1)])]), s(104));
+    sequencer.accept(message(vec![event("unknown", Some(9_000), &[("pm25", 1)])]), s(104));
+    let finished = sequencer.take();
+    let told: Vec<_> = finished.iter().flat_map(|f| &f.batch.devices).collect();
+    let want = Accounts {
+        events_found: 3,
+        events_duplicate: 1,
+        events_conflicting: 1,
+        events_quarantined: 1,
+        readings_found: 5,
+        readings_duplicate: 2,
+        readings_conflicting: 2,
+        readings_quarantined: 1,
+        ..Accounts::default()
+    };
+    assert_eq!(told, [&DeviceAccounts { device: DeviceId(0), delta: want }]);
+    assert!(sequencer.take().is_empty());
+}

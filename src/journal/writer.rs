@@ -5,22 +5,24 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-use super::batch_codec;
 use super::clock::{ArrivalClock, Clock};
-use super::disk::{Disk, LogFile};
+use super::disk::Disk;
 use super::log::{LogError, LogKind, LogWriter};
 use super::mark::Mark;
 use super::progress::Progress;
 use super::reader::BatchReader;
-use super::sequencer::{Finished, Sequencer, SharedDictionary};
+use super::sequencer::{Sequencer, SharedDictionary};
+use super::steps::{Appended, Appender, Syncer};
 use crate::model::{Input, Timestamp};
 
 /// Inputs taken from the channel at once.
@@ -29,6 +31,8 @@ const INPUTS_AT_ONCE: usize = 64;
 const IDLE: Duration = Duration::from_millis(200);
 /// A full disk is tried again after this long.
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+/// Exit code after the disk failed (`EX_IOERR` of sysexits).
+const EXIT_IO: i32 = 74;
 
 /// How a journal is kept.
 pub struct JournalOptions {
@@ -77,6 +81,7 @@ impl Journal {
             sequencer.recover(&batch);
         }
         let progress = Arc::new(Progress::new(writer.next()));
+        progress.arrived(sequencer.last_arrival());
         Ok(Self { options, writer, sequencer, progress })
     }
 
@@ -104,37 +109,45 @@ impl Journal {
         &self.options.dir
     }
 
+    /// Its appending and its syncing end, for whoever drives them.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn ends(self) -> Result<(Appender, Syncer), LogError> {
+        let Self { options, writer, sequencer, progress } = self;
+        let mark = Mark::open(&*options.disk, &options.dir)?;
+        let appender = Appender::new(writer, sequencer, progress, options.linked);
+        let syncer = appender.syncer(mark, options.dir);
+        Ok((appender, syncer))
+    }
+
     /// Starts its threads. `live` makes ticks by the clock; without it arrival times come from the
     /// messages (`replay`).
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(self, inputs: mpsc::Receiver<Input>, live: bool) -> io::Result<Running> {
-        let Self { options, writer, sequencer, progress } = self;
-        let shared = Arc::new(Mutex::new(writer.file()));
-        let (syncs, file) = (progress.clone(), shared.clone());
-        let stopped = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let clock = self.options.clock.clone();
+        let (mut appender, mut syncer) = self.ends().map_err(io::Error::other)?;
+        let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
-        let dir = options.dir.clone();
-        let mark = Mark::open(&*options.disk, &dir).map_err(io::Error::other)?;
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
-            let result = sync_loop(&syncs, &file, &mark, &stop, &dir);
+            let result = sync_loop(&mut syncer, &stop);
             if let Err(failure) = &result {
                 // After a failed sync nothing is known of what was written: carry on in no doubt.
                 error!(error = %failure, "the journal cannot be made durable; stopping");
-                std::process::exit(74);
+                std::process::exit(EXIT_IO);
             }
             result
         })?;
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let sequencer = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
-            let mut thread = Thread { options, writer, sequencer, progress, shared };
-            let result = thread.run(inputs, live);
-            stopped.store(true, std::sync::atomic::Ordering::SeqCst);
-            // Wakes the sync thread for its last round.
-            thread.progress.written(thread.writer.next());
+            let result = append_loop(&mut appender, inputs, &waiting, &*clock, live);
+            stopped.store(true, Ordering::SeqCst);
+            appender.close();
             if let Err(failure) = &result {
                 error!(error = %failure, "the journal cannot be written; stopping");
-                std::process::exit(74);
+                std::process::exit(EXIT_IO);
             }
             result
         })?;
@@ -158,100 +171,52 @@ impl Running {
     }
 }
 
-fn sync_loop(
-    progress: &Progress,
-    file: &Mutex<Arc<dyn LogFile>>,
-    mark: &Mark,
-    stopped: &std::sync::atomic::AtomicBool,
-    dir: &Path,
-) -> Result<(), LogError> {
+fn sync_loop(syncer: &mut Syncer, stopped: &AtomicBool) -> Result<(), LogError> {
     loop {
-        let durable = progress.wait(IDLE, |durable| durable.synced < durable.written);
-        if durable.synced < durable.written {
-            // A segment is synced before the next begins, so the current file is all there is.
-            let current = file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            current.sync().map_err(|source| LogError::Disk { path: dir.to_owned(), source })?;
-            // Recorded before anything is acknowledged.
-            mark.write(durable.written)?;
-            progress.synced(durable.written);
-        } else if stopped.load(std::sync::atomic::Ordering::SeqCst) {
+        syncer.progress().wait(IDLE, |durable| durable.synced < durable.written);
+        let mut moved = false;
+        while syncer.step()? {
+            moved = true;
+        }
+        if !moved && stopped.load(Ordering::SeqCst) {
             return Ok(());
         }
     }
 }
 
-struct Thread {
-    options: JournalOptions,
-    writer: LogWriter,
-    sequencer: Sequencer,
-    progress: Arc<Progress>,
-    shared: Arc<Mutex<Arc<dyn LogFile>>>,
+fn append_loop(
+    appender: &mut Appender,
+    mut inputs: mpsc::Receiver<Input>,
+    waiting: &Runtime,
+    clock: &dyn Clock,
+    live: bool,
+) -> Result<(), LogError> {
+    let mut arrival = ArrivalClock::new(clock, appender.last_arrival());
+    let mut received = Vec::with_capacity(INPUTS_AT_ONCE);
+    loop {
+        let count =
+            waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut received, INPUTS_AT_ONCE)).await });
+        let closed = count == Ok(0);
+        let now = if live { arrival.now() } else { appender.last_arrival() };
+        let taken = appender.take(received.drain(..), now, live);
+        append_all(appender)?;
+        taken.flushes.into_iter().for_each(|tell| tell(appender.next()));
+        if taken.stop || closed {
+            info!(epochs = appender.next(), records = appender.records(), "journal closed");
+            return Ok(());
+        }
+    }
 }
 
-impl Thread {
-    fn run(&mut self, mut inputs: mpsc::Receiver<Input>, live: bool) -> Result<(), LogError> {
-        let waiting = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(|source| LogError::Disk { path: self.options.dir.clone(), source })?;
-        let clock = self.options.clock.clone();
-        let mut arrival = ArrivalClock::new(&*clock, self.sequencer.last_arrival());
-        let mut taken = Vec::with_capacity(INPUTS_AT_ONCE);
-        loop {
-            let received =
-                waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut taken, INPUTS_AT_ONCE)).await });
-            let closed = received == Ok(0);
-            let now = if live { arrival.now() } else { self.sequencer.last_arrival() };
-            let mut flushes = Vec::new();
-            let mut stop = closed;
-            for input in taken.drain(..) {
-                match input {
-                    Input::Messages(messages) => {
-                        messages.into_iter().for_each(|message| self.sequencer.accept(message, now))
-                    }
-                    Input::Connected { feed, up } => {
-                        self.sequencer.connected(&feed, up, now);
-                        (self.options.linked)(&feed, up);
-                    }
-                    Input::Control(controls) => self.sequencer.configure(controls, now),
-                    Input::Flush(tell) => flushes.push(tell),
-                    Input::Stop => stop = true,
-                }
-            }
-            if live {
-                self.sequencer.pass(now);
-            }
-            for finished in self.sequencer.take() {
-                self.append(finished)?;
-            }
-            flushes.into_iter().for_each(|tell| tell(self.writer.next()));
-            if stop {
-                info!(epochs = self.writer.next(), records = self.sequencer.next(), "journal closed");
-                return Ok(());
-            }
-        }
-    }
-
-    fn append(&mut self, finished: Finished) -> Result<(), LogError> {
-        let content = batch_codec::encode(&finished.batch);
-        let epoch = self.append_patiently(&content)?;
-        for ack in finished.acks {
-            ack.gate.journaled(ack.ticket, epoch);
-        }
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.writer.file();
-        self.progress.written(epoch + 1);
-        Ok(())
-    }
-
-    /// Appends; while the disk is full, acknowledgements wait with it.
-    fn append_patiently(&mut self, content: &[u8]) -> Result<u64, LogError> {
-        loop {
-            match self.writer.append(content) {
-                Err(LogError::Disk { path, source }) if source.kind() == io::ErrorKind::StorageFull => {
-                    warn!(path = %path.display(), "the disk is full; nothing is acknowledged until there is room");
-                    std::thread::sleep(FULL_DISK_RETRY);
-                }
-                result => return result,
+/// Appends what was taken in; while the disk is full, acknowledgements wait with it.
+fn append_all(appender: &mut Appender) -> Result<(), LogError> {
+    loop {
+        match appender.append()? {
+            Appended::Epoch(_) => {}
+            Appended::Nothing => return Ok(()),
+            Appended::DiskFull => {
+                warn!("the journal's disk is full; nothing is acknowledged until there is room");
+                std::thread::sleep(FULL_DISK_RETRY);
             }
         }
     }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Groups that keys are spread over; worker `g % workers` owns group `g`.
 pub const KEY_GROUPS: usize = 256;
 
 /// The values of the tags a window groups by, in the declared order; the names stand in its plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key(pub Arc<[Arc<str>]>);
 
 impl Key {

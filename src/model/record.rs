@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::arrival::Reason;
 use super::control::Control;
-use super::dictionary::{Entry, FeedId};
+use super::dictionary::{DeviceId, Entry, FeedId};
 use super::event::{Event, Reading};
 use super::time::Timestamp;
 
@@ -23,6 +23,9 @@ pub struct Batch {
     pub readings: Vec<Reading>,
     /// What became of the messages that led to this batch.
     pub accounts: Vec<FeedAccounts>,
+    /// What became of events that are not records of this batch, by device where known. They are
+    /// in `accounts` too; a device's stored events are its records.
+    pub devices: Vec<DeviceAccounts>,
 }
 
 impl Batch {
@@ -73,6 +76,19 @@ pub enum Record {
     Refusal(Box<Refusal>),
 }
 
+impl Record {
+    /// When it arrived, where it says so itself: controls, steps and names do not.
+    #[must_use]
+    pub fn arrived_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Event(event) => Some(event.arrived_at),
+            Self::Refusal(refusal) => Some(refusal.arrived_at),
+            Self::Tick { to, .. } => Some(*to),
+            Self::Control(_) | Self::Step { .. } | Self::Entry(_) => None,
+        }
+    }
+}
+
 /// A message, or part of one, in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -101,6 +117,15 @@ pub struct FeedAccounts {
     /// The feed.
     pub feed: FeedId,
     /// What is added to its accounts.
+    pub delta: Accounts,
+}
+
+/// A device's part in a batch's accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceAccounts {
+    /// The device.
+    pub device: DeviceId,
+    /// What is added to its accounts: only counters of events and readings.
     pub delta: Accounts,
 }
 

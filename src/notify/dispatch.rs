@@ -21,6 +21,7 @@ use super::ledger::Ledger;
 use super::outbox::{Due, Outbox};
 use super::receiver::{Clock, Notification, Receiver, SendError};
 use crate::model::Timestamp;
+use crate::model::crash::Point;
 use crate::telemetry::{Metrics, Outcome};
 
 /// The longest a task sleeps without looking: a wall clock that was set back costs no more.
@@ -135,7 +136,9 @@ impl Courier {
             self.in_flight.push(notification.id.clone());
             let receiver = self.route.receiver.clone();
             deliveries.push(Box::pin(async move {
+                Point::OutboxSending.pass();
                 let result = receiver.send(&notification).await;
+                Point::OutboxSent.pass();
                 (notification, result)
             }));
         }

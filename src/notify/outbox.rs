@@ -16,6 +16,7 @@ use super::database::{Database, LedgerError, signed, unsigned};
 use super::history::step_of;
 use super::lane::lane;
 use super::receiver::{Notification, Subscription};
+use crate::model::crash::Point;
 use crate::model::{AlertState, Timestamp, Transition};
 
 /// Notifications waiting for one receiver; further ones are shed and counted. Its alerts are in
@@ -106,7 +107,9 @@ impl Outbox {
         let transaction = connection.transaction()?;
         count(&transaction, "delivered", id)?;
         transaction.prepare_cached("DELETE FROM outbox WHERE id = ?1")?.execute([id])?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Point::OutboxMarked.pass();
+        Ok(())
     }
 
     /// An attempt at `now` failed; the next comes after `wait`, or, with `None`, never.

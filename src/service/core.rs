@@ -13,10 +13,10 @@ use crate::flow::{Engine, Source, Tally};
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
-    BatchReader, Clock, Disk, FsDisk, Journal, JournalOptions, Linked, Progress, ResultReader, ResultsLog,
-    SystemClock,
+    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
+    ResultsLog, Retention, SystemClock,
 };
-use crate::model::{Batch, Input, ResultRow, Timestamp};
+use crate::model::{Batch, Input, ResultRow, Span, Timestamp};
 
 /// Inputs that may wait for the sequencer; each is a burst of at most a thousand messages.
 const INPUTS_WAITING_MAX: usize = 64;
@@ -46,6 +46,8 @@ pub struct Core {
     pub flow: Arc<Progress>,
     /// How far the results log has come.
     pub results: Arc<Progress>,
+    /// Who still needs which part of the two logs.
+    pub holders: Arc<Holders>,
     /// Every name known.
     pub dictionary: SharedDictionary,
     /// Arrival time of the last record when the core started.
@@ -93,6 +95,7 @@ impl Core {
             journal: progress,
             flow,
             results: published,
+            holders: Arc::default(),
             dictionary,
             last_arrival,
             journal_dir: dir.journal(),
@@ -113,6 +116,19 @@ impl Core {
     #[must_use]
     pub fn rows(&self, frame: u64) -> ResultReader {
         ResultReader::new(Arc::new(FsDisk), &self.results_dir, frame)
+    }
+
+    /// What removes old segments of both logs.
+    #[must_use]
+    pub fn retention(&self, keep: Span, behind_max: Span) -> Retention {
+        Retention {
+            disk: Arc::new(FsDisk),
+            journal_dir: self.journal_dir.clone(),
+            results_dir: self.results_dir.clone(),
+            keep,
+            behind_max,
+            holders: self.holders.clone(),
+        }
     }
 
     /// What became of events in windows.

@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
+use tracing::warn;
+
+use super::audit::Audit;
 use super::core::stop_in_doubt;
 use super::{Core, ServiceError};
 use crate::api::LiveView;
 use crate::journal::sequencer::SharedDictionary;
-use crate::journal::{BatchReader, Progress, ResultReader};
+use crate::journal::{BatchReader, Holder, LogError, Progress, ResultReader};
 use crate::model::{Batch, Dictionary, ResultRow};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
@@ -19,35 +22,44 @@ const TURN: usize = 64;
 /// A reader that nothing wakes looks around this often.
 const PARK: Duration = Duration::from_millis(200);
 
-/// What a reader does with what it reads.
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// What a reader does with what it reads. An error means that nothing was taken; where the disk is
+/// full, the same is asked again until there is room, and only this sink waits.
 pub trait Sink: Send {
     /// Name in logs and metrics.
     fn name(&self) -> &'static str;
     /// Takes a batch of the journal.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// Unless the disk is full, the service stops: the sink is in doubt.
     fn batch(&mut self, _epoch: u64, _batch: &Batch, _dictionary: &Dictionary) -> Result<(), ServiceError> {
         Ok(())
     }
     /// Takes the rows of a frame of the results log.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// As [`Sink::batch`].
     fn rows(&mut self, _frame: u64, _rows: &[ResultRow]) -> Result<(), ServiceError> {
         Ok(())
     }
     /// Between turns and at least every 200 ms.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// As [`Sink::batch`].
     fn rest(&mut self) -> Result<(), ServiceError> {
         Ok(())
+    }
+    /// The epoch and the frame that it would go on from after a crash now, given those it takes
+    /// next; `u64::MAX` of a log that it does not read. `None`: it keeps nothing and holds nothing.
+    fn committed(&self, _next: (u64, u64)) -> Option<(u64, u64)> {
+        None
     }
     /// Once, after everything was read.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// As [`Sink::batch`].
     fn end(&mut self) -> Result<(), ServiceError> {
         Ok(())
     }
@@ -68,6 +80,7 @@ struct Follow {
     results: Arc<Progress>,
     dictionary: SharedDictionary,
     metrics: Arc<Metrics>,
+    holder: Option<Arc<Holder>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -91,12 +104,18 @@ impl Readers {
             results: core.results.clone(),
             dictionary: core.dictionary.clone(),
             metrics: metrics.clone(),
+            holder: sink.committed((epoch, frame)).map(|(e, f)| core.holders.sink(sink.name(), e, f)),
             stop: self.stop.clone(),
         };
         let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
             follow.wake(&std::thread::current());
-            if let Err(failure) = follow.run(&mut sink) {
-                stop_in_doubt(&failure);
+            match follow.run(&mut sink) {
+                // What the disk did not take is read again after the next start.
+                Err(full) if full.is_disk_full() => {
+                    warn!(sink = sink.name(), error = %full, "stopped while the disk was full");
+                }
+                Err(failure) => stop_in_doubt(&failure),
+                Ok(()) => {}
             }
         });
         self.threads.push(thread.map_err(ServiceError::io("a reader's thread"))?);
@@ -125,14 +144,15 @@ impl Follow {
             // Asked before reading: what came in until then is read before the end.
             let stopping = self.stop.load(Ordering::SeqCst);
             let moved = self.turn(sink)?;
-            sink.rest()?;
+            self.patiently(sink, |sink, _| sink.rest())?;
+            self.hold(sink);
             let lag = self.journal.now().synced.saturating_sub(self.batches.position());
             self.metrics.reader_lag(sink.name(), lag);
             if moved {
                 continue;
             }
             if stopping && self.flow.now().written >= self.journal.now().written {
-                return sink.end();
+                return self.patiently(sink, |sink, _| sink.end());
             }
             std::thread::park_timeout(PARK);
         }
@@ -141,17 +161,78 @@ impl Follow {
     fn turn(&mut self, sink: &mut dyn Sink) -> Result<bool, ServiceError> {
         let mut moved = false;
         for _ in 0..TURN {
-            let Some((epoch, batch)) = self.batches.next(self.journal.now().synced)? else { break };
-            let dictionary = self.dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            sink.batch(epoch, &batch, &dictionary)?;
+            let next = match self.batches.next(self.journal.now().synced) {
+                Err(LogError::Missing { .. }) if self.skip(sink)? => continue,
+                next => next?,
+            };
+            let Some((epoch, batch)) = next else { break };
+            self.patiently(sink, |sink, dictionary| {
+                let dictionary = dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                sink.batch(epoch, &batch, &dictionary)
+            })?;
             moved = true;
         }
         for _ in 0..TURN {
-            let Some((frame, rows)) = self.rows.next(self.results.now().written)? else { break };
-            sink.rows(frame, &rows)?;
+            let next = match self.rows.next(self.results.now().written) {
+                Err(LogError::Missing { .. }) if self.skip(sink)? => continue,
+                next => next?,
+            };
+            let Some((frame, rows)) = next else { break };
+            self.patiently(sink, |sink, _| sink.rows(frame, &rows))?;
             moved = true;
         }
         Ok(moved)
+    }
+
+    /// Asks one thing of a sink, again and again while the disk is full. When the service is to
+    /// stop meanwhile, that is an error: the cursor stays behind what the disk did not take.
+    fn patiently(
+        &self,
+        sink: &mut dyn Sink,
+        mut ask: impl FnMut(&mut dyn Sink, &SharedDictionary) -> Result<(), ServiceError>,
+    ) -> Result<(), ServiceError> {
+        let mut told = false;
+        loop {
+            match ask(sink, &self.dictionary) {
+                Err(full) if full.is_disk_full() && !self.stop.load(Ordering::SeqCst) => {
+                    if !told {
+                        warn!(sink = sink.name(), error = %full, "the disk is full; this sink waits until there is room");
+                        told = true;
+                    }
+                    std::thread::sleep(FULL_DISK_RETRY);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Tells collection what is committed.
+    fn hold(&self, sink: &dyn Sink) {
+        let next = (self.batches.position(), self.rows.position());
+        if let (Some(holder), Some((epoch, frame))) = (&self.holder, sink.committed(next)) {
+            holder.advance(epoch, frame);
+        }
+    }
+
+    /// Goes on at the first segments left if those that come next were collected; whether they were.
+    fn skip(&mut self, sink: &dyn Sink) -> Result<bool, ServiceError> {
+        let (epochs, frames) = (self.batches.skip_collected()?, self.rows.skip_collected()?);
+        if epochs == 0 && frames == 0 {
+            return Ok(false);
+        }
+        match &self.holder {
+            Some(holder) => {
+                holder.note_gap();
+                warn!(
+                    sink = sink.name(),
+                    epochs,
+                    frames,
+                    "what comes next was removed from the logs; this sink goes on behind the gap and needs a backfill"
+                );
+            }
+            None => tracing::info!(reader = sink.name(), epochs, "begins at the oldest segment left"),
+        }
+        Ok(true)
     }
 }
 
@@ -165,6 +246,10 @@ pub struct LiveSink {
     pub ready: Arc<AtomicBool>,
     /// Epoch up to which the view is caught up.
     pub until: u64,
+    /// The ledger, told when accounts differ.
+    pub ledger: Arc<Ledger>,
+    /// Looks for that.
+    pub audit: Audit,
 }
 
 impl Sink for LiveSink {
@@ -178,6 +263,9 @@ impl Sink for LiveSink {
             if let Some(feed) = dictionary.feed(accounts.feed) {
                 self.metrics.account(feed, &accounts.delta);
             }
+        }
+        for step in self.audit.fold(batch, dictionary) {
+            self.live.alerts_changed(&self.ledger.observe(step)?);
         }
         if epoch + 1 >= self.until {
             self.ready.store(true, Ordering::SeqCst);
@@ -218,6 +306,11 @@ impl Sink for LedgerSink {
         }
         Ok(())
     }
+
+    fn committed(&self, (_, frame): (u64, u64)) -> Option<(u64, u64)> {
+        // Each frame is committed before the next is read.
+        Some((u64::MAX, frame))
+    }
 }
 
 /// Keeps the embedded store.
@@ -248,6 +341,11 @@ impl Sink for StoreSink {
             }
             result => Ok(result?),
         }
+    }
+
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        let cursors = self.0.cursors();
+        Some((cursors.journal, cursors.results))
     }
 
     fn rest(&mut self) -> Result<(), ServiceError> {
@@ -294,7 +392,7 @@ impl InfluxReader {
                 Ok(_) => self.lines.clear(),
                 Err(failure) => {
                     if !troubled {
-                        tracing::warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
+                        warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
                         troubled = true;
                     }
                     if self.stop.load(Ordering::SeqCst) {
@@ -305,8 +403,7 @@ impl InfluxReader {
                 }
             }
         }
-        let commit = self.sink.commit(self.cursors);
-        commit.map_err(|error| ServiceError::Setting(error.to_string()))
+        self.sink.commit(self.cursors).map_err(ServiceError::Influx)
     }
 }
 
@@ -326,6 +423,11 @@ impl Sink for InfluxReader {
         self.sink.add_results(rows, &mut self.lines);
         self.cursors.results = frame + 1;
         Ok(())
+    }
+
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        let cursors = self.sink.cursors();
+        Some((cursors.journal, cursors.results))
     }
 
     fn rest(&mut self) -> Result<(), ServiceError> {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::audit::Audit;
 use super::core::CoreOptions;
 use super::outputs::{self, Own};
 use super::readers::{LedgerSink, LiveSink, Readers};
@@ -21,7 +22,7 @@ use crate::api::console::Console;
 use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads};
 use crate::config::{Configuration, LISTENER, controls};
 use crate::feed::broker::{Broker, BrokerEdges, RumqttClient};
-use crate::journal::{Clock as _, SystemClock};
+use crate::journal::{Clock as _, Holders, SystemClock};
 use crate::model::{Durable, Input, Span, Timestamp};
 use crate::notify::{Backoff, Clock, Dispatcher, Ledger};
 use crate::telemetry::Metrics;
@@ -95,11 +96,20 @@ impl Service {
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
-        let http = serve_http(&mut others, &configuration, &options, &parts, reads, &stopping).await?;
+        let edges = Edges { reads, holders: core.holders.clone() };
+        let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
         others.spawn(gauges(
             core.journal.subscribe(),
             parts.metrics.clone(),
             dir.journal(),
+            stopping.clone(),
+        ));
+        let settings = &configuration.sereno.journal;
+        let retention = core.retention(settings.keep, settings.behind_max);
+        others.spawn(super::retention::run(
+            retention,
+            core.journal.clone(),
+            parts.metrics.clone(),
             stopping.clone(),
         ));
         if let Some(source) = options.source {
@@ -229,6 +239,8 @@ fn start_readers(
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         until,
+        ledger: parts.ledger.clone(),
+        audit: Audit::default(),
     };
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
     let ledger =
@@ -415,12 +427,18 @@ fn address(text: &str, setting: &str) -> Result<SocketAddr, ServiceError> {
     })
 }
 
+/// What HTTP reads of the logs' readers.
+struct Edges {
+    reads: Arc<dyn Reads>,
+    holders: Arc<Holders>,
+}
+
 async fn serve_http(
     others: &mut JoinSet<()>,
     configuration: &Configuration,
     options: &RunOptions,
     parts: &Parts,
-    reads: Arc<dyn Reads>,
+    edges: Edges,
     stop: &watch::Receiver<bool>,
 ) -> Result<SocketAddr, ServiceError> {
     let settings = &configuration.sereno;
@@ -436,7 +454,8 @@ async fn serve_http(
     let state = ApiState::new(ApiParts {
         live: parts.live.clone(),
         ledger: parts.ledger.clone(),
-        reads,
+        reads: edges.reads,
+        holders: edges.holders,
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         clock: parts.clock.clone(),

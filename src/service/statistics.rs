@@ -87,6 +87,10 @@ impl<S: Sink> Sink for Counting<S> {
         self.inner.rest()
     }
 
+    fn committed(&self, next: (u64, u64)) -> Option<(u64, u64)> {
+        self.inner.committed(next)
+    }
+
     fn end(&mut self) -> Result<(), ServiceError> {
         self.inner.end()
     }

@@ -18,6 +18,7 @@ use super::live::Frozen;
 use super::manifest::{Manifest, Progress};
 use super::table::{Table, Tables};
 use super::{directory, parquet};
+use crate::model::crash::Point;
 
 /// What a flush wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +51,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`] and [`StoreError::Encode`]: nothing was committed, the rows stay in
-    /// memory and readable, the next flush tries again. [`StoreError::Manifest`]: restart.
+    /// memory and readable, the next flush tries again. [`StoreError::Manifest`]: the same if the
+    /// disk is full, else restart.
     pub fn flush(&self) -> Result<Flushed, StoreError> {
         self.writable()?;
         let mut manifest = guard(&self.manifest);
@@ -67,7 +69,10 @@ impl Store {
         if written.is_empty() && frozen.progress == committed {
             return Ok(Flushed::default());
         }
-        self.commit(&mut manifest, frozen.progress, &frozen.tables, &written, &[])?;
+        if let Err(error) = self.commit(&mut manifest, frozen.progress, &frozen.tables, &written, &[]) {
+            guard(&self.live).put_back();
+            return Err(error);
+        }
         let flushed = Flushed {
             files: written.len() as u64,
             rows: written.iter().map(|file| file.rows).sum(),
@@ -102,6 +107,7 @@ impl Store {
         let path = format!("{}/day={}/{id:08}.parquet", table.directory, parquet::day_name(day));
         let bytes = parquet::encode(table, rows).map_err(StoreError::encode(&self.root.join(&path)))?;
         directory::write(&self.root, &path, &bytes)?;
+        Point::StoreFileWritten.pass();
         let (rows, times) = (rows.num_rows() as u64, parquet::time_range(rows));
         let (length, crc) = (bytes.len() as u64, crc32c::crc32c(&bytes));
         Ok(FileEntry { id, table: table.id, path, day, rows, bytes: length, crc, times })
@@ -116,8 +122,10 @@ impl Store {
         removed: &[i64],
     ) -> Result<(), StoreError> {
         let outcome = manifest.commit(progress, tables, added, removed);
-        match outcome {
+        match &outcome {
             Ok(()) => *guard(&self.committed) = progress,
+            // SQLite gave the transaction up before its end: nothing of it counts.
+            Err(error) if error.is_disk_full() => {}
             Err(_) => self.poisoned.store(true, Ordering::Release),
         }
         outcome

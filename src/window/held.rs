@@ -71,6 +71,15 @@ impl Held {
         }
     }
 
+    /// Keeps a reading alone if it is behind the one kept so; whether it is.
+    pub fn keep_last(&mut self, reading: Reading) -> bool {
+        let last = self.readings.last().is_none_or(|held| *held < reading);
+        if last {
+            self.readings = vec![reading];
+        }
+        last
+    }
+
     fn thin(&mut self) {
         if let (Some(first), Some(last), true) =
             (self.readings.first().copied(), self.readings.last().copied(), self.readings.len() > 2)

@@ -1,9 +1,11 @@
 //! The windows of one key: which panes still live, which windows are closed, amended or sealed.
 
+use serde::{Deserialize, Serialize};
+
 use super::plan::WindowPlan;
 use super::sensors::{Follower, Sensors};
 use super::slot::{Sample, Slot};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
 /// What became of an event for one window plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +16,14 @@ pub enum Outcome {
     Late,
     /// All its windows are sealed.
     TooLate,
-    /// It lies outside the plan's life (before a changed definition's first window).
+    /// It lies outside the plan's life (before a changed definition's first window), or between the
+    /// periods of a day.
     Outside,
 }
 
 /// Which windows a plan publishes: those that start in [begins_at, ends_at). A changed definition
 /// begins with the first window after the change, and the old one ends there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// First start.
     pub begins_at: Timestamp,
@@ -52,7 +55,7 @@ pub struct Publication {
     pub fields: Vec<Option<f64>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pane {
     start: Timestamp,
     changed: u64,
@@ -61,7 +64,7 @@ struct Pane {
 }
 
 /// The windows of one key of one plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyWindows {
     /// Windows that end at or before are closed.
     closed_to: Timestamp,
@@ -99,16 +102,19 @@ impl KeyWindows {
         sequence: u64,
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
-        let start = plan.grid.pane(event_at);
-        let earliest = start.minus(plan.grid.size).plus(plan.grid.slide);
-        if start < bounds.begins_at || earliest >= bounds.ends_at {
-            if start < bounds.begins_at && !plan.sensors.is_empty() {
-                let followers = self.sensors.note(&plan.sensors, feed, samples);
-                self.mark_followers(plan, bounds, start, &followers);
-            }
+        let Some(start) = plan.grid.pane(event_at) else {
+            self.pass(plan, bounds, feed, event_at, samples);
+            return Outcome::Outside;
+        };
+        if start < bounds.begins_at {
+            self.pass(plan, bounds, feed, event_at, samples);
             return Outcome::Outside;
         }
-        if plan.grid.end(start) <= self.sealed_to {
+        if start >= bounds.ends_at && plan.grid.first_window(start) >= bounds.ends_at {
+            return Outcome::Outside;
+        }
+        // The window that starts with the pane ends after the event, so most need no second look.
+        if event_at < self.sealed_to && plan.grid.end(start) <= self.sealed_to {
             return Outcome::TooLate;
         }
         let pane = self.pane_mut(plan, start);
@@ -126,6 +132,28 @@ impl KeyWindows {
         if late { Outcome::Late } else { Outcome::Counted }
     }
 
+    /// Takes note of an event that no window holds, ahead of the first one or between the periods
+    /// of a day: the next window counts from it.
+    fn pass(
+        &mut self,
+        plan: &WindowPlan,
+        bounds: Bounds,
+        feed: usize,
+        event_at: Timestamp,
+        samples: &[(u16, Sample<'_>)],
+    ) {
+        if !plan.sensors.follow() {
+            return;
+        }
+        let next = plan.grid.pane_from(event_at).max(bounds.begins_at);
+        if next >= bounds.ends_at || plan.grid.end(next) <= self.sealed_to {
+            return;
+        }
+        let ahead = next.minus(Span(1));
+        let followers = self.sensors.pass(&plan.sensors, feed, ahead, samples);
+        self.mark_followers(plan, bounds, ahead, &followers);
+    }
+
     fn pane_mut(&mut self, plan: &WindowPlan, start: Timestamp) -> &mut Pane {
         let at = match self.panes.binary_search_by_key(&start, |pane| pane.start) {
             Ok(at) => at,
@@ -140,7 +168,7 @@ impl KeyWindows {
 
     /// Marks the closed windows of a pane as changed; whether there are any.
     fn mark(&mut self, plan: &WindowPlan, bounds: Bounds, pane: Timestamp) -> bool {
-        if pane.plus(plan.grid.slide) > self.closed_to {
+        if plan.grid.pane_end(pane) > self.closed_to {
             // Even the earliest window of the pane is open.
             return false;
         }
@@ -200,21 +228,26 @@ impl KeyWindows {
         }
         self.closed_to = to;
         let mut published = Vec::new();
-        let mut end = match self.panes.first() {
-            Some(first) => plan.grid.pane(from).plus(plan.grid.slide).max(first.start.plus(plan.grid.slide)),
-            None => return published,
+        let Some(mut start) = self.panes.first().map(|pane| plan.grid.first_window(pane.start)) else {
+            return published;
         };
-        while end <= to {
-            let start = end.minus(plan.grid.size);
+        if from > start {
+            start = plan.grid.first_open(from).max(start);
+        }
+        loop {
+            let end = plan.grid.end(start);
+            if end > to {
+                break;
+            }
             let first = self.panes.partition_point(|pane| pane.start < start);
             match self.panes.get(first) {
                 None => break,
-                Some(pane) if pane.start >= end => end = pane.start.plus(plan.grid.slide),
+                Some(pane) if pane.start >= end => start = plan.grid.first_window(pane.start),
                 Some(_) => {
                     if bounds.hold(start) {
                         published.extend(self.publication(plan, start));
                     }
-                    end = end.plus(plan.grid.slide);
+                    start = plan.grid.next_pane(start);
                 }
             }
         }
@@ -225,6 +258,12 @@ impl KeyWindows {
     pub fn amend(&mut self, plan: &WindowPlan) -> Vec<Publication> {
         let dirty = std::mem::take(&mut self.dirty);
         dirty.into_iter().filter_map(|start| self.publication(plan, start)).collect()
+    }
+
+    /// Its sensors.
+    #[cfg(test)]
+    pub(super) fn sensors(&self) -> &Sensors {
+        &self.sensors
     }
 
     /// Whether closed windows changed since they were published.
@@ -244,12 +283,13 @@ impl KeyWindows {
             self.dirty.iter().copied().filter(|start| plan.grid.end(*start) <= to).collect();
         self.dirty.retain(|start| plan.grid.end(*start) > to);
         let published = last.into_iter().filter_map(|start| self.publication(plan, start)).collect();
-        self.sealed_to = to;
+        let before = std::mem::replace(&mut self.sealed_to, to);
         let gone = self.panes.partition_point(|pane| plan.grid.end(pane.start) <= to);
-        if let Some(last) = self.panes.drain(..gone).next_back()
+        let last = self.panes.drain(..gone).next_back().map(|pane| pane.start);
+        if let Some(up_to) = last.or_else(|| passed_over(plan, before, to))
             && !plan.sensors.is_empty()
         {
-            self.sensors.forget(&plan.sensors, last.start);
+            self.sensors.forget(&plan.sensors, up_to);
         }
         published
     }
@@ -258,11 +298,11 @@ impl KeyWindows {
     #[must_use]
     pub fn next_close(&self, plan: &WindowPlan) -> Option<Timestamp> {
         let first = self.panes.iter().find(|pane| plan.grid.end(pane.start) > self.closed_to)?;
-        let earliest = first.start.plus(plan.grid.slide);
-        if earliest > self.closed_to {
-            return Some(earliest);
+        let mut start = plan.grid.first_window(first.start);
+        if self.closed_to > start {
+            start = plan.grid.first_open(self.closed_to).max(start);
         }
-        Some(plan.grid.pane(self.closed_to).plus(plan.grid.slide))
+        Some(plan.grid.end(start))
     }
 
     /// End of the last window that holds the earliest pane.
@@ -291,12 +331,24 @@ impl KeyWindows {
     }
 }
 
+/// The last period of a day that is sealed by `to` and was not by `before`: what came ahead of it
+/// is over, also where nothing came in it.
+fn passed_over(plan: &WindowPlan, before: Timestamp, to: Timestamp) -> Option<Timestamp> {
+    if plan.grid.period().is_none() || !plan.sensors.follow() {
+        return None;
+    }
+    let sealed = |at: Timestamp| {
+        let last = plan.grid.pane_before(at);
+        if plan.grid.end(last) <= at { last } else { plan.grid.pane_before(last) }
+    };
+    Some(sealed(to)).filter(|last| before == Timestamp::MIN || *last > sealed(before))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::Span;
     use crate::model::result::{Field, PlanDescription};
     use crate::window::plan::{FieldPlan, SensorsPlan};
     use crate::window::{Function, Grid};
@@ -312,6 +364,7 @@ mod tests {
                 window: "w".into(),
                 size_ns: size_s,
                 slide_ns: slide_s,
+                unit: None,
                 by: vec!["sensor".into()],
                 fields: vec![Field { name: "sum".into(), unit: "".into() }],
             }),

@@ -83,19 +83,29 @@ impl Sensors {
         followers
     }
 
-    /// Takes note of an event ahead of the plan's first window: the first window counts from it.
-    pub fn note(&mut self, plan: &SensorsPlan, feed: usize, samples: &[(u16, Sample<'_>)]) -> Vec<Follower> {
+    /// Takes note of an event ahead of the window that starts just after `ahead`, and that none
+    /// holds: of such events the last one stays.
+    pub fn pass(
+        &mut self,
+        plan: &SensorsPlan,
+        feed: usize,
+        ahead: Timestamp,
+        samples: &[(u16, Sample<'_>)],
+    ) -> Vec<Follower> {
         let mut followers = Vec::new();
-        if !plan.rules.iter().any(Rules::follow) {
-            return followers;
-        }
         let Some(sensor) = self.sensor_mut(plan, feed, samples) else { return followers };
-        for (n, (column, rules)) in plan.columns.iter().zip(&plan.rules).enumerate() {
+        let at = sensor.pane_at(plan, ahead);
+        let (earlier, later) = sensor.panes.split_at_mut(at + 1);
+        let Some(pane) = earlier.last_mut() else { return followers };
+        for (column, rules) in plan.columns.iter().zip(&plan.rules) {
             let Some(sample) = sample_of(column, samples) else { continue };
-            if !rules.follow() || !sensor.carry(n, Reading::from(sample)) {
-                continue;
+            let kept = column.of_mut(&mut pane.slots).iter_mut().any(|slot| match slot {
+                Slot::Held(held) => held.keep_last(Reading::from(sample)),
+                _ => false,
+            });
+            if kept {
+                follow(&mut followers, *rules, sample.event_at, first_of(column, later));
             }
-            follow(&mut followers, *rules, sample.event_at, first_of(column, &sensor.panes));
         }
         followers
     }
@@ -121,13 +131,10 @@ impl Sensors {
             let gone = sensor.panes.partition_point(|pane| pane.start <= up_to);
             let panes: Vec<Pane> = sensor.panes.drain(..gone).collect();
             for (n, (column, rules)) in plan.columns.iter().zip(&plan.rules).enumerate() {
-                if let Some(last) = last_of(column, &panes) {
-                    sensor.carry(n, last);
-                }
                 // Counters are counted from however old a reading.
                 let fresh = |held: &Reading| rules.gains || held.event_at.plus(rules.hold_max) > up_to;
                 if let Some(carried) = sensor.before.get_mut(n) {
-                    *carried = carried.filter(fresh);
+                    *carried = last_of(column, &panes).or(*carried).filter(fresh);
                 }
             }
             !sensor.panes.is_empty() || sensor.before.iter().any(Option::is_some)
@@ -213,16 +220,6 @@ impl Sensor {
             self.panes.insert(at, Pane { start, events: 0, slots: plan.empty_slots() });
             at
         })
-    }
-
-    /// Keeps a reading as the last of those whose panes are gone; whether it is.
-    fn carry(&mut self, column: usize, reading: Reading) -> bool {
-        let Some(carried) = self.before.get_mut(column) else { return false };
-        let later = carried.is_none_or(|held| held < reading);
-        if later {
-            *carried = Some(reading);
-        }
-        later
     }
 
     /// Its part in one window.

@@ -73,7 +73,7 @@ pub(super) fn check_held(
     let follows =
         |function: Function| matches!(function, Function::Increase | Function::Rate | Function::TimeMean);
     let function = call.inner.unwrap_or(call.function);
-    let slide = window.slide.unwrap_or(window.size);
+    let slide = window.step().nominal();
     let readings = readings(slide, &scope.feeds);
     if !follows(function) || readings <= READINGS_MAX as u64 {
         return Ok(());

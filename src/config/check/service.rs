@@ -18,6 +18,9 @@ const VERSION: u32 = 1;
 /// The smallest segment: below it, a journal is mostly files.
 const SEGMENT_BYTES_MIN: ByteSize = ByteSize::mib(1);
 
+/// The shortest time that the journal is kept.
+const KEEP_MIN: Span = Span::seconds(3_600);
+
 /// Checks the service's settings.
 pub(super) fn check(sereno: &Sereno, findings: &mut Findings) {
     let mut report = Report { findings };
@@ -44,6 +47,15 @@ pub(super) fn check(sereno: &Sereno, findings: &mut Findings) {
             "write 1MiB or more",
         );
         report.error([key("journal"), key("segment_bytes")], fault);
+    }
+    for (name, span) in [("keep", sereno.journal.keep), ("behind_max", sereno.journal.behind_max)] {
+        if span < KEEP_MIN {
+            let fault = Fault::new(
+                format!("{span} is too short: a restart needs what came in last"),
+                "write 1h or more",
+            );
+            report.error([key("journal"), key(name)], fault);
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::feed::counters::count_many;
 use crate::feed::gate::Released;
 use crate::feed::intake::Intake;
 use crate::feed::{BATCH_MESSAGES_MAX, OutputGate};
+use crate::model::crash::Point;
 use crate::model::{Durable, Input};
 
 /// More than this waiting to be written, and nothing more is read, in bytes.
@@ -250,9 +251,14 @@ impl Connection {
         self.gate.release(durable, &mut self.released);
         self.outstanding -= self.released.len();
         count_many(&self.shared.counters.acknowledged, self.released.len());
+        if self.released.is_empty() {
+            return;
+        }
+        Point::FeedAcknowledging.pass();
         for released in self.released.drain(..) {
             self.wire.answer(released.into_response(durable), &mut self.outgoing);
         }
+        Point::FeedAcknowledged.pass();
     }
 
     /// Ends if the session is another connection's, or over.

@@ -7,6 +7,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::model::Timestamp;
+use crate::model::crash::Point;
 use crate::store::Cursors;
 
 /// The open file.
@@ -63,7 +64,9 @@ impl CursorFile {
             transaction
                 .execute("INSERT OR REPLACE INTO latest VALUES (?1, ?2)", params![measurement, start.0])?;
         }
+        Point::InfluxWritten.pass();
         transaction.commit()?;
+        Point::InfluxCommitted.pass();
         self.cursors = cursors;
         Ok(())
     }

@@ -28,6 +28,7 @@ fn plan(size_s: i64, slide_s: i64, hold_s: i64, fields: &[(Function, Option<Func
             window: "w".into(),
             size_ns: size_s * SECOND,
             slide_ns: slide_s * SECOND,
+            unit: None,
             by: Vec::new(),
             fields: Vec::new(),
         }),
@@ -151,6 +152,50 @@ fn readings_ahead_of_the_first_window_are_counted_from() {
     assert_eq!(seen(&told.amend()), [(60, 3, vec![Some(2.0)])]);
     assert_eq!(told.put("a", 52, 0), Outcome::Outside);
     assert!(told.amend().is_empty());
+}
+
+/// From 06:00 to 07:00 of each day, in UTC.
+fn mornings(fields: &[(Function, Option<Function>)]) -> Told {
+    let mut plan = plan(3_600, 3_600, 7_200, fields);
+    let morning = crate::model::DailyPeriod::parse("06:00-06:59").unwrap();
+    plan.grid = Grid::daily("morning", morning, &jiff::tz::TimeZone::UTC);
+    Told::new(plan)
+}
+
+const HOUR: i64 = 3_600;
+
+#[test]
+fn a_period_is_counted_from_the_last_reading_ahead_of_it() {
+    let mut told = mornings(&[INCREASE, (Function::TimeMean, None)]);
+    told.put("a", 6 * HOUR + 1_800, 100);
+    assert_eq!(told.put("a", 20 * HOUR, 500), Outcome::Outside);
+    assert_eq!(told.put("a", 29 * HOUR, 700), Outcome::Outside);
+    assert_eq!(told.put("a", 28 * HOUR, 600), Outcome::Outside);
+    told.put("a", 30 * HOUR + 1_800, 730);
+    let want = [
+        (6 * HOUR, 1, vec![None, Some(10.0)]),
+        // 70.0 holds for half of it.
+        (30 * HOUR, 5, vec![Some(3.0), Some(71.5)]),
+    ];
+    assert_eq!(seen(&told.close(40 * HOUR)), want);
+    // Late, and nearer to the period.
+    assert_eq!(told.put("a", 29 * HOUR + 1_800, 720), Outcome::Outside);
+    assert_eq!(seen(&told.amend()), [(30 * HOUR, 6, vec![Some(1.0), Some(72.5)])]);
+    assert_eq!(told.put("a", 28 * HOUR + 1_800, 720), Outcome::Outside);
+    assert!(told.amend().is_empty());
+}
+
+#[test]
+fn what_came_ahead_of_periods_without_readings_is_forgotten() {
+    let mut told = mornings(&[INCREASE]);
+    for day in 0..100 {
+        told.put("a", day * 24 * HOUR + 12 * HOUR, day * 10);
+        told.close(day * 24 * HOUR);
+        told.seal(day * 24 * HOUR - 24 * HOUR);
+    }
+    assert!(told.windows.sensors().0.values().all(|sensor| sensor.panes.len() < 4));
+    told.put("a", 102 * 24 * HOUR + 6 * HOUR, 1_000);
+    assert_eq!(seen(&told.close(103 * 24 * HOUR)), [(102 * 24 * HOUR + 6 * HOUR, 101, vec![Some(1.0)])]);
 }
 
 #[test]

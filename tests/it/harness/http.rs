@@ -30,3 +30,12 @@ pub fn json(url: &str, query: &[(&str, &str)]) -> Value {
     assert_eq!(status, 200, "{url} {query:?}: {text}");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
 }
+
+/// The JSON of a POST of JSON that must succeed.
+#[track_caller]
+pub fn post_json(url: &str, body: &Value) -> Value {
+    let request = CLIENT.post(url).header("Content-Type", "application/json").body(body.to_string());
+    let text = RUNTIME.block_on(async { request.send().await.ok()?.text().await.ok() });
+    let text = text.unwrap_or_else(|| panic!("no answer from {url}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
+}

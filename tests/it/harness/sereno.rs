@@ -91,8 +91,21 @@ impl Sereno {
     /// The sum of a message count over the hours of a feed.
     #[track_caller]
     pub fn messages(&self, feed: &str, count: &str) -> u64 {
+        self.account(feed, "messages", count)
+    }
+
+    /// The sum of a count of `messages`, `events` or `readings` over the hours of a feed.
+    #[track_caller]
+    pub fn account(&self, feed: &str, of: &str, count: &str) -> u64 {
         let accounts = self.api("accounts", &[("feed", feed)]);
-        accounts["accounts"].as_array().unwrap().iter().map(|a| a["messages"][count].as_u64().unwrap()).sum()
+        accounts["accounts"].as_array().unwrap().iter().map(|a| a[of][count].as_u64().unwrap()).sum()
+    }
+
+    /// The rows of a query, with what no file holds yet.
+    #[track_caller]
+    pub fn sql(&self, sql: &str) -> Vec<Value> {
+        let answer = http::post_json(&self.url("/api/v1/query"), &serde_json::json!({ "sql": sql }));
+        answer["rows"].as_array().unwrap_or_else(|| panic!("{sql}: {answer}")).clone()
     }
 
     /// Waits until a feed has received so many messages since the data folder began.

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::peers;
 use super::ports::free_port;
+use super::process::Process;
 use super::sereno::Sereno;
 use super::table::{self, Row};
 
@@ -66,9 +67,31 @@ impl Site {
 
     /// Runs the service and waits until it is ready.
     pub fn start(&self) -> Sereno {
+        self.start_with(&[])
+    }
+
+    /// Runs the service with variables of its environment, without waiting for it to be ready.
+    pub fn launch(&self, environment: &[(&str, &str)]) -> Process {
         let mut command = self.command("run");
-        command.args(["--workers", "1"]);
+        command.args(["--workers", "1"]).envs(environment.iter().copied());
+        Process::start("sereno", self.folder(), command)
+    }
+
+    /// Runs it with variables of its environment, and waits until it is ready.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Sereno {
+        let mut command = self.command("run");
+        command.args(["--workers", "1"]).envs(environment.iter().copied());
         Sereno::start(self.folder(), self.http, command)
+    }
+
+    /// A new installation with this one's pipelines and nothing but its journal: everything else is
+    /// derived again.
+    pub fn with_journal_alone(&self, settings: &str) -> Self {
+        let copy = Self::new(settings);
+        for (from, to) in [("pipelines", "pipelines"), ("data/journal", "data/journal")] {
+            copy_folder(&self.path(from), &copy.path(to));
+        }
+        copy
     }
 
     /// A `sereno` command of this installation.
@@ -86,6 +109,19 @@ impl Site {
         let mut command = self.command("query");
         command.args(["--format", "csv", sql]);
         table::rows(&succeeded(command))
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
     }
 }
 
