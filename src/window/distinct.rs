@@ -1,6 +1,6 @@
 //! How many different values there are: HyperLogLog (Flajolet and others, 2007) with the
-//! estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", 2017,
-//! algorithm 6, which needs no tables of corrections.
+//! improved raw estimator of Ertl, "New cardinality estimation algorithms for HyperLogLog
+//! sketches", 2017 (arXiv:1702.01284), which needs no tables of corrections.
 //!
 //! A value's hash is xxh3-64, seed 0, of its mantissa's eight bytes, least significant first. Up
 //! to [`EXACT_MAX`] different hashes are kept as they are, and counted exactly; beyond, 4,096

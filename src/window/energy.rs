@@ -1,5 +1,5 @@
-//! The energy mean of levels in decibels, L = 10 log10(mean(10^(l/10))), as ISO 1996-1:2016
-//! section 3.6.1 defines the equivalent level, from integers.
+//! The energy mean of levels in decibels, L = 10 log10(mean(10^(l/10))), as equivalent levels are
+//! averaged (ISO 1996-1), from integers.
 //!
 //! Each reading's 10^(l/10) (`libm`) is rounded to a whole number of fixed units and added, so
 //! that the sum does not depend on any order. The unit is 2^-30 for levels from 0 dB and 2^-90
