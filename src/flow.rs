@@ -15,8 +15,6 @@ pub mod pipeline;
 pub mod readings;
 pub mod rules;
 pub mod state;
-#[cfg(test)]
-pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
