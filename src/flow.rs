@@ -15,6 +15,8 @@ pub mod pipeline;
 pub mod readings;
 pub mod rules;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};

@@ -22,8 +22,6 @@
 pub mod groups;
 pub mod names;
 pub mod shared;
-#[cfg(test)]
-pub(crate) mod testing;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

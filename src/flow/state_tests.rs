@@ -6,7 +6,7 @@ use super::*;
 use crate::flow::Interpreter;
 use crate::flow::interpreter::order;
 use crate::flow::key_runs::{IN_BASE, IN_DELTA};
-use crate::flow::state::testing::{action, journal, names, one_goes_on};
+use crate::flow::testing::{action, journal, names, one_goes_on};
 use crate::model::key::KEY_GROUPS;
 use crate::model::{AlertState, Batch, Dictionary, Record, ResultRow};
 
