@@ -8,6 +8,7 @@ pub mod batch_codec;
 pub mod checkpoint;
 pub mod clock;
 pub mod disk;
+pub mod ends;
 pub mod feed_state;
 pub mod holders;
 pub mod identity;

@@ -75,6 +75,7 @@ impl Service {
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: true,
             linked: Arc::new({
                 let live = live.clone();
