@@ -20,6 +20,8 @@ pub mod result_codec;
 pub mod results;
 pub mod retention;
 pub mod sequencer;
+pub mod snapshot;
+pub mod snapshots;
 pub mod steps;
 pub mod wire;
 pub mod writer;
