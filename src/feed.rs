@@ -27,6 +27,8 @@ mod listener_tests;
 #[cfg(test)]
 mod subscriber_tests;
 #[cfg(test)]
+mod simulation_tests;
+#[cfg(test)]
 mod testing;
 
 pub use counters::FeedCounters;

@@ -14,8 +14,16 @@ pub mod keys;
 pub mod pipeline;
 pub mod readings;
 pub mod rules;
+pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
 pub use interpreter::Interpreter;
 pub use pipeline::Counts;
+
+#[cfg(test)]
+mod cuts_tests;
+#[cfg(test)]
+mod testing;

@@ -5,6 +5,7 @@
 //! those steps; [`results`] is the flow's only sink.
 
 pub mod batch_codec;
+pub mod checkpoint;
 pub mod clock;
 pub mod disk;
 pub mod feed_state;
@@ -23,6 +24,8 @@ pub mod sequencer;
 pub mod snapshot;
 pub mod snapshots;
 pub mod steps;
+#[cfg(test)]
+pub mod testing;
 pub mod wire;
 pub mod writer;
 

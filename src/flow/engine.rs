@@ -4,6 +4,9 @@
 //! folds it ([`super::interpreter`]); the rows of an epoch are exchanged to worker 0 and, once the
 //! frontier has passed the epoch, put in order and published. The timestamp is the journal epoch,
 //! and nothing but this file ever sees it.
+//!
+//! A checkpoint is asked for with a batch and travels with it: each worker gives its part once it
+//! has folded the batch, and the parts meet behind the rows of the same epoch.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,6 +27,7 @@ use timely::dataflow::operators::{Capability, Probe};
 
 use super::interpreter::{Interpreter, order};
 use super::pipeline::Counts;
+use super::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
 
 /// Epochs in the dataflow at once; the only backpressure it has.
@@ -39,6 +43,33 @@ pub trait Source: Send {
     fn wake(&mut self, worker: Thread);
     /// Takes the rows of one epoch, in order. Epochs without rows are told too.
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>);
+    /// Whether a checkpoint is wanted that holds everything before epoch `next` and no more; asked
+    /// after each batch, `last` when there will be none after it.
+    fn wants_checkpoint(&mut self, _next: u64, _last: bool) -> Option<Request> {
+        None
+    }
+    /// Takes the workers' parts of a checkpoint; the rows of every epoch before `next` were
+    /// published.
+    fn checkpoint(&mut self, _next: u64, _parts: Result<Vec<Part>, StateError>) {}
+}
+
+/// What worker 0 hands to every worker under one epoch.
+struct Given {
+    /// The batch; absent when there is only a checkpoint to take.
+    batch: Option<Batch>,
+    /// The checkpoint to take after it.
+    request: Option<Request>,
+}
+
+/// What a worker made of it.
+#[derive(Clone)]
+struct Answer {
+    /// Whether there was a batch.
+    batch: bool,
+    /// Its rows.
+    rows: Vec<ResultRow>,
+    /// Its part of a checkpoint, and the first epoch that is not in it.
+    part: Option<(u64, Result<Part, StateError>)>,
 }
 
 /// A value that stays within the process: timely asks that what it exchanges could be serialised.
@@ -85,7 +116,7 @@ impl Tally {
 /// What came for an epoch that is not complete, with the right to answer it.
 type Waiting<D> = BTreeMap<u64, (Capability<u64>, Vec<D>)>;
 /// Where worker 0 hands batches in.
-type Batches = InputHandle<u64, CapacityContainerBuilder<Vec<InProcess<Arc<Batch>>>>>;
+type Batches = InputHandle<u64, CapacityContainerBuilder<Vec<InProcess<Arc<Given>>>>>;
 /// Worker 0's source: the loop reads from it, the last operator publishes to it.
 type SharedSource = Rc<RefCell<Option<Box<dyn Source>>>>;
 
@@ -102,10 +133,25 @@ impl Engine {
     /// # Errors
     /// When its threads cannot be started.
     pub fn start(workers: usize, source: Box<dyn Source>) -> Result<Self, String> {
+        let workers = workers.max(1);
+        let folds = (0..workers).map(|index| Interpreter::new(index, workers)).collect();
+        Self::resume(folds, 0, source)
+    }
+
+    /// Starts the dataflow on as many threads as there are folds, which hold everything before the
+    /// epoch `next`.
+    ///
+    /// # Errors
+    /// When its threads cannot be started.
+    pub fn resume(folds: Vec<Interpreter>, next: u64, source: Box<dyn Source>) -> Result<Self, String> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let source = std::sync::Mutex::new(Some(source));
-        let config = if workers <= 1 { timely::Config::thread() } else { timely::Config::process(workers) };
+        let source = Mutex::new(Some(source));
+        let config = match folds.len() {
+            0 | 1 => timely::Config::thread(),
+            workers => timely::Config::process(workers),
+        };
+        let folds = Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>());
         let tally = Tally::default();
         let told = tally.clone();
         let guards = timely::execute(config, move |worker| {
@@ -114,7 +160,9 @@ impl Engine {
             } else {
                 None
             };
-            run(worker, own, told.clone(), &stopped);
+            let fold = folds.lock().ok().and_then(|mut folds| folds.get_mut(worker.index())?.take());
+            let fold = fold.unwrap_or_else(|| Interpreter::new(worker.index(), worker.peers()));
+            run(worker, fold, next, own, told.clone(), &stopped);
         })?;
         Ok(Self { guards: Some(guards), tally, stop })
     }
@@ -147,11 +195,14 @@ impl Drop for Engine {
 
 fn run(
     worker: &mut timely::worker::Worker,
+    mut fold: Interpreter,
+    next: u64,
     source: Option<Box<dyn Source>>,
     tally: Tally,
     stop: &AtomicBool,
 ) {
-    let (index, peers) = (worker.index(), worker.peers());
+    let index = worker.index();
+    tally.tell(index, &fold);
     let source: SharedSource = Rc::new(RefCell::new(source));
     let sink = source.clone();
     let mut input = Batches::new();
@@ -161,48 +212,46 @@ fn run(
             Pipeline,
             "interpret",
             |_, _| {
-                let mut interpreter = Interpreter::new(index, peers);
-                let mut waiting: Waiting<InProcess<Arc<Batch>>> = BTreeMap::new();
+                let mut waiting: Waiting<InProcess<Arc<Given>>> = BTreeMap::new();
                 move |(input, frontier), output| {
                     input.for_each_stamp(|stamp, data| {
                         if let Some(capability) = stamp.retain_least(output.output_index()) {
                             let entry =
                                 waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
-                            entry.1.extend(data.flat_map(|batch| batch.drain(..)));
+                            entry.1.extend(data.flat_map(|given| given.drain(..)));
                         }
                     });
                     while let Some(entry) = waiting.first_entry() {
                         if frontier.less_equal(entry.key()) {
                             break;
                         }
-                        let (capability, batches) = entry.remove();
-                        let rows: Vec<ResultRow> =
-                            batches.iter().flat_map(|batch| interpreter.apply(&batch.0)).collect();
-                        tally.tell(index, &interpreter);
-                        output.session(&capability).give(InProcess(rows));
+                        let (capability, given) = entry.remove();
+                        for given in &given {
+                            output.session(&capability).give(InProcess(answer(&mut fold, &given.0)));
+                        }
+                        tally.tell(index, &fold);
                     }
                 }
             },
         );
-        let to_one = Exchange::new(|_: &InProcess<Vec<ResultRow>>| 0);
+        let to_one = Exchange::new(|_: &InProcess<Answer>| 0);
         rows.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to_one, "publish", move |_, _| {
-            let mut waiting: Waiting<ResultRow> = BTreeMap::new();
+            let mut waiting: Waiting<Answer> = BTreeMap::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|stamp, data| {
                     if let Some(capability) = stamp.retain_least(output.output_index()) {
                         let entry =
                             waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
-                        entry.1.extend(data.flat_map(|rows| rows.drain(..)).flat_map(|rows| rows.0));
+                        entry.1.extend(data.flat_map(|answers| answers.drain(..)).map(|answer| answer.0));
                     }
                 });
                 while let Some(entry) = waiting.first_entry() {
                     if frontier.less_equal(entry.key()) {
                         break;
                     }
-                    let (epoch, (_held, mut rows)) = entry.remove_entry();
-                    order(&mut rows);
+                    let (epoch, (_held, answers)) = entry.remove_entry();
                     if let Some(source) = &mut *sink.borrow_mut() {
-                        source.publish(epoch, rows);
+                        deliver(&mut **source, epoch, answers);
                     }
                 }
             }
@@ -210,13 +259,41 @@ fn run(
         .probe()
         .0
     });
-    drive(worker, input, &probe, &source, stop);
+    drive(worker, input, next, &probe, &source, stop);
+}
+
+/// Folds a batch, and says what a checkpoint after it holds.
+fn answer(fold: &mut Interpreter, given: &Given) -> Answer {
+    let rows = given.batch.as_ref().map(|batch| fold.apply(batch));
+    let part = given.request.as_ref().map(|request| (request.next, fold.save(request)));
+    Answer { batch: rows.is_some(), rows: rows.unwrap_or_default(), part }
+}
+
+/// Hands over what all workers made of an epoch: rows first, then the checkpoint after them.
+fn deliver(source: &mut dyn Source, epoch: u64, answers: Vec<Answer>) {
+    let batch = answers.iter().any(|answer| answer.batch);
+    let (mut rows, mut parts, mut taken) = (Vec::new(), Vec::new(), None);
+    for answer in answers {
+        rows.extend(answer.rows);
+        if let Some((next, part)) = answer.part {
+            taken = Some(next);
+            parts.push(part);
+        }
+    }
+    if batch {
+        order(&mut rows);
+        source.publish(epoch, rows);
+    }
+    if let Some(next) = taken {
+        source.checkpoint(next, parts.into_iter().collect());
+    }
 }
 
 /// Feeds the dataflow until told to stop, then lets it finish.
 fn drive(
     worker: &mut timely::worker::Worker,
     mut input: Batches,
+    next: u64,
     probe: &Handle<u64>,
     source: &SharedSource,
     stop: &AtomicBool,
@@ -231,7 +308,8 @@ fn drive(
         worker.step_or_park_while(Some(PARK), || !probe.done());
         return;
     }
-    let mut began = 0_u64;
+    input.advance_to(next);
+    let mut began = next;
     while !stop.load(Ordering::SeqCst) {
         let mut took = false;
         while probe.with_frontier(|frontier| {
@@ -240,7 +318,8 @@ fn drive(
             let next = source.borrow_mut().as_mut().and_then(|source| source.next());
             let Some((epoch, batch)) = next else { break };
             input.advance_to(epoch);
-            input.send(InProcess(Arc::new(batch)));
+            let request = wanted(source, epoch + 1, false);
+            input.send(InProcess(Arc::new(Given { batch: Some(batch), request })));
             input.advance_to(epoch + 1);
             began = epoch + 1;
             took = true;
@@ -252,8 +331,15 @@ fn drive(
             worker.step_or_park(Some(PARK))
         };
     }
+    if let Some(request) = wanted(source, began, true) {
+        input.send(InProcess(Arc::new(Given { batch: None, request: Some(request) })));
+    }
     input.close();
     worker.step_or_park_while(Some(PARK), || !probe.done());
+}
+
+fn wanted(source: &SharedSource, next: u64, last: bool) -> Option<Request> {
+    source.borrow_mut().as_mut()?.wants_checkpoint(next, last)
 }
 
 #[cfg(test)]

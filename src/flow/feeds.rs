@@ -80,6 +80,12 @@ impl FeedClocks {
         self.ids.get(name).copied()
     }
 
+    /// All feeds by id.
+    #[must_use]
+    pub fn all(&self) -> &[FeedClock] {
+        &self.clocks
+    }
+
     /// One feed.
     #[must_use]
     pub fn get(&self, id: FeedId) -> Option<&FeedClock> {

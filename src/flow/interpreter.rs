@@ -1,6 +1,8 @@
 //! The fold: journal records in sequence, result rows out. One per worker; each acts on its own
 //! keys and sees every record.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use super::feeds::FeedClocks;
 use super::keys::Share;
 use super::pipeline::{Counts, PipelineRun};
 use super::rules::Cause;
+use super::state::names::Names;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, ResultRow, Span, Timestamp};
@@ -19,12 +22,17 @@ use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, Result
 pub struct Interpreter {
     share: Share,
     dictionary: Dictionary,
+    /// The same names, counted and summed.
+    names: Names,
     feeds: FeedClocks,
     definitions: BTreeMap<String, PipelineDefinition>,
     pipelines: BTreeMap<String, PipelineRun>,
     /// Names of the pipelines that read a feed, by feed id.
     readers: Vec<Vec<String>>,
     ticked: Timestamp,
+    /// The arrival clock: arrival time of the latest record that has one. Controls and steps have
+    /// none of their own, and that of their batch depends on where it was cut.
+    arrived_at: Timestamp,
     out: Vec<ResultRow>,
 }
 
@@ -35,11 +43,13 @@ impl Interpreter {
         Self {
             share: Share { index, workers },
             dictionary: Dictionary::default(),
+            names: Names::default(),
             feeds: FeedClocks::default(),
             definitions: BTreeMap::new(),
             pipelines: BTreeMap::new(),
             readers: Vec::new(),
             ticked: Timestamp::MIN,
+            arrived_at: Timestamp::MIN,
             out: Vec::new(),
         }
     }
@@ -47,22 +57,22 @@ impl Interpreter {
     /// Takes in a batch; the rows it caused, in no order yet (see [`order`]).
     pub fn apply(&mut self, batch: &Batch) -> Vec<ResultRow> {
         for (sequence, record) in batch.iter() {
+            self.arrived_at = self.arrived_at.max(record.arrived_at().unwrap_or(Timestamp::MIN));
+            let cause = Cause { sequence, arrived_at: self.arrived_at };
             match record {
-                Record::Event(event) => self.event(batch, event, sequence),
-                Record::Control(control) => {
-                    self.control(control, Cause { sequence, arrived_at: batch.arrived_at })
-                }
+                Record::Event(event) => self.event(batch, event, cause),
+                Record::Control(control) => self.control(control, cause),
                 Record::Step { feed, watermark } => {
                     if let Some(clock) = self.feeds.get_mut(*feed) {
                         clock.watermark = Some(*watermark);
                     }
                     let readers = self.readers.get(feed.index()).cloned().unwrap_or_default();
-                    self.zone_steps(&readers, Cause { sequence, arrived_at: batch.arrived_at });
+                    self.zone_steps(&readers, cause);
                 }
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
-                    self.tick(*to, Cause { sequence, arrived_at: *to });
+                    self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
                 Record::Refusal(_) => {}
@@ -78,17 +88,17 @@ impl Interpreter {
 
     fn learn(&mut self, entry: &Entry) {
         self.dictionary.insert(entry);
+        self.names.add(entry);
         if let Entry::Feed(name) = entry {
             self.feeds.learn(name);
             self.readers.push(Vec::new());
         }
     }
 
-    fn event(&mut self, batch: &Batch, event: &Event, sequence: u64) {
+    fn event(&mut self, batch: &Batch, event: &Event, cause: Cause) {
         let Some(clock) = self.feeds.get_mut(event.feed) else { return };
         clock.event();
         let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
-        let cause = Cause { sequence, arrived_at: event.arrived_at };
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 pipeline.event(
@@ -146,6 +156,11 @@ impl Interpreter {
                 }
             }
         }
+        self.index_readers();
+    }
+
+    /// Finds again which pipelines read a feed.
+    fn index_readers(&mut self) {
         self.readers.iter_mut().for_each(Vec::clear);
         for (name, pipeline) in &self.pipelines {
             for feed in &pipeline.feeds {
@@ -175,7 +190,7 @@ impl Interpreter {
         }
         let next = match self.pipelines.remove(&definition.name) {
             Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
-            None => PipelineRun::new(plan, ids, self.share, None),
+            None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
         self.pipelines.insert(definition.name.clone(), next);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use crate::model::key::KeyGroup;
 use crate::model::{Dictionary, Event, Key};
 
 /// The tag that names the device.
@@ -22,7 +23,13 @@ impl Share {
     /// Whether this worker owns a key.
     #[must_use]
     pub fn owns(self, key: &Key) -> bool {
-        usize::from(key.group().0) % self.workers.max(1) == self.index
+        self.owns_group(key.group())
+    }
+
+    /// Whether this worker owns a group.
+    #[must_use]
+    pub fn owns_group(self, group: KeyGroup) -> bool {
+        usize::from(group.0) % self.workers.max(1) == self.index
     }
 }
 
@@ -30,6 +37,8 @@ impl Share {
 #[derive(Clone, Debug)]
 pub struct KeyTable {
     by: Vec<Arc<str>>,
+    /// The period of the day whose windows the keys have, the last part of each.
+    period: Option<Arc<str>>,
     by_sensor: bool,
     share: Share,
     keys: HashMap<Key, Option<u32>>,
@@ -39,11 +48,22 @@ pub struct KeyTable {
 }
 
 impl KeyTable {
-    /// A table for keys of these tags.
+    /// A table for keys of these tags; `period` is the value of the last of them, where windows
+    /// are of a period of the day.
     #[must_use]
-    pub fn new(by: &[Arc<str>], share: Share) -> Self {
+    pub fn new(by: &[Arc<str>], period: Option<&Arc<str>>, share: Share) -> Self {
+        let by =
+            by.get(..by.len().saturating_sub(usize::from(period.is_some()))).unwrap_or_default().to_vec();
         let by_sensor = by.iter().any(|name| &**name == SENSOR);
-        Self { by: by.to_vec(), by_sensor, share, keys: HashMap::new(), cache: HashMap::new(), owned: 0 }
+        Self {
+            by,
+            period: period.cloned(),
+            by_sensor,
+            share,
+            keys: HashMap::new(),
+            cache: HashMap::new(),
+            owned: 0,
+        }
     }
 
     /// Whether a key is a single sensor, whose own readings are its clock.
@@ -78,6 +98,20 @@ impl KeyTable {
         number.map(|number| (number, new))
     }
 
+    /// Whether a key of this worker is numbered.
+    #[must_use]
+    pub fn holds(&self, key: &Key) -> bool {
+        self.keys.get(key).is_some_and(Option::is_some)
+    }
+
+    /// Numbers a key of this worker that a checkpoint held.
+    pub fn restore(&mut self, key: Key) -> u32 {
+        let number = self.owned;
+        self.owned += 1;
+        self.keys.insert(key, Some(number));
+        number
+    }
+
     fn key(&self, event: &Event, dictionary: &Dictionary) -> Key {
         let tags = dictionary.tags(event.tags);
         let empty: Arc<str> = "".into();
@@ -87,6 +121,7 @@ impl KeyTable {
             }
             tags.and_then(|tags| tags.iter().find(|tag| tag.0 == *name)).map(|tag| tag.1.clone())
         };
-        Key(self.by.iter().map(|name| value(name).unwrap_or_else(|| empty.clone())).collect())
+        let values = self.by.iter().map(|name| value(name).unwrap_or_else(|| empty.clone()));
+        Key(values.chain(self.period.clone()).collect())
     }
 }

@@ -1,5 +1,7 @@
 //! One pipeline as it runs on one worker.
 
+mod state;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use super::compile::PipelinePlan;
 use super::keys::Share;
 use super::readings::ReadingsRun;
 use super::rules::Cause;
-use super::windows::{Arrived, WindowRun};
+use super::windows::{Arrived, Made, WindowRun};
 use crate::model::{Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
 use crate::rule::Row;
 use crate::window::{Bounds, Outcome, Sample};
@@ -45,6 +47,8 @@ pub struct PipelineRun {
     /// What became of events since it began.
     pub counts: Counts,
     windows: Vec<WindowRun>,
+    /// Journal sequence of the definition it began with.
+    since: u64,
     readings: ReadingsRun,
     zone_watermark: Timestamp,
     /// Column of each quantity id, as far as resolved.
@@ -57,13 +61,21 @@ pub struct PipelineRun {
 }
 
 impl PipelineRun {
-    /// A pipeline that has seen nothing; its windows begin with `begins_at`.
+    /// A pipeline that has seen nothing, defined by the journal's record `since`; its windows begin
+    /// with `begins_at`.
     #[must_use]
-    pub fn new(plan: PipelinePlan, feeds: Vec<FeedId>, share: Share, begins_at: Option<Timestamp>) -> Self {
-        let windows = plan.windows.iter().map(|(window, rules)| {
+    pub fn new(
+        plan: PipelinePlan,
+        feeds: Vec<FeedId>,
+        share: Share,
+        since: u64,
+        begins_at: Option<Timestamp>,
+    ) -> Self {
+        let windows = (0_u32..).zip(&plan.windows).map(|(place, (window, rules))| {
+            let made = Made { origin: plan.origin.clone(), since, place };
             let begins_at = begins_at.map_or(Timestamp::MIN, |at| window.grid.pane_from(at));
             let bounds = Bounds { begins_at, ..Bounds::ALL };
-            WindowRun::new(window.clone(), rules.clone(), plan.amend_every, bounds, share)
+            WindowRun::new(made, window.clone(), rules.clone(), plan.amend_every, bounds, share)
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();
@@ -77,6 +89,7 @@ impl PipelineRun {
             feeds,
             counts: Counts::default(),
             windows,
+            since,
             readings,
             zone_watermark: Timestamp::MIN,
             places: Vec::new(),
@@ -98,19 +111,25 @@ impl PipelineRun {
         cause: Cause,
         out: &mut Vec<ResultRow>,
     ) -> Self {
-        let mut next = Self::new(plan, feeds, share, Some(cause.arrived_at));
+        let mut next = Self::new(plan, feeds, share, cause.sequence, Some(cause.arrived_at));
         next.zone_watermark = self.zone_watermark;
+        next.since = self.since;
         next.counts = self.counts;
         let mut ending = Vec::new();
         for mut old in self.windows {
-            let same =
-                next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
+            // A definition that comes back after another begins anew: its earlier run has ended.
+            let ended = old.bounds.ends_at < Timestamp::MAX;
+            let hash = old.plan.description.hash;
+            let same = next.windows.iter_mut().find(|new| !ended && new.plan.description.hash == hash);
             if let Some(new) = same {
                 old.replace_rules(new.rules.clone(), new.amend_every, cause, out);
                 *new = old;
             } else {
-                let name = &old.plan.description.window;
-                let successor = next.windows.iter().find(|new| new.plan.description.window == *name);
+                let follows = |new: &&WindowRun| {
+                    new.plan.description.window == old.plan.description.window
+                        && new.plan.grid.period() == old.plan.grid.period()
+                };
+                let successor = next.windows.iter().find(follows);
                 let ends_at = successor.map_or(cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
                 old.replace_rules(Vec::new(), old.amend_every, cause, out);
@@ -231,8 +250,12 @@ impl PipelineRun {
         self.readings.tick(to, drained, cause, out);
         // A replaced definition is forgotten once its last window is sealed.
         self.windows.retain(|window| {
-            let over =
-                window.bounds.ends_at.plus(window.plan.grid.size).plus(window.plan.open_max).plus(Span(1));
+            let over = window
+                .bounds
+                .ends_at
+                .plus(window.plan.grid.longest())
+                .plus(window.plan.open_max)
+                .plus(Span(1));
             to <= over
         });
     }

@@ -1,5 +1,7 @@
 //! Rules on readings: every event of a sensor is judged at its own event time.
 
+mod state;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -50,7 +52,7 @@ impl ReadingsRun {
             names,
             allowed_lateness,
             close_after,
-            table: KeyTable::new(&[SENSOR.into()], share),
+            table: KeyTable::new(&[SENSOR.into()], None, share),
             keys: KeyRuns::default(),
             waiting: BTreeSet::new(),
         }

@@ -15,9 +15,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tracing::warn;
 
 use super::disk::{Disk, LogFile};
 use super::log::{self, LogError, LogKind, LogWriter};
@@ -29,6 +31,9 @@ use super::wire::Writer;
 use crate::model::ResultRow;
 use crate::model::crash::Point;
 use crate::model::result::PlanDescription;
+
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// Why results cannot be published; the service stops.
 #[derive(Debug, Error)]
@@ -168,7 +173,7 @@ impl ResultsLog {
         }
     }
 
-    /// Publishes the rows of one epoch.
+    /// Publishes the rows of one epoch. On a full disk it waits until there is room.
     ///
     /// # Errors
     /// [`ResultsError`]: the service stops.
@@ -189,9 +194,9 @@ impl ResultsLog {
         }
         self.check = None;
         if begins && !self.begun.contains(&frame) {
-            self.writer.begin_next_segment()?;
+            patiently(|| self.writer.begin_next_segment())?;
         }
-        self.writer.append(&content)?;
+        patiently(|| self.writer.append(&content))?;
         Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())
@@ -223,6 +228,19 @@ impl ResultsLog {
         repeat.iter().chain(rows).for_each(|row| encode_row(&mut out, row));
         self.position.segment_bytes += out.0.len() as u64;
         out.0
+    }
+}
+
+/// Does one step of writing; while the disk is full, the step waits and the flow with it.
+fn patiently<T>(mut step: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    loop {
+        match step() {
+            Err(full) if full.is_disk_full() => {
+                warn!(error = %full, "results wait until there is room");
+                std::thread::sleep(FULL_DISK_RETRY);
+            }
+            result => return result,
+        }
     }
 }
 

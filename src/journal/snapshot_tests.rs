@@ -101,7 +101,7 @@ impl City {
 
     fn maker(&self, from: Option<Base>) -> Maker {
         let disk: Arc<dyn Disk> = self.disk.clone();
-        Maker::new(&disk, &dir(), journal(), self.sequencer.dictionary(), from).unwrap()
+        Maker::new(&disk, &dir(), journal(), self.sequencer.dictionary(), from)
     }
 }
 
@@ -236,7 +236,7 @@ fn a_crash_between_any_two_files_leaves_a_snapshot_that_reads() {
     let again: Arc<dyn Disk> = disk.clone();
     let (base, state) = Base::of(found);
     let dictionary = Sequencer::restored(state).dictionary();
-    let mut maker = Maker::new(&again, &dir(), journal(), dictionary, Some(base)).unwrap();
+    let mut maker = Maker::new(&again, &dir(), journal(), dictionary, Some(base));
     maker.make(city.kept()).unwrap();
     assert_eq!(restored(&disk, end).unwrap().state.kept.epoch, end);
     assert_eq!(decisions(start(&disk, end, true), now, &all).unwrap(), expected);
@@ -275,7 +275,7 @@ fn figures_of_a_million_sensors() {
     let mut writer = LogWriter::open(disk.clone(), folder.path(), LogKind::Journal, 64 << 20).unwrap();
     let mut sequencer = Sequencer::default();
     let dir = folder.path().join("snapshot");
-    let mut maker = Maker::new(&disk, &dir, folder.path(), sequencer.dictionary(), None).unwrap();
+    let mut maker = Maker::new(&disk, &dir, folder.path(), sequencer.dictionary(), None);
     let (mut made, mut given) = (Vec::new(), Vec::new());
     let mut burst = |sequencer: &mut Sequencer, from: u32, to: u32, at: i64| {
         for device in from..to {

@@ -49,7 +49,7 @@ pub fn restore(options: &JournalOptions, end: u64) -> Result<(Sequencer, Maker, 
         None if first > 0 => return Err(LogError::NoSnapshot { path: dir, first }),
         None => (Sequencer::default(), None, 0),
     };
-    let maker = Maker::new(disk, &dir, &options.dir, sequencer.dictionary(), base)?;
+    let maker = Maker::new(disk, &dir, &options.dir, sequencer.dictionary(), base);
     Ok((sequencer, maker, from))
 }
 

@@ -121,18 +121,38 @@ impl Journal {
         &self.options.dir
     }
 
+    /// Its appending and its syncing end, for whoever drives them.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn ends(self) -> Result<(Appender, Syncer), LogError> {
+        self.ends_and_maker().map(|(appender, syncer, _)| (appender, syncer))
+    }
+
+    /// As [`Journal::ends`], with what makes its snapshots.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn ends_and_maker(self) -> Result<(Appender, Syncer, Maker), LogError> {
+        let Self { options, writer, sequencer, maker, progress, .. } = self;
+        let mark = Mark::open(&*options.disk, &options.dir)?;
+        let appender = Appender::new(writer, sequencer, progress, options.linked);
+        let syncer = appender.syncer(mark, options.dir);
+        Ok((appender, syncer, maker))
+    }
+
     /// Starts its threads. `live` makes ticks by the clock; without it arrival times come from the
     /// messages (`replay`).
     ///
     /// # Errors
     /// When a thread cannot be started.
     pub fn start(self, inputs: mpsc::Receiver<Input>, live: bool) -> io::Result<Running> {
-        let Self { options, writer, sequencer, maker, progress, holders } = self;
-        let mark = Mark::open(&*options.disk, &options.dir).map_err(io::Error::other)?;
-        let (offers, offered) = Offers::new(options.clock.clone(), sequencer.next());
-        let snapshots = snapshots::spawn(maker, offered, progress.clone(), holders)?;
-        let mut appender = Appender::new(writer, sequencer, progress, options.linked);
-        let mut syncer = appender.syncer(mark, options.dir);
+        let clock = self.options.clock.clone();
+        let (records, progress, holders) =
+            (self.sequencer.next(), self.progress.clone(), self.holders.clone());
+        let (mut appender, mut syncer, maker) = self.ends_and_maker().map_err(io::Error::other)?;
+        let (offers, offered) = Offers::new(clock.clone(), records);
+        let snapshots = snapshots::spawn(maker, offered, progress, holders)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
@@ -145,7 +165,6 @@ impl Journal {
             result
         })?;
         let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let clock = options.clock;
         let sequencer = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
             let result = append_loop(&mut appender, inputs, &waiting, &*clock, (live, offers));
             stopped.store(true, Ordering::SeqCst);

@@ -76,6 +76,19 @@ pub enum Record {
     Refusal(Box<Refusal>),
 }
 
+impl Record {
+    /// When it arrived, where it says so itself: controls, steps and names do not.
+    #[must_use]
+    pub fn arrived_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Event(event) => Some(event.arrived_at),
+            Self::Refusal(refusal) => Some(refusal.arrived_at),
+            Self::Tick { to, .. } => Some(*to),
+            Self::Control(_) | Self::Step { .. } | Self::Entry(_) => None,
+        }
+    }
+}
+
 /// A message, or part of one, in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -3,7 +3,7 @@
 //!
 //! `SERENO_KILLS` says how many kills by each door (10), `SERENO_SEED` repeats a run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::table::Row;
 use crate::harness::witness::{self, Load, Tally};
@@ -49,7 +49,7 @@ fn killed_at_random_behind_mosquitto_it_takes_each_message_once() {
 fn kill_again_and_again(site: &Site, random: &mut Random) {
     for _ in 0..kills() {
         if random.one_in(3) {
-            let mut process = site.launch();
+            let mut process = site.launch(&[]);
             std::thread::sleep(Duration::from_millis(random.within(0..600)));
             assert!(process.ended().is_none(), "sereno ended of itself: {}", process.stderr());
             process.kill();
@@ -65,8 +65,7 @@ fn kill_again_and_again(site: &Site, random: &mut Random) {
 /// and a second derivation from the journal with what the witness knows.
 #[track_caller]
 pub fn check(site: &Site, service: Sereno, tally: &Tally) {
-    let events = || service.api("status", &[])["events"].as_u64();
-    eventually("every event is stored", seconds(60), || (events() >= Some(tally.events())).then_some(()));
+    wait_until_stored(&service, tally);
     check_accounts(&service, tally);
     let counted = || {
         let answer = service.sql("SELECT sum(count) AS n FROM level_level_10s");
@@ -78,6 +77,20 @@ pub fn check(site: &Site, service: Sereno, tally: &Tally) {
     let counted = site.query("SELECT sum(count) AS n FROM level_level_10s");
     assert_eq!(counted[0]["n"], tally.events().to_string(), "readings counted in windows");
     check_derivation(site);
+}
+
+/// Waits for every event; where that is in vain, the rows say which are lost.
+#[track_caller]
+fn wait_until_stored(service: &Sereno, tally: &Tally) {
+    let is_stored = || service.api("status", &[])["events"].as_u64() >= Some(tally.events());
+    let start = Instant::now();
+    while !is_stored() && start.elapsed() < seconds(30) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    if !is_stored() {
+        let rows = service.sql("SELECT count(*) AS n FROM level");
+        panic!("{} events were acknowledged, {} are stored", tally.events(), rows[0]["n"]);
+    }
 }
 
 /// Publisher's count, accounts and `count(*)` are one.

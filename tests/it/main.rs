@@ -13,15 +13,19 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod clocks;
 mod console;
 mod crash;
+mod crash_points;
 mod demo;
+mod disk_full;
 mod golden;
 mod harness;
 mod influx;
 mod listener;
 mod lorawan;
 mod mosquitto;
+mod power;
 mod quarantine;
 mod reload;
 mod secured;

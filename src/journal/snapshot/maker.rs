@@ -36,7 +36,8 @@ pub struct Maker {
     epoch: u64,
     /// Dictionary entries read so far.
     names_read: u64,
-    names: Names,
+    /// Absent until the first snapshot of a maker that begins anew.
+    names: Option<Names>,
     runs: Vec<RunName>,
     dictionary: SharedDictionary,
     identities: HashMap<FeedId, Identity>,
@@ -47,21 +48,16 @@ pub struct Maker {
 impl Maker {
     /// Goes on from the snapshot that the sequencer was restored from (its names log and runs), or
     /// begins anew and reads the journal from its beginning.
-    ///
-    /// # Errors
-    /// [`LogError`] when the folder cannot be used.
+    #[must_use]
     pub fn new(
         disk: &Arc<dyn Disk>,
         dir: &Path,
         journal: &Path,
         dictionary: SharedDictionary,
         from: Option<Base>,
-    ) -> Result<Self, LogError> {
-        let base = match from {
-            Some(base) => base,
-            None => Base::begin(disk, dir)?,
-        };
-        Ok(Self {
+    ) -> Self {
+        let base = from.unwrap_or_default();
+        Self {
             disk: disk.clone(),
             dir: dir.to_owned(),
             journal: journal.to_owned(),
@@ -74,7 +70,7 @@ impl Maker {
             identities: base.identities,
             events: BTreeMap::new(),
             gathered: 0,
-        })
+        }
     }
 
     /// Another maker after an error of this one, from what is on disk.
@@ -84,7 +80,7 @@ impl Maker {
     pub fn again(self) -> Result<Self, LogError> {
         let Self { disk, dir, journal, dictionary, epoch, .. } = self;
         let base = Restored::newest(&disk, &dir, 0, epoch)?.map(|restored| Base::of(restored).0);
-        Self::new(&disk, &dir, &journal, dictionary, base)
+        Ok(Self::new(&disk, &dir, &journal, dictionary, base))
     }
 
     /// Makes the snapshot of `kept`, whose epochs are synced; the epoch of the oldest snapshot that
@@ -93,6 +89,9 @@ impl Maker {
     /// # Errors
     /// [`LogError`]: the snapshots before still hold.
     pub fn make(&mut self, kept: Kept) -> Result<u64, LogError> {
+        if self.names.is_none() {
+            self.names = Some(begin(&self.disk, &self.dir)?);
+        }
         while let Some((epoch, batch)) = self.reader.next(kept.epoch)? {
             self.gather(&batch, &kept.feeds)?;
             if self.gathered >= RUN_EVENTS_MAX {
@@ -100,7 +99,9 @@ impl Maker {
             }
         }
         self.write_run(kept.epoch)?;
-        self.names.sync(&self.dir)?;
+        if let Some(names) = &mut self.names {
+            names.sync(&self.dir)?;
+        }
         self.merge()?;
         let manifest = Manifest { kept, runs: self.runs.clone() };
         manifest.write(&*self.disk, &self.dir)?;
@@ -111,7 +112,9 @@ impl Maker {
         for record in &batch.records {
             match record {
                 Record::Entry(entry) => {
-                    self.names.add(self.names_read, entry)?;
+                    if let Some(names) = &mut self.names {
+                        names.add(self.names_read, entry)?;
+                    }
                     self.names_read += 1;
                 }
                 Record::Control(control) => {
@@ -215,26 +218,26 @@ impl Maker {
     }
 }
 
+/// Begins anew: nothing of what is in `dir` counts.
+fn begin(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Names, LogError> {
+    for epoch in manifest::list(&**disk, dir)? {
+        let path = dir.join(manifest::file(epoch));
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+    }
+    Names::begin(disk, &dir.join("names"))
+}
+
 /// Where a maker goes on.
+#[derive(Default)]
 pub struct Base {
     epoch: u64,
     names_read: u64,
-    names: Names,
+    names: Option<Names>,
     runs: Vec<RunName>,
     identities: HashMap<FeedId, Identity>,
 }
 
 impl Base {
-    /// Nothing of what is in `dir` counts.
-    fn begin(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Self, LogError> {
-        for epoch in manifest::list(&**disk, dir)? {
-            let path = dir.join(manifest::file(epoch));
-            disk.remove(&path).map_err(|source| at(&path, source))?;
-        }
-        let names = Names::begin(disk, &dir.join("names"))?;
-        Ok(Self { epoch: 0, names_read: 0, names, runs: Vec::new(), identities: HashMap::new() })
-    }
-
     /// Takes out of a snapshot what the maker goes on with; the rest is the sequencer's.
     #[must_use]
     pub fn of(restored: Restored) -> (Self, State) {
@@ -245,6 +248,6 @@ impl Base {
         });
         let identities = feeds.collect();
         let (epoch, names_read) = (state.kept.epoch, state.kept.names);
-        (Self { epoch, names_read, names: names_log, runs, identities }, state)
+        (Self { epoch, names_read, names: Some(names_log), runs, identities }, state)
     }
 }

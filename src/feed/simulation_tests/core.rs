@@ -1,0 +1,309 @@
+//! One life of the core over the simulated disk: everything between the wire and the results log,
+//! in one thread, one step at a time.
+//!
+//! The steps of the journal, the fold, the results log, the output gate and the claims on packet
+//! ids are the service's own. What is written again here is what only passes them on: the loop of
+//! a broker's connection, and the flow's reading of synced epochs.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::broker::{Broker, Delivery};
+use super::devices::{FEEDS, Said};
+use crate::feed::OutputGate;
+use crate::feed::redelivery::{Claims, fingerprint};
+use crate::flow::Interpreter;
+use crate::flow::interpreter::order;
+use crate::journal::results::ResultsError;
+use crate::journal::steps::{Appended, Appender, Syncer};
+use crate::journal::testing::SimDisk;
+use crate::journal::{
+    ArrivalClock, BatchReader, Clock, Disk, Journal, JournalOptions, LogError, Progress, ResultReader,
+    ResultsLog,
+};
+use crate::model::crash::Point;
+use crate::model::definition::AckLevel;
+use crate::model::{Ack, Control, Input, ResultRow, Submission, Timestamp};
+
+/// Inputs that wait for the sequencer at most.
+const INPUTS_MAX: usize = 3;
+
+/// The journal's folder.
+pub(super) fn journal_dir() -> &'static Path {
+    Path::new("data/journal")
+}
+
+/// The results log's folder.
+pub(super) fn results_dir() -> &'static Path {
+    Path::new("data/results")
+}
+
+/// The clocks of a simulated host.
+#[derive(Default)]
+pub(super) struct SimClock {
+    pub(super) wall: AtomicI64,
+    pub(super) monotonic: AtomicI64,
+}
+
+impl Clock for SimClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.wall.load(Ordering::Relaxed))
+    }
+
+    fn monotonic(&self) -> i64 {
+        self.monotonic.load(Ordering::Relaxed)
+    }
+}
+
+/// A message as it was handed to the sequencer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handed {
+    pub(super) number: usize,
+    /// The connection took it for a redelivery.
+    pub(super) repeated: bool,
+}
+
+/// Everything handed to the sequencer since the last start that was checked, in order; it outlives
+/// a crash, which leaves a beginning of it journalled.
+pub(super) type Accepted = Arc<Mutex<Vec<Handed>>>;
+
+/// How a core is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) segment_bytes_max: u64,
+    pub(super) workers: usize,
+}
+
+/// Why a core stopped by itself.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// The disk failed it.
+    Disk,
+    /// Anything else: never right.
+    Wrong(String),
+}
+
+impl From<LogError> for Stopped {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Disk { .. } => Self::Disk,
+            error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<ResultsError> for Stopped {
+    fn from(error: ResultsError) -> Self {
+        match error {
+            ResultsError::Log(error) => error.into(),
+            error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// See the module.
+pub(super) struct Core {
+    disk: Arc<dyn Disk>,
+    pub(super) journal: Arc<Progress>,
+    pub(super) results: Arc<Progress>,
+    appender: Appender,
+    syncer: Syncer,
+    arrival: ArrivalClock<'static>,
+    inputs: VecDeque<Input>,
+    /// What the waiting messages are, and those taken, in order.
+    queued: VecDeque<Vec<Handed>>,
+    accepted: Accepted,
+    gate: Option<Arc<OutputGate<u16>>>,
+    batch: Vec<(Submission, Handed, Option<u16>)>,
+    claims: Claims,
+    connection: u64,
+    batches: BatchReader,
+    interpreters: Vec<Interpreter>,
+    published: ResultsLog,
+    pub(super) flow: u64,
+}
+
+impl Core {
+    pub(super) fn open(
+        disk: &Arc<SimDisk>,
+        clock: &'static SimClock,
+        shape: Shape,
+        accepted: Accepted,
+    ) -> Result<Self, Stopped> {
+        let disk = disk.mount();
+        let journal = Journal::open(JournalOptions {
+            dir: journal_dir().to_owned(),
+            segment_bytes_max: shape.segment_bytes_max,
+            disk: disk.clone(),
+            clock: Arc::new(SimClock::default()),
+            linked: Arc::new(|_, _| {}),
+        })?;
+        let progress = journal.progress();
+        let arrival = ArrivalClock::new(clock, journal.last_arrival());
+        let (appender, syncer) = journal.ends()?;
+        let published = ResultsLog::open(disk.clone(), results_dir(), shape.segment_bytes_max)?;
+        Ok(Self {
+            journal: progress,
+            results: published.progress(),
+            appender,
+            syncer,
+            arrival,
+            inputs: VecDeque::new(),
+            queued: VecDeque::new(),
+            accepted,
+            gate: None,
+            batch: Vec::new(),
+            claims: Claims::new(64),
+            connection: 0,
+            batches: BatchReader::new(disk.clone(), journal_dir(), 0),
+            interpreters: (0..shape.workers).map(|index| Interpreter::new(index, shape.workers)).collect(),
+            published,
+            flow: 0,
+            disk,
+        })
+    }
+
+    pub(super) fn read_batches(&self, from: u64) -> BatchReader {
+        BatchReader::new(self.disk.clone(), journal_dir(), from)
+    }
+
+    pub(super) fn read_rows(&self, from: u64) -> ResultReader {
+        ResultReader::new(self.disk.clone(), results_dir(), from)
+    }
+
+    /// The folder of pipelines as it is at this start.
+    pub(super) fn configure(&mut self, controls: Vec<Control>) {
+        self.input(Input::Control(controls), Vec::new());
+    }
+
+    fn input(&mut self, input: Input, handed: Vec<Handed>) {
+        self.inputs.push_back(input);
+        self.queued.push_back(handed);
+    }
+
+    fn links(&mut self, up: bool) {
+        for feed in FEEDS {
+            self.input(Input::Connected { feed: feed.into(), up }, Vec::new());
+        }
+    }
+
+    pub(super) fn connect(&mut self, broker: &mut Broker) {
+        broker.connect();
+        self.connection += 1;
+        self.gate = Some(Arc::default());
+        self.links(true);
+    }
+
+    /// The connection is lost: its gate and what it had not handed over go with it.
+    pub(super) fn disconnect(&mut self, broker: &mut Broker) {
+        broker.break_wire();
+        if self.gate.take().is_some() {
+            self.batch.clear();
+            self.links(false);
+        }
+    }
+
+    /// Takes up to `count` messages off the wire.
+    pub(super) fn receive(&mut self, broker: &mut Broker, said: &[Said], count: usize) {
+        let Some(gate) = self.gate.clone() else { return };
+        for _ in 0..count {
+            let Some(Delivery { number, packet_id, dup }) = broker.wire.pop_front() else { return };
+            let message = &said[number];
+            let (topic, payload) = (message.sensor(), number.to_string());
+            let by_protocol = message.feed == 2;
+            let print = fingerprint(&topic, payload.as_bytes());
+            let repeated = by_protocol && dup && self.claims.holds(packet_id, self.connection, print);
+            let claimed = by_protocol && !repeated;
+            if claimed {
+                self.claims.claim(packet_id, self.connection, print);
+            }
+            let ack = Ack { ticket: gate.open(AckLevel::Synced, packet_id), gate: gate.clone() };
+            let submission = Submission {
+                feed: FEEDS[message.feed].into(),
+                topic: topic.into(),
+                payload: payload.into(),
+                arrived_at: None,
+                decoded: if repeated { Default::default() } else { message.decoded() },
+                repeated,
+                ack: Some(ack),
+            };
+            self.batch.push((submission, Handed { number, repeated }, claimed.then_some(packet_id)));
+        }
+    }
+
+    /// Hands over what was received, if the sequencer's channel has room.
+    pub(super) fn hand_over(&mut self) {
+        if self.inputs.len() >= INPUTS_MAX || self.batch.is_empty() {
+            return;
+        }
+        let (mut messages, mut handed) = (Vec::new(), Vec::new());
+        for (submission, one, claimed) in std::mem::take(&mut self.batch) {
+            messages.push(submission);
+            handed.push(one);
+            if let Some(id) = claimed {
+                self.claims.handed(id, self.connection);
+            }
+        }
+        self.input(Input::Messages(messages), handed);
+    }
+
+    /// The sequencer takes what waits.
+    pub(super) fn take(&mut self, count: usize) {
+        let count = count.min(self.inputs.len());
+        let now = self.arrival.now();
+        // Known before it happens: a crash in the middle leaves a part of it journalled.
+        self.accepted.lock().unwrap().extend(self.queued.drain(..count).flatten());
+        let inputs: Vec<Input> = self.inputs.drain(..count).collect();
+        self.appender.take(inputs, now, true);
+    }
+
+    /// The sequencer appends a batch, if it has one.
+    pub(super) fn append(&mut self) -> Result<Appended, Stopped> {
+        Ok(self.appender.append()?)
+    }
+
+    /// The journal's other thread takes a step.
+    pub(super) fn sync(&mut self) -> Result<bool, Stopped> {
+        Ok(self.syncer.step()?)
+    }
+
+    /// The connection sends the acknowledgements whose turn has come.
+    pub(super) fn acknowledge(&mut self, broker: &mut Broker) {
+        let Some(gate) = &self.gate else { return };
+        let durable = self.journal.now();
+        let mut released = Vec::new();
+        gate.release(durable, &mut released);
+        let ids: Vec<u16> = released.into_iter().map(|one| one.into_response(durable)).collect();
+        Point::FeedAcknowledging.pass();
+        broker.acknowledge(ids);
+        Point::FeedAcknowledged.pass();
+    }
+
+    /// The flow works through one epoch; whether there was one.
+    pub(super) fn fold(&mut self) -> Result<bool, Stopped> {
+        let Some((epoch, batch)) = self.batches.next(self.journal.now().synced)? else { return Ok(false) };
+        let mut rows: Vec<ResultRow> =
+            self.interpreters.iter_mut().flat_map(|interpreter| interpreter.apply(&batch)).collect();
+        order(&mut rows);
+        self.published.publish(&rows)?;
+        self.flow = epoch + 1;
+        Ok(true)
+    }
+
+    /// The results log becomes durable, as before a checkpoint.
+    pub(super) fn sync_results(&mut self) -> Result<(), Stopped> {
+        self.published.unsynced().sync()?;
+        Ok(())
+    }
+
+    /// Nothing waits anywhere inside.
+    pub(super) fn is_quiet(&self) -> bool {
+        let durable = self.journal.now();
+        self.inputs.is_empty()
+            && self.batch.is_empty()
+            && durable.synced == durable.written
+            && self.flow == durable.synced
+    }
+}

@@ -1,0 +1,113 @@
+//! A pipeline's run as bytes and back.
+
+use std::sync::Arc;
+
+use super::PipelineRun;
+use crate::flow::keys::Share;
+use crate::flow::pipeline::Counts;
+use crate::flow::state::groups::GroupWriter;
+use crate::flow::state::shared::{Origins, Plans, SharedPipeline, SharedWindow, unknown};
+use crate::flow::state::{READINGS_PLACE, Request, RunName, StateError};
+use crate::flow::windows::{Made, WindowRun};
+use crate::model::Key;
+
+impl PipelineRun {
+    /// Writes its keys and says the rest; `runs` counts the runs written so far.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn save(
+        &mut self,
+        request: &Request,
+        origins: &mut Origins,
+        groups: &mut GroupWriter<'_>,
+        runs: &mut usize,
+    ) -> Result<SharedPipeline, StateError> {
+        // Every field is named: one that is added must be thought of here.
+        let Self {
+            plan,
+            feeds,
+            counts: _,
+            windows,
+            since,
+            readings,
+            zone_watermark,
+            places: _,
+            rows: _,
+            numbers: _,
+            decimals: _,
+        } = self;
+        let mut saved = Vec::with_capacity(windows.len());
+        for window in windows {
+            *runs += 1;
+            saved.push(window.save(*runs, &plan.name, request, origins, groups)?);
+        }
+        *runs += 1;
+        readings.save(*runs, &plan.name, *since, request, groups)?;
+        Ok(SharedPipeline {
+            name: plan.name.to_string(),
+            origin: origins.place(&plan.origin),
+            feeds: feeds.clone(),
+            since: *since,
+            zone_watermark: *zone_watermark,
+            windows: saved,
+        })
+    }
+
+    /// The run that was saved, without its keys.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn load(
+        saved: SharedPipeline,
+        counts: Counts,
+        plans: &mut Plans,
+        share: Share,
+    ) -> Result<Self, StateError> {
+        let plan = plans.compile(saved.origin)?;
+        let windows: Result<Vec<WindowRun>, StateError> =
+            saved.windows.iter().map(|window| load_window(window, &plan, plans, share)).collect();
+        let windows = windows?;
+        let mut run = Self::new(plan, saved.feeds, share, saved.since, None);
+        run.windows = windows;
+        run.zone_watermark = saved.zone_watermark;
+        run.counts = counts;
+        Ok(run)
+    }
+
+    /// The place of a run's keys; `None` when the run is gone.
+    #[must_use]
+    pub fn find(&self, name: &RunName) -> Option<usize> {
+        if name.place == READINGS_PLACE {
+            return (name.since == self.since).then_some(self.windows.len());
+        }
+        self.windows.iter().position(|run| (run.made.since, run.made.place) == (name.since, name.place))
+    }
+
+    /// Takes a key back into the run at a place that [`Self::find`] gave.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn load_key(&mut self, at: usize, key: Key, state: &[u8], period: u32) -> Result<(), StateError> {
+        match self.windows.get_mut(at) {
+            Some(window) => window.load_key(key, state, period),
+            None => self.readings.load_key(key, state, period),
+        }
+    }
+}
+
+fn load_window(
+    saved: &SharedWindow,
+    current: &super::PipelinePlan,
+    plans: &mut Plans,
+    share: Share,
+) -> Result<WindowRun, StateError> {
+    let same = |plan: &super::PipelinePlan| {
+        plan.windows.iter().find(|(window, _)| window.description.hash == saved.hash).cloned()
+    };
+    let rules = if saved.judged { same(current).ok_or_else(|| unknown("a rule"))?.1 } else { Vec::new() };
+    let own = plans.get(saved.origin)?;
+    let (plan, _) = same(own).ok_or_else(|| unknown("a window"))?;
+    let made = Made { origin: Arc::clone(&own.origin), since: saved.since, place: saved.place };
+    Ok(WindowRun::load(saved, made, plan, rules, share))
+}

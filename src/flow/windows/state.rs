@@ -1,0 +1,107 @@
+//! A window's run as bytes and back.
+
+use std::sync::Arc;
+
+use super::{KeyRun, Made, WindowRun};
+use crate::flow::keys::Share;
+use crate::flow::rules::RulePlan;
+use crate::flow::state::groups::{GroupWriter, whole};
+use crate::flow::state::shared::{Origins, SharedWindow};
+use crate::flow::state::{Request, RunName, StateError};
+use crate::model::Key;
+use crate::window::WindowPlan;
+
+impl WindowRun {
+    /// Writes its keys and says the rest.
+    ///
+    /// # Errors
+    /// [`StateError::Form`].
+    pub fn save(
+        &mut self,
+        number: usize,
+        pipeline: &str,
+        request: &Request,
+        origins: &mut Origins,
+        groups: &mut GroupWriter<'_>,
+    ) -> Result<SharedWindow, StateError> {
+        // Every field is named: one that is added must be thought of here.
+        let Self {
+            made,
+            plan,
+            bounds,
+            rules,
+            amend_every,
+            table: _,
+            keys,
+            closes: _,
+            seals: _,
+            dirty: _,
+            waiting,
+            zone_watermark,
+            tick_closed_to,
+            tick_sealed_to,
+        } = self;
+        let name = RunName { pipeline: pipeline.to_owned(), since: made.since, place: made.place };
+        groups.run(number, &name, keys, |run| &run.key, |at, run| (run, waiting.contains(&(at as u32))))?;
+        keys.begin_period(request.period);
+        Ok(SharedWindow {
+            origin: origins.place(&made.origin),
+            hash: plan.description.hash,
+            since: made.since,
+            place: made.place,
+            judged: !rules.is_empty(),
+            bounds: *bounds,
+            amend_every: *amend_every,
+            zone_watermark: *zone_watermark,
+            tick_closed_to: *tick_closed_to,
+            tick_sealed_to: *tick_sealed_to,
+        })
+    }
+
+    /// The run that was saved, without its keys.
+    #[must_use]
+    pub fn load(
+        saved: &SharedWindow,
+        made: Made,
+        plan: Arc<WindowPlan>,
+        rules: Vec<Arc<RulePlan>>,
+        share: Share,
+    ) -> Self {
+        let mut run = Self::new(made, plan, rules, saved.amend_every, saved.bounds, share);
+        run.zone_watermark = saved.zone_watermark;
+        run.tick_closed_to = saved.tick_closed_to;
+        run.tick_sealed_to = saved.tick_sealed_to;
+        run
+    }
+
+    /// Takes a key back in; one that is there already came from the delta and is newer.
+    ///
+    /// # Errors
+    /// [`StateError::Form`].
+    pub fn load_key(&mut self, key: Key, state: &[u8], period: u32) -> Result<(), StateError> {
+        if self.table.holds(&key) {
+            return Ok(());
+        }
+        let (mut run, waiting): (KeyRun, bool) = whole(state)?;
+        if run.lives.len() != self.rules.len() {
+            let why = "another number of rules than its window has".into();
+            return Err(StateError::Form { what: "a key", why });
+        }
+        run.key = key.clone();
+        let number = self.table.restore(key);
+        if let Some(end) = run.close_timer {
+            self.closes.insert((end, number));
+        }
+        if let Some(end) = run.seal_timer {
+            self.seals.insert((end, number));
+        }
+        if run.dirty {
+            self.dirty.push(number);
+        }
+        if waiting {
+            self.waiting.insert(number);
+        }
+        self.keys.push_marked(run, period);
+        Ok(())
+    }
+}
