@@ -8,6 +8,8 @@ pub mod batch_codec;
 pub mod checkpoint;
 pub mod clock;
 pub mod disk;
+#[cfg(test)]
+mod format_tests;
 pub mod feed_state;
 pub mod holders;
 pub mod identity;
@@ -26,6 +28,7 @@ pub mod snapshots;
 pub mod steps;
 #[cfg(test)]
 pub mod testing;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

@@ -20,6 +20,7 @@ pub mod run;
 pub mod sources;
 pub mod statistics;
 pub mod texts;
+pub mod verify;
 
 use thiserror::Error;
 

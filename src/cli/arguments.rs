@@ -28,6 +28,8 @@ pub enum Command {
     /// Ask the embedded store in SQL.
     #[cfg(feature = "store")]
     Query(Query),
+    /// Read every file of the data folder and name what is damaged.
+    Verify(Verify),
     /// Print the JSON Schema of a configuration file, for editors.
     Schema(Schema),
     /// Print the completions of a shell.
@@ -141,6 +143,14 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Json,
+}
+
+/// `sereno verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Where the configuration is; with --data-dir none is needed.
+    #[command(flatten)]
+    pub at: Where,
 }
 
 /// `sereno schema`

@@ -9,6 +9,7 @@ pub mod query;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod verify;
 
 use std::path::PathBuf;
 

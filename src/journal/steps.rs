@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::batch_codec;
 use super::disk::LogFile;
@@ -189,7 +190,9 @@ impl Syncer {
                 Round::Begun(written, self.current.lock().unwrap_or_else(PoisonError::into_inner).clone())
             }
             Round::Begun(written, file) => {
+                let began = Instant::now();
                 file.sync().map_err(|source| at(&self.dir, source))?;
+                self.progress.sync_completed(written, began.elapsed());
                 Point::JournalSynced.pass();
                 Round::Synced(written)
             }
