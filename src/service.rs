@@ -22,6 +22,7 @@ pub mod run;
 pub mod sources;
 pub mod statistics;
 pub mod texts;
+pub mod verify;
 
 use thiserror::Error;
 

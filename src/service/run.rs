@@ -84,6 +84,8 @@ impl Service {
         };
         let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
         let parts = Parts::open(&dir, live)?;
+        let syncs = parts.metrics.clone();
+        core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
         let ending = Arc::new(AtomicBool::new(false));
         let mut readers = Readers::default();
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
