@@ -1,0 +1,193 @@
+//! Runs a case through the engine and through the naive evaluator and compares every byte.
+
+use sereno::flow::{Interpreter, interpreter};
+use sereno::journal::result_codec::encode_row;
+use sereno::journal::wire::Writer;
+use sereno::model::{Batch, Record, ResultRow, Timestamp};
+
+use crate::case::Case;
+use crate::chance::Chance;
+use crate::naive::windows::{Counts, PlanNames, Windows};
+use crate::naive::world::Line;
+
+/// The journal record by record, however it was cut.
+pub fn lines(batches: &[Batch]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for batch in batches {
+        for (sequence, record) in batch.iter() {
+            let readings = match record {
+                Record::Event(event) => batch.readings_of(event).to_vec(),
+                _ => Vec::new(),
+            };
+            lines.push(Line { sequence, record: record.clone(), readings });
+        }
+    }
+    lines
+}
+
+/// The same records in other batches: cut after each record `percent` times in a hundred.
+pub fn cut_again(lines: &[Line], percent: u64, chance: &mut Chance) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut batch = Batch::default();
+    let mut arrived_at = Timestamp::MIN;
+    for line in lines {
+        match &line.record {
+            Record::Event(event) => arrived_at = event.arrived_at,
+            Record::Tick { to, .. } => arrived_at = *to,
+            Record::Refusal(refusal) => arrived_at = refusal.arrived_at,
+            _ => {}
+        }
+        if batch.records.is_empty() {
+            (batch.first, batch.arrived_at) = (line.sequence, arrived_at);
+        }
+        let mut record = line.record.clone();
+        if let Record::Event(event) = &mut record {
+            let start = batch.readings.len() as u32;
+            batch.readings.extend_from_slice(&line.readings);
+            event.readings = start..batch.readings.len() as u32;
+        }
+        batch.records.push(record);
+        if chance.percent(percent) {
+            batches.push(std::mem::take(&mut batch));
+        }
+    }
+    batches.push(batch);
+    batches
+}
+
+/// What the interpreters of `workers` workers publish together, and what they counted.
+pub fn engine(batches: &[Batch], workers: usize) -> (Vec<ResultRow>, Counts) {
+    let mut shares: Vec<Interpreter> = (0..workers).map(|n| Interpreter::new(n, workers)).collect();
+    let mut all = Vec::new();
+    for batch in batches {
+        let mut rows: Vec<ResultRow> = shares.iter_mut().flat_map(|share| share.apply(batch)).collect();
+        interpreter::order(&mut rows);
+        all.extend(rows);
+    }
+    let mut counts = Counts::new();
+    for (n, share) in shares.iter().enumerate() {
+        for (name, count) in share.counts() {
+            let sum = counts.entry(name.to_owned()).or_default();
+            let excluded = if n == 0 { count.excluded } else { 0 };
+            let parts = [count.counted, count.late, count.too_late, excluded];
+            sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+        }
+    }
+    (all, counts)
+}
+
+/// What the engine calls each plan.
+pub fn plan_names(rows: &[ResultRow]) -> PlanNames {
+    let mut names = PlanNames::new();
+    for row in rows {
+        if let ResultRow::Plan(cause, plan) = row {
+            names.insert((*cause, plan.pipeline.to_string(), plan.window.to_string()), plan.hash);
+        }
+    }
+    names
+}
+
+/// What the naive evaluator publishes.
+pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, Counts) {
+    let mut windows = Windows::new(case.conditions.clone(), names);
+    let mut all = Vec::new();
+    for line in lines {
+        let mut rows = windows.apply(line);
+        rows.sort_by_key(place);
+        all.extend(rows);
+    }
+    let mut counts = windows.counts;
+    counts.retain(|name, _| windows.pipelines.contains_key(name));
+    (all, counts)
+}
+
+/// The order of rows of one cause: plans, then windows by (plan, key, start), then transitions by
+/// (pipeline, rule, key).
+fn place(row: &ResultRow) -> (u8, u64, String, String, Vec<String>, i64) {
+    let texts = |key: &sereno::model::Key| key.0.iter().map(ToString::to_string).collect();
+    let none = String::new;
+    match row {
+        ResultRow::Plan(_, plan) => (0, plan.hash, none(), none(), Vec::new(), 0),
+        ResultRow::Aggregate(row) => (1, row.plan.hash, none(), none(), texts(&row.key), row.start.0),
+        ResultRow::Retraction(row) => (1, row.plan.hash, none(), none(), texts(&row.key), row.start.0),
+        ResultRow::Transition(row) => {
+            (2, 0, row.pipeline.to_string(), row.rule.to_string(), texts(&row.key), 0)
+        }
+    }
+}
+
+/// Says where two runs part, or nothing.
+pub fn difference(name: &str, got: &[ResultRow], want: &[ResultRow]) -> Option<String> {
+    let bytes = |row: &ResultRow| {
+        let mut out = Writer::default();
+        encode_row(&mut out, row);
+        out.0
+    };
+    let at = (0..got.len().max(want.len())).find(|at| got.get(*at).map(bytes) != want.get(*at).map(bytes))?;
+    let show = |rows: &[ResultRow]| -> String {
+        let from = at.saturating_sub(3);
+        rows.iter()
+            .enumerate()
+            .skip(from)
+            .take(7)
+            .map(|(n, row)| format!("  row {n} {}\n", brief(row)))
+            .collect()
+    };
+    Some(format!("row {at} differs\n {name}:\n{} naive:\n{}", show(got), show(want)))
+}
+
+/// A row on one line.
+pub fn brief(row: &ResultRow) -> String {
+    match row {
+        ResultRow::Plan(cause, plan) => {
+            format!("@{cause} plan {} {} {:016x}", plan.pipeline, plan.window, plan.hash)
+        }
+        ResultRow::Aggregate(row) => format!(
+            "@{} {}.{} {:016x} [{}] {} rev {} n {} {:?} {} {:?}",
+            row.cause,
+            row.plan.pipeline,
+            row.plan.window,
+            row.plan.hash,
+            row.key,
+            row.start,
+            row.revision,
+            row.count,
+            row.capture,
+            row.sufficient,
+            row.fields
+        ),
+        ResultRow::Retraction(row) => format!("@{} retraction {} {}", row.cause, row.key, row.start),
+        ResultRow::Transition(row) => format!("{row:?}"),
+    }
+}
+
+/// Compares a case in every way; says what differs first.
+pub fn check(case: &Case) -> Result<usize, String> {
+    let batches = crate::case::journal(case);
+    let lines = lines(&batches);
+    let (rows, counts) = engine(&batches, 1);
+    let (want, naive_counts) = naive(case, &lines, plan_names(&rows));
+    if let Some(difference) = difference("engine", &rows, &want) {
+        return Err(difference);
+    }
+    if counts != same_names(&naive_counts, &counts) {
+        return Err(format!("counts: engine {counts:?}, naive {naive_counts:?}"));
+    }
+    let mut chance = Chance::of(case.seed ^ 0x5eed);
+    for workers in [1, 2, 3] {
+        let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
+        let (rows, recounted) = engine(&batches, workers);
+        if let Some(difference) = difference(&format!("{workers} workers, cut again"), &rows, &want) {
+            return Err(difference);
+        }
+        if recounted != counts {
+            return Err(format!("counts of {workers} workers: {recounted:?}, of one {counts:?}"));
+        }
+    }
+    Ok(want.len())
+}
+
+/// The naive counts of the pipelines that there are; of those without an event they are zero.
+fn same_names(naive: &Counts, like: &Counts) -> Counts {
+    like.keys().map(|name| (name.clone(), naive.get(name).copied().unwrap_or_default())).collect()
+}

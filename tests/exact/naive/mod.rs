@@ -1,0 +1,5 @@
+//! The naive evaluator: obvious, slow, and of no code in common with what it judges.
+
+pub mod fields;
+pub mod windows;
+pub mod world;
