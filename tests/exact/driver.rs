@@ -1,14 +1,17 @@
 //! Runs a case through the engine and through the naive evaluator and compares every byte.
 
-use sereno::flow::{Interpreter, interpreter};
 use sereno::journal::result_codec::encode_row;
 use sereno::journal::wire::Writer;
 use sereno::model::{Batch, Record, ResultRow, Timestamp};
 
 use crate::case::Case;
 use crate::chance::Chance;
+use crate::machine;
 use crate::naive::windows::{Counts, PlanNames, Windows};
 use crate::naive::world::Line;
+
+/// One case in so many also runs through the real dataflow on its threads.
+const DATAFLOW_EACH: u64 = 20;
 
 /// The journal record by record, however it was cut.
 pub fn lines(batches: &[Batch]) -> Vec<Line> {
@@ -25,20 +28,14 @@ pub fn lines(batches: &[Batch]) -> Vec<Line> {
     lines
 }
 
-/// The same records in other batches: cut after each record `percent` times in a hundred.
+/// The same records in other batches, whose headers say nothing true: cut after each record
+/// `percent` times in a hundred.
 pub fn cut_again(lines: &[Line], percent: u64, chance: &mut Chance) -> Vec<Batch> {
     let mut batches = Vec::new();
     let mut batch = Batch::default();
-    let mut arrived_at = Timestamp::MIN;
     for line in lines {
-        match &line.record {
-            Record::Event(event) => arrived_at = event.arrived_at,
-            Record::Tick { to, .. } => arrived_at = *to,
-            Record::Refusal(refusal) => arrived_at = refusal.arrived_at,
-            _ => {}
-        }
         if batch.records.is_empty() {
-            (batch.first, batch.arrived_at) = (line.sequence, arrived_at);
+            (batch.first, batch.arrived_at) = (line.sequence, Timestamp(chance.bits() as i64 >> 1));
         }
         let mut record = line.record.clone();
         if let Record::Event(event) = &mut record {
@@ -53,27 +50,6 @@ pub fn cut_again(lines: &[Line], percent: u64, chance: &mut Chance) -> Vec<Batch
     }
     batches.push(batch);
     batches
-}
-
-/// What the interpreters of `workers` workers publish together, and what they counted.
-pub fn engine(batches: &[Batch], workers: usize) -> (Vec<ResultRow>, Counts) {
-    let mut shares: Vec<Interpreter> = (0..workers).map(|n| Interpreter::new(n, workers)).collect();
-    let mut all = Vec::new();
-    for batch in batches {
-        let mut rows: Vec<ResultRow> = shares.iter_mut().flat_map(|share| share.apply(batch)).collect();
-        interpreter::order(&mut rows);
-        all.extend(rows);
-    }
-    let mut counts = Counts::new();
-    for (n, share) in shares.iter().enumerate() {
-        for (name, count) in share.counts() {
-            let sum = counts.entry(name.to_owned()).or_default();
-            let excluded = if n == 0 { count.excluded } else { 0 };
-            let parts = [count.counted, count.late, count.too_late, excluded];
-            sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
-        }
-    }
-    (all, counts)
 }
 
 /// What the engine calls each plan.
@@ -165,24 +141,34 @@ pub fn brief(row: &ResultRow) -> String {
 pub fn check(case: &Case) -> Result<usize, String> {
     let batches = crate::case::journal(case);
     let lines = lines(&batches);
-    let (rows, counts) = engine(&batches, 1);
+    let (rows, counts) = machine::uninterrupted(&batches, 1);
     let (want, naive_counts) = naive(case, &lines, plan_names(&rows));
-    if let Some(difference) = difference("engine", &rows, &want) {
-        return Err(difference);
-    }
-    if counts != same_names(&naive_counts, &counts) {
-        return Err(format!("counts: engine {counts:?}, naive {naive_counts:?}"));
-    }
+    let want_counts = same_names(&naive_counts, &counts);
+    let hold = |name: &str, (rows, counts): (Vec<ResultRow>, Counts)| {
+        if let Some(difference) = difference(name, &rows, &want) {
+            return Err(difference);
+        }
+        if counts != want_counts {
+            return Err(format!(
+                "{name}: counted, late, too late, excluded {counts:?}, naive {want_counts:?}"
+            ));
+        }
+        Ok(())
+    };
+    hold("engine", (rows, counts.clone()))?;
     let mut chance = Chance::of(case.seed ^ 0x5eed);
     for workers in [1, 2, 3] {
         let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
-        let (rows, recounted) = engine(&batches, workers);
-        if let Some(difference) = difference(&format!("{workers} workers, cut again"), &rows, &want) {
-            return Err(difference);
-        }
-        if recounted != counts {
-            return Err(format!("counts of {workers} workers: {recounted:?}, of one {counts:?}"));
-        }
+        hold(&format!("{workers} workers, cut again"), machine::uninterrupted(&batches, workers))?;
+    }
+    let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
+    hold("checkpoints and starts from them", machine::interrupted(&batches, &mut chance)?)?;
+    if case.seed % DATAFLOW_EACH == 0 {
+        let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
+        let workers = chance.within(1, 4) as usize;
+        // What was told of a removed pipeline stays in the dataflow's tally.
+        let (rows, _) = machine::dataflow(batches, workers);
+        hold(&format!("dataflow of {workers} workers"), (rows, counts))?;
     }
     Ok(want.len())
 }

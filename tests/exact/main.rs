@@ -17,6 +17,7 @@ mod chance;
 mod condition;
 mod driver;
 mod generator;
+mod machine;
 mod naive;
 
 use case::{Case, Happening};
