@@ -100,7 +100,7 @@ impl WindowRun {
         bounds: Bounds,
         share: Share,
     ) -> Self {
-        let table = KeyTable::new(&plan.description.by, share);
+        let table = KeyTable::new(&plan.description.by, plan.grid.period(), share);
         Self {
             made,
             plan,
@@ -165,7 +165,8 @@ impl WindowRun {
 
     fn arm(&mut self, number: u32, event_at: Timestamp) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        let pane_end = self.plan.grid.pane(event_at).plus(self.plan.grid.slide);
+        let Some(pane) = self.plan.grid.pane(event_at) else { return };
+        let pane_end = self.plan.grid.pane_end(pane);
         if run.close_timer.is_none_or(|timer| pane_end < timer)
             && let Some(end) = run.windows.next_close(&self.plan)
         {
@@ -290,7 +291,9 @@ impl WindowRun {
     fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for publication in published {
-            let capture = self.plan.capture(publication.count, run.feed);
+            let interval = self.plan.expected.get(run.feed).copied().flatten();
+            let length = publication.end.since(publication.start);
+            let capture = WindowPlan::capture(publication.count, length, interval);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);
