@@ -2,11 +2,12 @@
 
 use sereno::journal::result_codec::encode_row;
 use sereno::journal::wire::Writer;
-use sereno::model::{Batch, Record, ResultRow, Timestamp};
+use sereno::model::{Batch, Entry, Record, ResultRow, Timestamp};
 
 use crate::case::Case;
 use crate::chance::Chance;
 use crate::machine;
+use crate::naive::accounts;
 use crate::naive::windows::{Counts, PlanNames, Windows};
 use crate::naive::world::Line;
 
@@ -156,6 +157,7 @@ pub fn check(case: &Case) -> Result<usize, String> {
         Ok(())
     };
     hold("engine", (rows, counts.clone()))?;
+    check_accounts(case, &batches)?;
     let mut chance = Chance::of(case.seed ^ 0x5eed);
     for workers in [1, 2, 3] {
         let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
@@ -171,6 +173,30 @@ pub fn check(case: &Case) -> Result<usize, String> {
         hold(&format!("dataflow of {workers} workers"), (rows, counts))?;
     }
     Ok(want.len())
+}
+
+/// What the headers say, what was handed over and what the journal holds agree.
+fn check_accounts(case: &Case, batches: &[Batch]) -> Result<(), String> {
+    let records = batches.iter().flat_map(|batch| &batch.records);
+    let feeds = records.filter_map(|record| match record {
+        Record::Entry(Entry::Feed(name)) => Some(name.to_string()),
+        _ => None,
+    });
+    let names: Vec<String> = feeds.collect();
+    let (said, held) = accounts::of_journal(batches, &names);
+    let want = accounts::of_script(case);
+    if said != want {
+        let parted = said.iter().filter(|(key, n)| want.get(*key) != Some(n));
+        let missing = want.iter().filter(|(key, n)| said.get(*key) != Some(n));
+        let (said, want): (Vec<_>, Vec<_>) = (parted.collect(), missing.collect());
+        return Err(format!("accounts: headers say {said:?}, naive {want:?}"));
+    }
+    let stored = |name: &str| ["events_stored", "readings_stored"].contains(&name);
+    let stored: accounts::Totals = said.into_iter().filter(|(key, _)| stored(key.2)).collect();
+    if stored != held {
+        return Err(format!("accounts: headers say {stored:?}, the journal holds {held:?}"));
+    }
+    Ok(())
 }
 
 /// The naive counts of the pipelines that there are; of those without an event they are zero.

@@ -139,6 +139,8 @@ impl Draw {
             ("5m", Some("1m")),
             ("7m", None),
             ("1h", None),
+            ("hour", None),
+            ("day", Some("hour")),
         ]);
         let by = chance.one(&[vec!["sensor"], vec!["sensor"], vec!["zone"], vec![], vec!["zone", "sensor"]]);
         let mut window = json!({"name": format!("w{n}"), "size": size, "by": by, "fields": fields});

@@ -186,7 +186,7 @@ impl Windows {
                 plan.settle(line.sequence, clock, tick, &mut self.out);
             }
             if let Some(tick) = tick {
-                let over = |plan: &Plan| plan.ends_at.saturating_add(plan.window.size.0 + plan.open_max);
+                let over = |plan: &Plan| plan.ends_at.saturating_add(plan.size() + plan.open_max);
                 pipeline.plans.retain(|plan| tick <= over(plan).saturating_add(1));
             }
         }
@@ -215,7 +215,7 @@ impl Pipeline {
         let clocks: Vec<_> =
             defined.iter().map(|feed| (&feed.name, feed.out_of_orderness, feed.expected_interval)).collect();
         let plan = |window: &WindowDefinition| {
-            let slide = window.slide.unwrap_or(window.size);
+            let (size, slide) = (window.size.nominal(), window.step().nominal());
             let hash = names.get(&(sequence, definition.name.clone(), window.name.clone()));
             let unit = |sql: &String| match call(sql) {
                 ("count", _) => "1".into(),
@@ -227,8 +227,9 @@ impl Pipeline {
                     hash: *hash.expect("the engine names every plan where it is defined"),
                     pipeline: definition.name.as_str().into(),
                     window: window.name.as_str().into(),
-                    size_ns: window.size.0,
+                    size_ns: size.0,
                     slide_ns: slide.0,
+                    unit: window.size.unit(),
                     by: window.by.iter().map(|name| name.as_str().into()).collect(),
                     fields: window
                         .fields
@@ -258,8 +259,8 @@ impl Pipeline {
     fn follow(&mut self, old: Self, at: i64) {
         (self.zone_watermark, self.drained_tick) = (old.zone_watermark, old.drained_tick);
         for plan in &mut self.plans {
-            let slide = plan.window.slide.unwrap_or(plan.window.size);
-            let start = floor(at, plan.window.size, slide, &plan.zone);
+            let (size, slide) = (plan.window.size.nominal(), plan.window.step().nominal());
+            let start = floor(at, size, slide, &plan.zone);
             plan.begins_at = if start < at { start + slide.0 } else { start };
         }
         for mut plan in old.plans {
@@ -279,6 +280,11 @@ impl Pipeline {
 }
 
 impl Plan {
+    /// Length of a window: units of the calendar here have one length, their zones one offset.
+    fn size(&self) -> i64 {
+        self.window.size.nominal().0
+    }
+
     fn by_sensor(&self) -> bool {
         self.window.by.iter().any(|name| name == "sensor")
     }
@@ -318,7 +324,7 @@ impl Plan {
         if excluded || !speaks {
             return None;
         }
-        let (size, slide) = (self.window.size, self.window.slide.unwrap_or(self.window.size));
+        let (size, slide) = (self.window.size.nominal(), self.window.step().nominal());
         let last = floor(said.event_at, size, slide, &self.zone);
         let starts = (0..size.0 / slide.0).map(|n| last - n * slide.0);
         let starts: Vec<i64> = starts.filter(|at| (self.begins_at..self.ends_at).contains(at)).collect();
@@ -338,7 +344,7 @@ impl Plan {
     }
 
     fn settle(&mut self, cause: u64, clock: (i64, i64, i64), tick: Option<i64>, out: &mut Vec<ResultRow>) {
-        let size = self.window.size.0;
+        let size = self.size();
         let mut keys = std::mem::take(&mut self.keys);
         for (key, state) in &mut keys {
             let (closed_to, sealed_to) = self.limits(state.watermark, clock);
@@ -380,14 +386,14 @@ impl Plan {
             }
         };
         let interval = self.intervals.get(feed).copied().flatten().filter(|_| self.by_sensor());
-        let capture = interval.map(|interval| count as f64 / (self.window.size.0 as f64 / interval as f64));
+        let capture = interval.map(|interval| count as f64 / (self.size() as f64 / interval as f64));
         let enough = self.window.capture_min.unwrap_or(0.0);
         Aggregate {
             cause,
             plan: self.description.clone(),
             key: key.clone(),
             start: stamp(start),
-            end: stamp(start + self.window.size.0),
+            end: stamp(start + self.size()),
             revision: window.events.iter().map(|(sequence, _)| *sequence).max().unwrap_or_default(),
             count,
             capture,
