@@ -14,8 +14,10 @@ pub mod interpreter;
 pub mod key_runs;
 pub mod keys;
 pub mod moment;
+pub mod past;
 pub mod pipeline;
 pub mod readings;
+pub mod recompute;
 pub mod rules;
 pub mod state;
 #[cfg(test)]
@@ -28,6 +30,8 @@ pub use pipeline::Counts;
 
 #[cfg(test)]
 mod alerts_tests;
+#[cfg(test)]
+mod calendar_tests;
 #[cfg(test)]
 mod cuts_testing;
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod keyed;
 pub mod plan;
 pub mod sketch;
 pub mod slot;
+pub mod vacant;
 
 pub use grid::Grid;
 pub use keyed::{Bounds, KeyWindows, Outcome, Publication};

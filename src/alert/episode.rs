@@ -21,6 +21,12 @@ impl Verdict {
     /// Neither met nor cleared.
     pub const NO_DATA: Self = Self { met: None, cleared: None };
 
+    /// Whether it says anything.
+    #[must_use]
+    pub fn has_data(self) -> bool {
+        self != Self::NO_DATA
+    }
+
     /// Of two verdicts at one instant the greater stands: met before not met before no data, then
     /// not cleared before cleared before no data.
     #[must_use]
@@ -126,9 +132,9 @@ pub enum State {
 pub struct Fold {
     /// Where the life stands.
     pub state: State,
-    /// Time of the last verdict.
+    /// Time of the last verdict with data.
     pub last_at: Option<Timestamp>,
-    /// A silence since the last verdict counted: nothing stands that could grow stale.
+    /// A silence since that verdict counted: nothing stands that could grow stale.
     silent: bool,
 }
 
@@ -144,8 +150,10 @@ impl Fold {
         let by_time = self.pass(at, false, timing);
         let by_mark = match mark {
             Mark::Verdict(verdict) => {
-                self.last_at = Some(at);
-                self.silent = false;
+                if verdict.has_data() {
+                    self.last_at = Some(at);
+                    self.silent = false;
+                }
                 self.verdict(at, verdict)
             }
             Mark::Silence => self.silence(at, timing),
@@ -193,6 +201,8 @@ impl Fold {
                 self.state = State::Pending { since: at, because: Because::Condition };
             }
             (State::Inactive, _) | (State::Pending { .. }, Some(true)) => {}
+            // The silence that began it goes on.
+            (State::Pending { .. }, None) if self.silent => {}
             (State::Pending { .. }, _) => self.state = State::Inactive,
             (State::Firing { episode, ending, undecided }, _) => match verdict.cleared {
                 Some(true) if *undecided => {

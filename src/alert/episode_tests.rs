@@ -135,6 +135,18 @@ fn a_silence_that_late_data_filled_counts_for_nothing() {
 }
 
 #[test]
+fn windows_without_data_do_not_break_a_silence() {
+    let alert = timing(90, 0, 60, NoData::Alert);
+    let marks = [(0, met(NO)), (30, met(None)), (60, met(None)), (60, Mark::Silence), (90, met(None))];
+    let (_, mut fold) = run_marks(&alert, &marks);
+    fold.advance(s(150), &alert);
+    assert_eq!(fold.firing().map(|e| (e.began_at, e.raised_at)), Some((s(60), s(150))));
+    let resolve = timing(0, 0, 60, NoData::Resolve);
+    let marks = [(0, met(YES)), (30, met(None)), (60, Mark::Silence)];
+    assert_eq!(times(&run_marks(&resolve, &marks).0), [(s(0), s(0), Some(s(60)))]);
+}
+
+#[test]
 fn a_condition_met_until_the_silence_holds_without_a_break_when_silence_is_the_condition() {
     let alert = timing(90, 0, 60, NoData::Alert);
     let (_, mut fold) = run_marks(&alert, &[(0, met(YES)), (60, Mark::Silence)]);

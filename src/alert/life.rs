@@ -240,7 +240,7 @@ impl Life {
         }
     }
 
-    /// Time of the latest verdict.
+    /// Time of the latest verdict with data.
     #[must_use]
     pub fn last_at(&self) -> Option<Timestamp> {
         self.fold.last_at

@@ -20,10 +20,10 @@ const NEXT: Span = Span(1);
 pub struct Course {
     life: Life,
     absence: Absence,
-    /// When the last verdict came in, or the silence after it was noted; for an absence rule, when
+    /// When the last verdict with data came in, or the silence after it was noted; for an absence rule, when
     /// the last event came.
     heard: Option<Heard>,
-    /// The silence after the last verdict is noted.
+    /// The silence after the last verdict with data is noted.
     noted: bool,
 }
 
@@ -60,7 +60,7 @@ impl Course {
     ) -> Option<Vec<Step>> {
         let identify = |began_at, number| rule.identify(key, began_at, number);
         let steps = self.life.verdict(at, verdict, &rule.timing, &identify)?;
-        (self.heard, self.noted) = (Some(heard), false);
+        self.told(verdict, heard);
         Some(steps)
     }
 
@@ -75,8 +75,14 @@ impl Course {
     ) -> Option<Vec<Step>> {
         let identify = |began_at, number| rule.identify(key, began_at, number);
         let steps = self.life.one_of(at, verdict, &rule.timing, &identify)?;
-        (self.heard, self.noted) = (Some(heard), false);
+        self.told(verdict, heard);
         Some(steps)
+    }
+
+    fn told(&mut self, verdict: Verdict, heard: Heard) {
+        if verdict.has_data() {
+            (self.heard, self.noted) = (Some(heard), false);
+        }
     }
 
     /// An absence rule's sensor was heard.

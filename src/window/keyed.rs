@@ -34,7 +34,9 @@ impl Bounds {
     /// All of time.
     pub const ALL: Self = Self { begins_at: Timestamp::MIN, ends_at: Timestamp::MAX };
 
-    fn hold(self, start: Timestamp) -> bool {
+    /// Whether the window that starts there is published.
+    #[must_use]
+    pub fn hold(self, start: Timestamp) -> bool {
         self.begins_at <= start && start < self.ends_at
     }
 }
@@ -52,6 +54,15 @@ pub struct Publication {
     pub count: u64,
     /// Values of the plan's fields.
     pub fields: Vec<Option<f64>>,
+}
+
+impl Publication {
+    /// A window without any event: its counts are 0, its other fields are no data.
+    #[must_use]
+    pub fn empty(plan: &WindowPlan, start: Timestamp, revision: u64) -> Self {
+        let fields = plan.values(&plan.empty_slots(), 0);
+        Self { start, end: plan.grid.end(start), revision, count: 0, fields }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,7 +103,7 @@ impl KeyWindows {
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
         let Some(start) = plan.grid.pane(event_at) else { return Outcome::Outside };
-        let latest = if bounds == Bounds::ALL {
+        let latest = if bounds.hold(start) {
             Some(start)
         } else {
             plan.grid.windows(start).filter(|window| bounds.hold(*window)).last()
@@ -141,6 +152,12 @@ impl KeyWindows {
             }
         }
         late
+    }
+
+    /// Windows that end at or before are closed.
+    #[must_use]
+    pub fn closed_to(&self) -> Timestamp {
+        self.closed_to
     }
 
     /// Closes the windows that end at or before `to` and publishes those that hold events,
@@ -205,6 +222,12 @@ impl KeyWindows {
         let gone = self.panes.partition_point(|pane| plan.grid.end(pane.start) <= to);
         self.panes.drain(..gone);
         published
+    }
+
+    /// Whether the window that ends at `end` is sealed.
+    #[must_use]
+    pub fn is_sealed(&self, end: Timestamp) -> bool {
+        end <= self.sealed_to
     }
 
     /// End of the earliest window that is open and holds events.
