@@ -14,6 +14,9 @@ pub mod keys;
 pub mod pipeline;
 pub mod readings;
 pub mod rules;
+pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};

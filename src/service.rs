@@ -4,6 +4,7 @@
 //! service with a simulated city. Every reader of the two logs is a thread or task of its own with
 //! its own cursor; a slow or dead one holds back nobody else.
 
+pub mod audit;
 pub mod core;
 pub mod data_dir;
 #[cfg(feature = "broker")]

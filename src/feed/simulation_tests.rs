@@ -53,11 +53,14 @@ fn one_seed(seed: u64) {
             sync_fails: every(&mut world.chance, [0, 0, 600]),
             clock_jumps: every(&mut world.chance, [0, 0, 300]),
         };
-        let steps = 100 + world.chance.below(1_500);
+        let steps = 100 + world.chance.below(3_000);
         let mut points = world.chance.part(4);
-        let crash_once_in = [30, 300, u64::MAX][world.chance.below(3)];
-        world.live(steps, weather, move |_| points.once_in(crash_once_in));
+        let crash_once_in = [50, 500, u64::MAX][world.chance.below(3)];
+        let end = world.live(steps, weather, move |_| points.once_in(crash_once_in));
         let loss = [Loss::Process, Loss::Power, Loss::Everything][world.chance.below(3)];
+        if setting("SERENO_SEED").is_some() {
+            eprintln!("{steps} steps, {weather:?}, {end:?}, {loss:?}, {:?}", world.oracle);
+        }
         world.die(loss);
     }
     world.settle();

@@ -49,6 +49,8 @@ pub const HEADER_BYTES: u64 = 32;
 pub const FRAME_HEAD_BYTES: usize = 8;
 /// The longest content of a frame.
 pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that are written over themselves at once when a log is opened.
+const WRITE_AGAIN_BYTES: usize = 1024 * 1024;
 
 /// Which of the two logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,7 @@ impl LogWriter {
             return Self::begin(disk, dir, kind, segment_bytes_max, first);
         }
         header?;
-        let (next, offset) = sound_end(&*file, &path, first, length)?;
+        let SoundEnd { next, offset, doubtful } = sound_end(&*file, &path, first, length, synced)?;
         if next < synced {
             let what = "a frame that was synced does not read";
             return Err(LogError::Damaged { path, offset, ordinal: next, what });
@@ -177,6 +179,7 @@ impl LogWriter {
             file.truncate(offset).map_err(|source| at(&path, source))?;
             file.sync().map_err(|source| at(&path, source))?;
         }
+        write_again(&*file, &path, doubtful, offset)?;
         let (dir, frame) = (dir.to_owned(), Vec::new());
         Ok(Self { disk, dir, kind, segment_bytes_max, file, path, offset, next, frame })
     }
@@ -318,15 +321,51 @@ fn begin_segment(
     Ok((file, path))
 }
 
-/// Walks the frames of the last segment: the ordinal after the last sound one, and its end.
-fn sound_end(file: &dyn LogFile, path: &Path, first: u64, length: u64) -> Result<(u64, u64), LogError> {
-    let (mut ordinal, mut offset) = (first, HEADER_BYTES);
+/// Where the sound frames of the last segment end.
+struct SoundEnd {
+    /// Ordinal after the last of them.
+    next: u64,
+    /// Its end in the file.
+    offset: u64,
+    /// From here on nothing is recorded as synced.
+    doubtful: u64,
+}
+
+/// Walks the frames of the last segment.
+fn sound_end(
+    file: &dyn LogFile,
+    path: &Path,
+    first: u64,
+    length: u64,
+    synced: u64,
+) -> Result<SoundEnd, LogError> {
+    let mut end = SoundEnd { next: first, offset: HEADER_BYTES, doubtful: 0 };
     let mut content = Vec::new();
-    while let Some(frame_bytes) = read_frame(file, path, ordinal, offset, length, &mut content)? {
-        offset += frame_bytes;
-        ordinal += 1;
+    while let Some(frame_bytes) = read_frame(file, path, end.next, end.offset, length, &mut content)? {
+        end.offset += frame_bytes;
+        end.next += 1;
+        if end.next <= synced {
+            end.doubtful = end.offset;
+        }
     }
-    Ok((ordinal, offset))
+    Ok(end)
+}
+
+/// Writes the bytes from `from` to `to` over themselves. After a failed sync the system may take
+/// pages for clean that never reached the disk: they read well, and no later sync writes them.
+/// Written again, they are part of the next sync.
+fn write_again(file: &dyn LogFile, path: &Path, from: u64, to: u64) -> Result<(), LogError> {
+    let mut piece = vec![0; WRITE_AGAIN_BYTES.min(to.saturating_sub(from) as usize)];
+    let mut offset = from;
+    while offset < to {
+        piece.truncate((to - offset) as usize);
+        if !fill(file, path, &mut piece, offset)? {
+            return Err(at(path, io::ErrorKind::UnexpectedEof.into()));
+        }
+        file.write_at(&piece, offset).map_err(|source| at(path, source))?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Reads the frame at `offset` into `content`; `None` when it is incomplete or its sum is wrong.

@@ -53,9 +53,12 @@ impl LogReader {
         let Some(segment) = &mut self.open else { return Ok(None) };
         let length = segment.file.bytes().map_err(|source| at(&segment.path, source))?;
         if segment.offset >= length {
+            let ended = segment.path.clone();
             self.open = None;
             let segment = self.find(self.next)?;
-            if segment.offset != HEADER_BYTES {
+            // The frame is the first of another segment, or nowhere yet: a reader whose cursor
+            // outlived a loss of power may ask for frames that are still to be derived again.
+            if segment.offset != HEADER_BYTES || segment.path == ended {
                 return Err(self.missing());
             }
             self.open = Some(segment);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::audit::Audit;
 use super::core::stop_in_doubt;
 use super::{Core, ServiceError};
 use crate::api::LiveView;
@@ -245,6 +246,10 @@ pub struct LiveSink {
     pub ready: Arc<AtomicBool>,
     /// Epoch up to which the view is caught up.
     pub until: u64,
+    /// The ledger, told when accounts differ.
+    pub ledger: Arc<Ledger>,
+    /// Looks for that.
+    pub audit: Audit,
 }
 
 impl Sink for LiveSink {
@@ -258,6 +263,9 @@ impl Sink for LiveSink {
             if let Some(feed) = dictionary.feed(accounts.feed) {
                 self.metrics.account(feed, &accounts.delta);
             }
+        }
+        for step in self.audit.fold(batch, dictionary) {
+            self.live.alerts_changed(&self.ledger.observe(step)?);
         }
         if epoch + 1 >= self.until {
             self.ready.store(true, Ordering::SeqCst);

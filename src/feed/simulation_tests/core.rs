@@ -80,7 +80,7 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// The disk failed it.
-    Disk(std::io::Error),
+    Disk,
     /// Anything else: never right.
     Wrong(String),
 }
@@ -88,7 +88,7 @@ pub(super) enum Stopped {
 impl From<LogError> for Stopped {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Disk { source, .. } => Self::Disk(source),
+            LogError::Disk { .. } => Self::Disk,
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -290,6 +290,12 @@ impl Core {
         self.published.publish(&rows)?;
         self.flow = epoch + 1;
         Ok(true)
+    }
+
+    /// The results log becomes durable, as before a checkpoint.
+    pub(super) fn sync_results(&mut self) -> Result<(), Stopped> {
+        self.published.unsynced().sync()?;
+        Ok(())
     }
 
     /// Nothing waits anywhere inside.

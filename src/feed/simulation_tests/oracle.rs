@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::broker::Broker;
-use super::core::{Accepted, Core, Handed, Shape, journal_dir, results_dir};
+use super::core::{Accepted, Core, Handed, Shape, results_dir};
 use super::devices::{FEEDS, Said};
 use super::reader::Reader;
 use crate::flow::Interpreter;
@@ -52,6 +52,12 @@ pub(super) struct Oracle {
     frames: Vec<Vec<ResultRow>>,
 }
 
+impl std::fmt::Debug for Oracle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} epochs, {} records, {} frames", self.archive.len(), self.next, self.frames.len())
+    }
+}
+
 impl Oracle {
     pub(super) fn new(shape: Shape) -> Self {
         let log_disk = Arc::new(SimDisk::default());
@@ -95,7 +101,7 @@ impl Oracle {
     }
 
     fn batch(&mut self, batch: &Batch, handed: &mut impl Iterator<Item = Handed>, said: &[Said]) {
-        assert_eq!(batch.first, self.next, "sequences have no gap");
+        assert_eq!(batch.first, self.next, "sequences have no gap at epoch {}", self.archive.len());
         self.next = batch.next();
         assert!(batch.arrived_at >= self.arrived_at, "arrival time went back");
         self.arrived_at = batch.arrived_at;
@@ -304,10 +310,5 @@ impl Oracle {
         assert_eq!(events.next(), None);
         let expected: Vec<&ResultRow> = self.frames.iter().take(cursor.results as usize).flatten().collect();
         assert_eq!(reader.rows.iter().collect::<Vec<_>>(), expected);
-    }
-
-    /// Bytes of the journal on the disk, for those that want to see segments.
-    pub(super) fn segments(disk: &SimDisk) -> usize {
-        disk.files().keys().filter(|path| path.parent() == Some(journal_dir())).count()
     }
 }

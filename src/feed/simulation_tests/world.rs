@@ -1,6 +1,8 @@
 //! A simulated world: devices, broker, wire, host, disk and readers around one core after another,
 //! all moved by one seed.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -81,6 +83,7 @@ pub(super) struct World {
     accepted: Accepted,
     promised: u64,
     full: bool,
+    checking: Rc<Cell<bool>>,
 }
 
 impl World {
@@ -104,6 +107,7 @@ impl World {
             accepted: Accepted::default(),
             promised: 0,
             full: false,
+            checking: Rc::default(),
             chance,
         }
     }
@@ -131,20 +135,25 @@ impl World {
         &mut self,
         steps: usize,
         weather: Weather,
-        crash: impl FnMut(Point) -> bool + 'static,
+        mut crash: impl FnMut(Point) -> bool + 'static,
     ) -> End {
-        let outcome = until_crash(crash, || {
-            let mut core = self.start()?;
-            for _ in 0..steps {
-                self.step(&mut core)?;
-                self.trouble(&mut core, weather);
-                self.promised = self.promised.max(core.journal.now().synced);
-            }
-            Ok(())
-        });
+        // The oracle keeps logs of its own: their points are not the core's.
+        let checking = self.checking.clone();
+        let outcome = until_crash(
+            move |point| !checking.get() && crash(point),
+            || {
+                let mut core = self.start()?;
+                for _ in 0..steps {
+                    self.step(&mut core)?;
+                    self.trouble(&mut core, weather);
+                    self.promised = self.promised.max(core.journal.now().synced);
+                }
+                Ok(())
+            },
+        );
         match outcome {
             Ok(Ok(())) => End::Killed,
-            Ok(Err(Stopped::Disk(_))) => End::Stopped,
+            Ok(Err(Stopped::Disk)) => End::Stopped,
             Ok(Err(Stopped::Wrong(what))) => panic!("{what}"),
             Err(point) => End::Crashed(point),
         }
@@ -153,10 +162,12 @@ impl World {
     /// A start, and what must hold after it.
     fn start(&mut self) -> Result<Core, Stopped> {
         let mut core = Core::open(&self.disk, self.clock, self.shape, self.accepted.clone())?;
+        self.checking.set(true);
         self.oracle.learn(&core, self.promised, &self.accepted, &self.devices.said);
         self.oracle.acknowledged(&self.broker);
         self.oracle.results(&self.disk, false);
         self.readers.iter().for_each(|reader| self.oracle.reader(reader, false));
+        self.checking.set(false);
         self.promised = core.journal.now().synced;
         core.configure(controls(self.chance.below(3)));
         Ok(core)
@@ -188,7 +199,7 @@ impl World {
                 let passed = self.chance.below(4_000) as i64;
                 self.pass(MILLISECOND * passed);
             }
-            1 => self.speak(),
+            1 => (0..1 + self.chance.below(6)).for_each(|_| self.speak()),
             2 if self.broker.is_connected() => self.broker.send(),
             2 => core.connect(&mut self.broker),
             3 => core.receive(&mut self.broker, &self.devices.said, 1 + self.chance.below(6)),
@@ -201,6 +212,9 @@ impl World {
             14 => {
                 for _ in 0..self.chance.below(8) {
                     core.fold()?;
+                }
+                if self.chance.once_in(8) {
+                    core.sync_results()?;
                 }
             }
             _ => {

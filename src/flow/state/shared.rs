@@ -20,6 +20,8 @@ use crate::window::Bounds;
 pub struct Shared {
     /// The last tick.
     pub ticked: Timestamp,
+    /// Arrival time of the latest record.
+    pub arrived_at: Timestamp,
     /// The names known.
     pub names: Names,
     /// The feeds by id, each with its definition in force.
@@ -68,6 +70,8 @@ pub struct SharedWindow {
     pub amend_every: Span,
     /// How far the clock of keys that are not a single sensor has come.
     pub zone_watermark: Timestamp,
+    /// Closed by tick, where the feeds had drained.
+    pub tick_closed_to: Timestamp,
     /// Sealed by tick.
     pub tick_sealed_to: Timestamp,
 }

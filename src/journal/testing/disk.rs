@@ -276,6 +276,23 @@ impl Disk for Mounted {
         state.pending.push(NameChange::Removed(path.to_owned()));
         Ok(())
     }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        let node = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), node);
+        state.pending.push(NameChange::Renamed(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.sync_fails() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        state.settle_names(dir);
+        Ok(())
+    }
 }
 
 impl SimFile {
