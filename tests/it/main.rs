@@ -13,6 +13,7 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod backlog;
 mod clocks;
 mod console;
 mod crash;
