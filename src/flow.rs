@@ -24,6 +24,6 @@ pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
 #[cfg(test)]
-mod cuts_tests;
+mod cuts_testing;
 #[cfg(test)]
-mod testing;
+mod cuts_tests;

@@ -23,6 +23,7 @@ fn plan(hash: u64) -> Arc<PlanDescription> {
         window: "hour".into(),
         size_ns: 1,
         slide_ns: 1,
+        unit: None,
         by: vec!["sensor".into()],
         fields: vec![Field { name: "mean".into(), unit: "ug/m3".into() }],
     })
