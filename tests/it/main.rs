@@ -26,6 +26,7 @@ mod influx;
 mod listener;
 mod lorawan;
 mod mosquitto;
+mod order;
 mod power;
 mod quarantine;
 mod reload;
