@@ -20,6 +20,7 @@ mod crash;
 mod crash_points;
 mod demo;
 mod disk_full;
+mod flood;
 mod golden;
 mod harness;
 mod influx;
