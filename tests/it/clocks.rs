@@ -159,11 +159,11 @@ fn jump(off: i64) {
     let Some(clock) = WallClock::new(site.folder()) else { return };
     let service = site.start_with(&clock.environment());
     let (began, start, mut sent) = (now_ms(), Instant::now(), 0);
-    report(&site, &service, 8, &mut sent);
+    report(&site, &service, 4, &mut sent);
     clock.set_off(off);
-    report(&site, &service, 16, &mut sent);
+    report(&site, &service, 12, &mut sent);
     clock.set_off(0);
-    report(&site, &service, 8, &mut sent);
+    report(&site, &service, 4, &mut sent);
     // Everything was taken in at its time: nothing is late, nothing in quarantine, every window
     // closes.
     wait_for_count(&service, "%", sent);

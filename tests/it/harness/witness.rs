@@ -21,7 +21,7 @@ use super::wait::utc_ms;
 /// Numbers of one client's events stay below the next one's.
 const CLIENT: u64 = 10_000_000;
 const KEEP_ALIVE_S: u16 = 10;
-const PING_EVERY: Duration = Duration::from_secs(3);
+const PING_EVERY: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(4);
 
 /// What a witness does.
