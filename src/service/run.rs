@@ -73,6 +73,7 @@ impl Service {
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: true,
             linked: Arc::new({
                 let live = live.clone();
@@ -83,6 +84,8 @@ impl Service {
         let parts = Parts::open(&dir, live)?;
         // Before anything reads on: an alert that the ledger takes is owed to whoever is subscribed.
         parts.ledger.subscribe(outputs::subscriptions(&configuration))?;
+        let syncs = parts.metrics.clone();
+        core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
         let ending = Arc::new(AtomicBool::new(false));
         let mut readers = Readers::default();
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
