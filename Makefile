@@ -50,10 +50,13 @@ test: setup-test console own ## every test, with real brokers, stores and browse
 test-core: own ## the exact core alone: no store, listener or InfluxDB; quick to build
 	$(CARGO) test --locked --no-default-features --lib -- model decode window rule alert flow journal
 
-# As many kills by each door as `make crash N=100` says; SERENO_SEED=... repeats a run.
+# As many kills by each door as `make crash N=100` says, every named crash point ROUNDS= times, and
+# power cut under it; SERENO_SEED=... repeats a run.
 N ?= 50
+ROUNDS ?= 3
 crash: setup-test console own ## kill -9 of the real service under load, N= times by each door
-	SERENO_REQUIRE_PEERS=1 SERENO_KILLS=$(N) $(CARGO) test $(BUILD) --test it -- --nocapture crash::
+	SERENO_REQUIRE_PEERS=1 SERENO_KILLS=$(N) SERENO_ROUNDS=$(ROUNDS) $(CARGO) test $(BUILD) --test it -- \
+	    --nocapture crash power
 
 # SERENO_EXACT_SEED=... repeats one case.
 exact: own ## the engine against the naive evaluator, on ten thousand generated cases
