@@ -119,6 +119,14 @@ pub enum LogError {
     },
 }
 
+impl LogError {
+    /// Whether there was no room: nothing is damaged, and the same may be tried again later.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+    }
+}
+
 /// The writing end of a log.
 pub struct LogWriter {
     disk: Arc<dyn Disk>,

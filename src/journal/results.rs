@@ -56,6 +56,14 @@ pub enum ResultsError {
     },
 }
 
+impl ResultsError {
+    /// Whether there was no room: nothing is damaged, and the same may be tried again later.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Log(failure) if failure.is_full_disk())
+    }
+}
+
 /// Where a results log stands between two epochs: state of the flow, kept in its checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultsPosition {
@@ -100,9 +108,18 @@ pub struct ResultsLog {
     /// First frames of the segments that earlier runs began.
     begun: BTreeSet<u64>,
     position: ResultsPosition,
+    /// Encoded, and not in the log yet.
+    pending: Option<Pending>,
     segment_bytes_max: u64,
     mark: Arc<Mark>,
     progress: Arc<Progress>,
+}
+
+/// A frame that is to be appended.
+struct Pending {
+    frame: u64,
+    begins: bool,
+    content: Vec<u8>,
 }
 
 impl ResultsLog {
@@ -140,7 +157,18 @@ impl ResultsLog {
             (held > position.frame).then(|| LogReader::new(disk, dir, LogKind::Results, position.frame));
         let progress = Arc::new(Progress::new(held));
         let dir = dir.to_owned();
-        Ok(Self { writer, dir, check, held, begun, position, segment_bytes_max, mark, progress })
+        Ok(Self {
+            writer,
+            dir,
+            check,
+            held,
+            begun,
+            position,
+            pending: None,
+            segment_bytes_max,
+            mark,
+            progress,
+        })
     }
 
     /// Frames that were published so far, by this run or earlier ones, and how many are synced.
@@ -171,7 +199,8 @@ impl ResultsLog {
     /// Publishes the rows of one epoch.
     ///
     /// # Errors
-    /// [`ResultsError`]: the service stops.
+    /// [`ResultsError`]: the service stops, unless [`ResultsError::is_full_disk`]: then the rows are
+    /// kept for [`ResultsLog::publish_again`].
     pub fn publish(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
         if rows.is_empty() {
             return Ok(());
@@ -188,10 +217,22 @@ impl ResultsLog {
             return if same { Ok(()) } else { Err(ResultsError::Differs { frame }) };
         }
         self.check = None;
-        if begins && !self.begun.contains(&frame) {
+        self.pending = Some(Pending { frame, begins, content });
+        self.publish_again()
+    }
+
+    /// Publishes what [`ResultsLog::publish`] had no room for on a full disk; nothing if it had.
+    ///
+    /// # Errors
+    /// [`ResultsError`]: the service stops, unless the disk is still full.
+    pub fn publish_again(&mut self) -> Result<(), ResultsError> {
+        let Some(Pending { frame, begins, content }) = &self.pending else { return Ok(()) };
+        if *begins && !self.begun.contains(frame) {
             self.writer.begin_next_segment()?;
+            self.begun.insert(*frame);
         }
-        self.writer.append(&content)?;
+        self.writer.append(content)?;
+        self.pending = None;
         Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())

@@ -6,10 +6,11 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{DataDir, ServiceError};
 use crate::flow::{Engine, Source, Tally};
+use crate::journal::results::ResultsError;
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
@@ -20,6 +21,8 @@ use crate::model::{Batch, Input, ResultRow, Span, Timestamp};
 
 /// Inputs that may wait for the sequencer; each is a burst of at most a thousand messages.
 const INPUTS_WAITING_MAX: usize = 64;
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 /// Exit code after an internal fault of data on disk.
 const EXIT_DATA: i32 = 65;
 
@@ -185,7 +188,13 @@ impl Source for LogSource {
     }
 
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
-        if let Err(failure) = self.results.publish(&rows) {
+        let mut outcome = self.results.publish(&rows);
+        while outcome.as_ref().is_err_and(ResultsError::is_full_disk) {
+            warn!("the results log's disk is full; results wait until there is room");
+            std::thread::sleep(FULL_DISK_RETRY);
+            outcome = self.results.publish_again();
+        }
+        if let Err(failure) = outcome {
             stop_in_doubt(&failure);
         }
         self.flow.written(epoch + 1);

@@ -80,7 +80,7 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// The disk failed it.
-    Disk,
+    Disk(std::io::ErrorKind),
     /// Anything else: never right.
     Wrong(String),
 }
@@ -88,7 +88,7 @@ pub(super) enum Stopped {
 impl From<LogError> for Stopped {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Disk { .. } => Self::Disk,
+            LogError::Disk { source, .. } => Self::Disk(source.kind()),
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -123,6 +123,8 @@ pub(super) struct Core {
     interpreters: Vec<Interpreter>,
     published: ResultsLog,
     pub(super) flow: u64,
+    /// The epoch whose rows wait for room on the disk.
+    unpublished: Option<u64>,
 }
 
 impl Core {
@@ -161,6 +163,7 @@ impl Core {
             interpreters: (0..shape.workers).map(|index| Interpreter::new(index, shape.workers)).collect(),
             published,
             flow: 0,
+            unpublished: None,
             disk,
         })
     }
@@ -283,13 +286,26 @@ impl Core {
 
     /// The flow works through one epoch; whether there was one.
     pub(super) fn fold(&mut self) -> Result<bool, Stopped> {
+        if let Some(epoch) = self.unpublished {
+            let outcome = self.published.publish_again();
+            return self.folded(epoch, outcome);
+        }
         let Some((epoch, batch)) = self.batches.next(self.journal.now().synced)? else { return Ok(false) };
         let mut rows: Vec<ResultRow> =
             self.interpreters.iter_mut().flat_map(|interpreter| interpreter.apply(&batch)).collect();
         order(&mut rows);
-        self.published.publish(&rows)?;
-        self.flow = epoch + 1;
-        Ok(true)
+        let outcome = self.published.publish(&rows);
+        self.folded(epoch, outcome)
+    }
+
+    fn folded(&mut self, epoch: u64, outcome: Result<(), ResultsError>) -> Result<bool, Stopped> {
+        let full = outcome.as_ref().is_err_and(ResultsError::is_full_disk);
+        self.unpublished = full.then_some(epoch);
+        if !full {
+            outcome?;
+            self.flow = epoch + 1;
+        }
+        Ok(!full)
     }
 
     /// The results log becomes durable, as before a checkpoint.

@@ -2,6 +2,7 @@
 //! all moved by one seed.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -153,7 +154,11 @@ impl World {
         );
         match outcome {
             Ok(Ok(())) => End::Killed,
-            Ok(Err(Stopped::Disk)) => End::Stopped,
+            Ok(Err(Stopped::Disk(kind))) => {
+                let failed = weather.sync_fails > 0 && kind != ErrorKind::StorageFull;
+                assert!(failed, "stopped: {kind}; a full disk stops nobody");
+                End::Stopped
+            }
             Ok(Err(Stopped::Wrong(what))) => panic!("{what}"),
             Err(point) => End::Crashed(point),
         }
