@@ -38,6 +38,8 @@ if [ "$goal" = test ]; then
     need victoria-metrics victoria-metrics
     need chromium chromium
     need python3 python3
+    need faketime faketime
+    need /usr/sbin/mkfs.ext4 e2fsprogs
 fi
 if [ ${#missing[@]} -gt 0 ]; then
     install="apt-get install --yes --no-install-recommends ${missing[*]}"

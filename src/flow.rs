@@ -14,6 +14,9 @@ pub mod keys;
 pub mod pipeline;
 pub mod readings;
 pub mod rules;
+pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
@@ -21,6 +24,6 @@ pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
 #[cfg(test)]
-mod cuts_tests;
+mod cuts_testing;
 #[cfg(test)]
-mod testing;
+mod cuts_tests;

@@ -5,6 +5,7 @@
 //! those steps; [`results`] is the flow's only sink.
 
 pub mod batch_codec;
+pub mod checkpoint;
 pub mod clock;
 pub mod disk;
 pub mod feed_state;

@@ -4,6 +4,7 @@
 //! The bottom layer: it names no other module.
 
 pub mod arrival;
+pub mod calendar;
 pub mod control;
 pub mod crash;
 pub mod decimal;
@@ -18,6 +19,7 @@ pub mod result;
 pub mod time;
 
 pub use arrival::{Arrival, Decoded, DecodedEvent, DecodedReading, Quantity, Reason, Rejected};
+pub use calendar::{CalendarUnit, DailyPeriod, WindowLength};
 pub use control::Control;
 pub use decimal::{DecimalError, Value};
 pub use dictionary::{DeviceId, Dictionary, Entry, FeedId, QuantityId, TagSet, TagSetId};

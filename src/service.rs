@@ -4,6 +4,7 @@
 //! service with a simulated city. Every reader of the two logs is a thread or task of its own with
 //! its own cursor; a slow or dead one holds back nobody else.
 
+pub mod audit;
 pub mod core;
 pub mod data_dir;
 #[cfg(feature = "broker")]
@@ -53,6 +54,10 @@ pub enum ServiceError {
     #[cfg(feature = "store")]
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// The sink to InfluxDB.
+    #[cfg(feature = "influx")]
+    #[error(transparent)]
+    Influx(crate::store::influx::OpenError),
     /// The own listener.
     #[cfg(feature = "broker")]
     #[error(transparent)]
@@ -70,6 +75,21 @@ impl ServiceError {
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    /// Whether it is a full disk and nothing else: the same may be tried again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Log(error) => error.is_disk_full(),
+            Self::Ledger(error) => error.is_disk_full(),
+            #[cfg(feature = "store")]
+            Self::Store(error) => error.is_disk_full(),
+            #[cfg(feature = "influx")]
+            Self::Influx(error) => error.is_disk_full(),
+            _ => false,
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 //! raw/<feed>/day=2026-03-01/00000042.parquet      one wide row an event
 //! aggregates/<pipeline>.<window>/day=.../...      one row a revision
 //! transitions/day=.../...                         one row a step of an alert
+//! accounts/day=.../...                            counts by feed, sensor and hour, in parts
 //! ```
 
 pub mod cursors;
@@ -22,6 +23,8 @@ pub mod cursors;
 pub mod influx;
 pub mod name;
 
+#[cfg(feature = "store")]
+mod accounts;
 #[cfg(feature = "store")]
 mod aggregate;
 #[cfg(feature = "store")]
@@ -74,6 +77,7 @@ mod windows;
 pub use cursors::Cursors;
 #[cfg(feature = "store")]
 pub use {
+    accounts::{AccountRow, AccountsFilter},
     compaction::Compacted,
     database::Store,
     error::StoreError,

@@ -5,6 +5,8 @@
 //! integer monoid, or follows the order of the semantics, so that the result depends on the
 //! readings alone and never on the order in which they came.
 
+mod calendar;
+mod clock;
 pub mod exact;
 pub mod grid;
 pub mod keyed;

@@ -8,10 +8,16 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, ErrorBody};
 use super::params::Params;
+use super::reads::AccountsQuery;
 use super::state::ApiState;
+use crate::model::time::SECOND;
 use crate::model::{Accounts as Counters, Timestamp};
 
-/// Accounts of the last 31 days.
+const HOUR: i64 = 3_600 * SECOND;
+/// Hours of one sensor in one answer: 31 days.
+const HOURS_MAX: usize = 744;
+
+/// Accounts of the last 31 days; of one sensor, of all that is stored.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Accounts {
     /// The newest hour first.
@@ -23,6 +29,10 @@ pub struct Accounts {
 pub struct Account {
     /// Feed.
     pub feed: String,
+    /// The sensor, when its accounts were asked for: then messages are not counted, as they are
+    /// the feed's, and events are those of which the sensor is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<String>,
     /// Start of the hour.
     pub hour: String,
     /// `received` is the sum of the others.
@@ -74,19 +84,31 @@ pub struct ItemCounts {
 /// Accounts, the newest hour first.
 #[utoipa::path(get, path = "/api/v1/accounts", params(
     ("feed" = Option<String>, Query, description = "feed name"),
+    ("sensor" = Option<String>, Query, description = "of this sensor instead of whole feeds"),
     ("hour" = Option<String>, Query, description = "any time in the hour"),
 ), responses((status = 200, body = Accounts), (status = 400, body = ErrorBody)))]
 pub(super) async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json<Accounts>, ApiError> {
-    let params = Params::read(&uri, &["feed", "hour"])?;
-    let accounts = state.live.accounts(params.text("feed"), params.time("hour")?);
+    let params = Params::read(&uri, &["feed", "sensor", "hour"])?;
+    let (feed, hour) = (params.text("feed"), params.time("hour")?);
+    let accounts = match params.text("sensor") {
+        None => state.live.accounts(feed, hour),
+        Some(sensor) => {
+            let hour = hour.map(|at| Timestamp(at.0 - at.0.rem_euclid(HOUR)));
+            let (sensor, feed) = (sensor.to_owned(), feed.map(str::to_owned));
+            let wanted = AccountsQuery { sensor, feed, hour, limit: HOURS_MAX };
+            state.reads.sensor_accounts(wanted).await?
+        }
+    };
     Ok(Json(Accounts { accounts }))
 }
 
 impl Account {
     /// The outward form of one feed's counters.
-    pub(super) fn of(feed: &str, hour: Timestamp, counters: &Counters) -> Self {
+    #[must_use]
+    pub fn of(feed: &str, hour: Timestamp, counters: &Counters) -> Self {
         Self {
             feed: feed.to_owned(),
+            sensor: None,
             hour: hour.to_string(),
             messages: MessageCounts {
                 received: counters.messages_received,

@@ -111,9 +111,9 @@ impl PipelineWindow {
             |(name, aggregate): (&String, &String)| Some((name.clone(), unit_of(aggregate, unit)?));
         Self {
             name: definition.name.clone(),
-            by: definition.by.clone(),
+            by: definition.key_names().map(str::to_owned).collect(),
             size: definition.size.to_string(),
-            slide: definition.slide.unwrap_or(definition.size).to_string(),
+            slide: definition.step().to_string(),
             fields: definition.fields.keys().cloned().collect(),
             units: definition.fields.iter().filter_map(field_unit).collect(),
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use super::accounts::Account;
 use super::error::ApiError;
 use crate::model::Timestamp;
 
@@ -26,6 +27,9 @@ pub trait Reads: Send + Sync {
     /// The newest `limit` windows that begin in the range, the newest last; of each window only
     /// the last revision.
     fn aggregates(&self, wanted: AggregatesQuery) -> BoxFuture<'_, Result<Rows<AggregateRow>, ReadError>>;
+
+    /// A sensor's accounts by hour of arrival, the newest first.
+    fn sensor_accounts(&self, wanted: AccountsQuery) -> BoxFuture<'_, Result<Vec<Account>, ReadError>>;
 
     /// Runs one SQL query that only reads, held to [`QUERY_ROWS_MAX`] and [`QUERY_BYTES_MAX`].
     fn query(&self, wanted: SqlQuery) -> BoxFuture<'_, Result<QueryResult, ReadError>>;
@@ -59,6 +63,19 @@ pub struct AggregatesQuery {
     pub from: Timestamp,
     /// Start of the window to, exclusive.
     pub to: Timestamp,
+    /// Rows at most.
+    pub limit: usize,
+}
+
+/// Which accounts of a sensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountsQuery {
+    /// The device.
+    pub sensor: String,
+    /// Only of this feed.
+    pub feed: Option<String>,
+    /// Only of the hour that begins here.
+    pub hour: Option<Timestamp>,
     /// Rows at most.
     pub limit: usize,
 }
@@ -209,6 +226,10 @@ impl Reads for NoStore {
     }
 
     fn aggregates(&self, _: AggregatesQuery) -> BoxFuture<'_, Result<Rows<AggregateRow>, ReadError>> {
+        self.refuse()
+    }
+
+    fn sensor_accounts(&self, _: AccountsQuery) -> BoxFuture<'_, Result<Vec<Account>, ReadError>> {
         self.refuse()
     }
 

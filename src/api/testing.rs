@@ -13,8 +13,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::accounts::Account;
 use super::console::{Console, File};
-use super::reads::{AggregateRow, AggregatesQuery, QueryResult, ReadingRow, ReadingsQuery, Rows, SqlQuery};
+use super::reads::{
+    AccountsQuery, AggregateRow, AggregatesQuery, QueryResult, ReadingRow, ReadingsQuery, Rows, SqlQuery,
+};
 use super::{ApiParts, ApiState, HostPolicy, LiveView, ReadError, Reads};
 use crate::model::definition::{DecoderKind, FeedDefinition, PipelineDefinition};
 use crate::model::{
@@ -102,7 +105,7 @@ pub(super) fn event(first: u64, device: u32, event_at: i64, arrived_at: i64, val
         arrived_at: s(arrived_at),
         records: vec![Record::Event(event)],
         readings: values.iter().enumerate().map(reading).collect(),
-        accounts: Vec::new(),
+        ..Batch::default()
     }
 }
 
@@ -143,6 +146,7 @@ pub(super) fn journal() -> Vec<Batch> {
         ],
         readings: Vec::new(),
         accounts: vec![FeedAccounts { feed: FeedId(0), delta }],
+        devices: Vec::new(),
     };
     vec![controls, event(2, 0, 1, 2, &[23.4, 6.251234, -75.561234]), event(3, 1, 1, 2, &[7.0]), rest]
 }
@@ -184,6 +188,15 @@ impl Reads for FakeReads {
             fields: [("pm25_mean".to_owned(), Some(23.1))].into(),
         };
         futures::future::ready(Ok(Rows { rows: vec![row], truncated: true })).boxed()
+    }
+
+    fn sensor_accounts(&self, wanted: AccountsQuery) -> BoxFuture<'_, Result<Vec<Account>, ReadError>> {
+        self.note(&wanted);
+        let counters =
+            Accounts { events_found: 2, events_stored: 1, events_duplicate: 1, ..Accounts::default() };
+        let hour = wanted.hour.unwrap_or(Timestamp(0));
+        let account = Account { sensor: Some(wanted.sensor), ..Account::of("air", hour, &counters) };
+        futures::future::ready(Ok(vec![account])).boxed()
     }
 
     fn query(&self, wanted: SqlQuery) -> BoxFuture<'_, Result<QueryResult, ReadError>> {

@@ -147,6 +147,10 @@ async fn pipelines_feeds_accounts_and_quarantine_follow_the_journal() {
         let path = format!("/api/v1/accounts{query}");
         assert_eq!(city.get(&path).await, (200, json!({"accounts": want})), "{query}");
     }
+    let (status, body) = city.get("/api/v1/accounts?sensor=aire-00042&hour=2026-03-01T12:59:59-05:00").await;
+    let sensor = &body["accounts"][0];
+    assert_eq!((status, &sensor["sensor"], &sensor["hour"]), (200, &json!("aire-00042"), &json!(at(0))));
+    assert_eq!((&sensor["events"]["found"], &sensor["events"]["duplicate"]), (&json!(2), &json!(1)));
     let refused = json!({
         "sequence": 4, "arrived_at": at(3), "feed": "air", "topic": "ciudad/comuna-07/aire/aire-00042",
         "reason": "bad_json", "detail": "expected `:` at line 1 column 5", "payload": "{\"id\" 7}",

@@ -81,13 +81,15 @@ pub(super) fn of_window(
     window: &WindowDefinition,
     feeds: &[&FeedDefinition],
 ) -> Option<Estimate> {
-    let slide = window.slide.unwrap_or(window.size);
-    if slide == Span::ZERO || window.size.0 / slide.0 > PANES_MAX {
+    let (size, slide) = (window.size.nominal(), window.step().nominal());
+    if slide == Span::ZERO || size.0 / slide.0 > PANES_MAX {
         return None;
     }
     let (keys, assumed) = keys(window, feeds);
+    // Each period of the day has keys of its own.
+    let keys = keys.saturating_mul(window.periods.len().max(1) as u64);
     let late = feeds.iter().map(|feed| feed.out_of_orderness.0).max().unwrap_or_default();
-    let held = window.size.0.saturating_add(pipeline.allowed_lateness.0).saturating_add(late);
+    let held = size.0.saturating_add(pipeline.allowed_lateness.0).saturating_add(late);
     // One more is being filled.
     let panes = u64::try_from(held / slide.0).unwrap_or_default() + 1 + u64::from(held % slide.0 != 0);
     let pane = PANE_BYTES + accumulators(window, slide, feeds);

@@ -12,7 +12,7 @@ use crate::model::result::{Field, PlanDescription};
 use crate::model::{Fault, Span};
 use crate::rule::{AggregateCall, Expression, Schema};
 use crate::window::plan::FieldPlan;
-use crate::window::{Grid, WindowPlan};
+use crate::window::{Grid, WindowPlan, grid};
 
 /// Quantities that decoders add of themselves: position and link quality.
 pub const OWN_QUANTITIES: [(&str, &str); 4] =
@@ -84,13 +84,15 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
     let mut windows = Vec::new();
     for (at, definition) in pipeline.windows.iter().enumerate() {
         let fault = |fault: Fault| fault.under(at).under("window");
-        let plan =
-            Arc::new(window(pipeline, definition, feeds, &columns, &zone, close_after).map_err(fault)?);
         let schema = Schema::of_window(definition);
-        let rules = rules(pipeline, &definition.name, |rule| {
-            RulePlan::compile(rule, &schema, &name, &plan.description.by, plan.grid.slide)
-        })?;
-        windows.push((plan, rules));
+        for grid in grids(definition, &zone).map_err(fault)? {
+            let plan = window(pipeline, definition, grid, feeds, &columns, close_after).map_err(fault)?;
+            let plan = Arc::new(plan);
+            let rules = rules(pipeline, &definition.name, |rule| {
+                RulePlan::compile(rule, &schema, &name, &plan.description.by, plan.grid.stale_after())
+            })?;
+            windows.push((plan, rules));
+        }
     }
     let readings = rules(pipeline, READINGS, |rule| {
         RulePlan::compile(rule, &schema, &name, &["sensor".into()], rule.stale_after)
@@ -144,19 +146,26 @@ fn rules(
     own.map(|(at, rule)| compile(rule).map(Arc::new).map_err(|fault| fault.under(at).under("rule"))).collect()
 }
 
+/// The grid of a window, or of each of its periods: windows of one name, each with a plan of its
+/// own.
+fn grids(definition: &WindowDefinition, zone: &TimeZone) -> Result<Vec<Grid>, Fault> {
+    if !grid::nests(definition.size, definition.step()) {
+        return Err(Fault::new("the slide does not divide the size", "choose one that does").under("slide"));
+    }
+    if definition.periods.is_empty() {
+        return Ok(vec![Grid::of(definition.size, definition.step(), zone)]);
+    }
+    Ok(definition.periods.iter().map(|(name, period)| Grid::daily(name, *period, zone)).collect())
+}
+
 fn window(
     pipeline: &PipelineDefinition,
     definition: &WindowDefinition,
+    grid: Grid,
     feeds: &[&FeedDefinition],
     columns: &BTreeMap<Arc<str>, Column>,
-    zone: &TimeZone,
     close_after: Span,
 ) -> Result<WindowPlan, Fault> {
-    let slide = definition.slide.unwrap_or(definition.size);
-    let divides = slide.0 > 0 && definition.size.0 >= slide.0 && definition.size.0 % slide.0 == 0;
-    if !divides {
-        return Err(Fault::new("the slide does not divide the size", "choose one that does").under("slide"));
-    }
     let mut fields = Vec::new();
     let mut names = Vec::new();
     for (name, sql) in &definition.fields {
@@ -165,22 +174,23 @@ fn window(
         names.push(Field { name: name.as_str().into(), unit });
     }
     let by_sensor = definition.by.iter().any(|name| name == super::keys::SENSOR);
-    let expected = |feed: &&FeedDefinition| {
-        let interval = feed.expected_interval.filter(|interval| by_sensor && interval.0 > 0)?;
-        Some(definition.size.0 as f64 / interval.0 as f64)
-    };
+    let expected =
+        |feed: &&FeedDefinition| feed.expected_interval.filter(|interval| by_sensor && interval.0 > 0);
+    let period = grid.period().and_then(|name| definition.periods.get(&**name));
+    let size = period.map_or(definition.size.nominal(), |period| Span(period.end().0 - period.begin().0));
     let description = PlanDescription {
-        hash: hash(pipeline, definition, feeds, columns),
+        hash: hash(pipeline, definition, grid.period(), feeds, columns),
         pipeline: pipeline.name.as_str().into(),
         window: definition.name.as_str().into(),
-        size_ns: definition.size.0,
-        slide_ns: slide.0,
-        by: definition.by.iter().map(|name| name.as_str().into()).collect(),
+        size_ns: size.0,
+        slide_ns: definition.step().nominal().0,
+        unit: if period.is_none() { definition.size.unit() } else { None },
+        by: definition.key_names().map(Into::into).collect(),
         fields: names,
     };
     Ok(WindowPlan {
         description: Arc::new(description),
-        grid: Grid::new(definition.size, slide, zone),
+        grid,
         columns: WindowPlan::columns_of(&fields),
         fields,
         allowed_lateness: pipeline.allowed_lateness,
@@ -211,6 +221,7 @@ fn field(sql: &str, columns: &BTreeMap<Arc<str>, Column>) -> Result<(FieldPlan, 
 fn hash(
     pipeline: &PipelineDefinition,
     window: &WindowDefinition,
+    period: Option<&Arc<str>>,
     feeds: &[&FeedDefinition],
     columns: &BTreeMap<Arc<str>, Column>,
 ) -> u64 {
@@ -223,5 +234,7 @@ fn hash(
     let times = (pipeline.allowed_lateness, pipeline.close_after, pipeline.open_max, &pipeline.timezone);
     let all = (&pipeline.name, window, &pipeline.exclude, times, columns, feeds);
     // Names, numbers and texts: writing them as JSON cannot fail.
-    xxh3_64(&serde_json::to_vec(&all).unwrap_or_default())
+    let mut bytes = serde_json::to_vec(&all).unwrap_or_default();
+    bytes.extend(period.iter().flat_map(|name| name.bytes()));
+    xxh3_64(&bytes)
 }

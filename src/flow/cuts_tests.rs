@@ -1,6 +1,6 @@
 //! Nothing observes where a batch was cut, nor how many workers there are.
 
-use super::testing::{Random, cut_again, journal, rows};
+use super::cuts_testing::{Random, cut_again, journal, rows};
 use crate::model::{AlertState, Record, ResultRow};
 
 #[test]

@@ -7,8 +7,8 @@
 pub const IN_BASE: u32 = 0;
 /// The period in which keys that a checkpoint's delta held count as changed.
 pub const IN_DELTA: u32 = 1;
-/// The period a fold begins in.
-const FIRST: u32 = 2;
+/// The mark of changes before the first checkpoint that a run is part of: later than any base.
+const UNDATED: u32 = u32::MAX;
 
 /// Keys by number, each with the period between two checkpoints in which it last changed.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct KeyRuns<T> {
 
 impl<T> Default for KeyRuns<T> {
     fn default() -> Self {
-        Self { runs: Vec::new(), changed: Vec::new(), period: FIRST }
+        Self { runs: Vec::new(), changed: Vec::new(), period: UNDATED }
     }
 }
 
@@ -65,8 +65,12 @@ impl<T> KeyRuns<T> {
         self.runs.iter().zip(self.changed.iter().copied())
     }
 
-    /// Changes from here on are marked with `period`.
+    /// Changes from here on are marked with `period`, which is over [`IN_DELTA`] + 1.
     pub fn begin_period(&mut self, period: u32) {
+        if self.period == UNDATED {
+            let before = self.changed.iter_mut().filter(|mark| **mark == UNDATED);
+            before.for_each(|mark| *mark = period - 1);
+        }
         self.period = period;
     }
 }
@@ -90,11 +94,12 @@ mod tests {
     fn a_key_is_marked_when_it_is_asked_for_to_change() {
         let mut keys = KeyRuns::default();
         ["a", "b", "c"].into_iter().for_each(|key| keys.push(key));
+        assert!(keys.marked().all(|(_, period)| period == UNDATED));
         keys.begin_period(7);
         assert_eq!(keys.get(0), Some(&"a"));
         assert!(keys.get_mut(1).is_some() && keys.get_mut(9).is_none());
         let marks: Vec<u32> = keys.marked().map(|(_, period)| period).collect();
-        assert_eq!(marks, [FIRST, 7, FIRST]);
+        assert_eq!(marks, [6, 7, 6]);
         assert_eq!((&mut keys).into_iter().count(), 3);
         assert!(keys.marked().all(|(_, period)| period == 7));
     }

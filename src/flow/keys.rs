@@ -37,6 +37,8 @@ impl Share {
 #[derive(Clone, Debug)]
 pub struct KeyTable {
     by: Vec<Arc<str>>,
+    /// The period of the day whose windows the keys have, the last part of each.
+    period: Option<Arc<str>>,
     by_sensor: bool,
     share: Share,
     keys: HashMap<Key, Option<u32>>,
@@ -46,11 +48,22 @@ pub struct KeyTable {
 }
 
 impl KeyTable {
-    /// A table for keys of these tags.
+    /// A table for keys of these tags; `period` is the value of the last of them, where windows
+    /// are of a period of the day.
     #[must_use]
-    pub fn new(by: &[Arc<str>], share: Share) -> Self {
+    pub fn new(by: &[Arc<str>], period: Option<&Arc<str>>, share: Share) -> Self {
+        let by =
+            by.get(..by.len().saturating_sub(usize::from(period.is_some()))).unwrap_or_default().to_vec();
         let by_sensor = by.iter().any(|name| &**name == SENSOR);
-        Self { by: by.to_vec(), by_sensor, share, keys: HashMap::new(), cache: HashMap::new(), owned: 0 }
+        Self {
+            by,
+            period: period.cloned(),
+            by_sensor,
+            share,
+            keys: HashMap::new(),
+            cache: HashMap::new(),
+            owned: 0,
+        }
     }
 
     /// Whether a key is a single sensor, whose own readings are its clock.
@@ -108,6 +121,7 @@ impl KeyTable {
             }
             tags.and_then(|tags| tags.iter().find(|tag| tag.0 == *name)).map(|tag| tag.1.clone())
         };
-        Key(self.by.iter().map(|name| value(name).unwrap_or_else(|| empty.clone())).collect())
+        let values = self.by.iter().map(|name| value(name).unwrap_or_else(|| empty.clone()));
+        Key(values.chain(self.period.clone()).collect())
     }
 }

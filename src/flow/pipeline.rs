@@ -123,8 +123,11 @@ impl PipelineRun {
                 old.replace_rules(new.rules.clone(), new.amend_every, cause, out);
                 *new = old;
             } else {
-                let name = &old.plan.description.window;
-                let successor = next.windows.iter().find(|new| new.plan.description.window == *name);
+                let follows = |new: &&WindowRun| {
+                    new.plan.description.window == old.plan.description.window
+                        && new.plan.grid.period() == old.plan.grid.period()
+                };
+                let successor = next.windows.iter().find(follows);
                 let ends_at = successor.map_or(cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
                 old.replace_rules(Vec::new(), old.amend_every, cause, out);
@@ -245,8 +248,12 @@ impl PipelineRun {
         self.readings.tick(to, drained, cause, out);
         // A replaced definition is forgotten once its last window is sealed.
         self.windows.retain(|window| {
-            let over =
-                window.bounds.ends_at.plus(window.plan.grid.size).plus(window.plan.open_max).plus(Span(1));
+            let over = window
+                .bounds
+                .ends_at
+                .plus(window.plan.grid.longest())
+                .plus(window.plan.open_max)
+                .plus(Span(1));
             to <= over
         });
     }

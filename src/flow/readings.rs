@@ -52,7 +52,7 @@ impl ReadingsRun {
             names,
             allowed_lateness,
             close_after,
-            table: KeyTable::new(&[SENSOR.into()], share),
+            table: KeyTable::new(&[SENSOR.into()], None, share),
             keys: KeyRuns::default(),
             waiting: BTreeSet::new(),
         }

@@ -186,3 +186,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
     *input = rest;
     Ok(value)
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

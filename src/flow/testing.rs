@@ -1,198 +1,143 @@
-//! Small random journals for tests, made by the real sequencer from a seed, and other cuts of them.
-
-use std::sync::Arc;
+//! Journals for tests: a pipeline with windows by sensor, zone and city and both kinds of rules, and
+//! what may happen to it.
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
-use super::interpreter::{Interpreter, order};
 use crate::journal::Sequencer;
-use crate::model::arrival::{Quantity, Reason};
+use crate::model::arrival::Quantity;
 use crate::model::time::SECOND;
 use crate::model::{
-    Batch, Control, Decoded, DecodedEvent, DecodedReading, Event, Record, Rejected, ResultRow, Span,
-    Submission, Timestamp, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Record, Submission, Timestamp, Value,
 };
 
-/// Windows by sensor and by zone, rules of every kind on both, and one definition each that
-/// differs from it in words, condition, `for`, window or grouping.
-const PIPELINE: &str = r#"{
-    "version": 1, "name": "NAME", "title": {"es": "Aire", "en": "Air"}, "reads": ["aire", "rio"],
-    "exclude": "level = -9", "allowed_lateness": "10m", "amend_every": "5s",
-    "window": [
-        {"name": "minute", "size": "SIZE", "fields": {"mean": "mean(level)", "n": "count(*)"}},
-        {"name": "zone", "size": "2m", "slide": "1m", "by": ["zone"], "fields": {"top": "max(level)"}}
-    ],
-    "rule": [
-        {"name": "high", "on": "minute", "when": "mean > LIMIT", "for": "FOR", "severity": "warning",
-         "title": {"es": "t", "en": "t"}, "message": {"es": "WORDS {mean}", "en": "{mean}"}},
-        {"name": "zone-high", "on": "zone", "when": "top > LIMIT", "keep_firing_for": "1m",
-         "severity": "warning", "title": {"es": "t", "en": "t"}, "message": {"es": "m", "en": "m"}},
-        {"name": "spike", "on": "readings", "when": "level > LIMIT", "for": "10s", "severity": "critical",
-         "title": {"es": "t", "en": "t"}, "message": {"es": "{level}", "en": "{level}"}}
+const BEGIN: i64 = 1_000_000;
+/// What happens next to a journal.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Event { sensor: usize, behind_s: i64, value: i64, cut: bool },
+    Pass { seconds: i64 },
+    Define { variant: usize },
+    Remove,
+    Connected { up: bool },
+}
+
+pub(crate) fn action() -> impl Strategy<Value = Action> {
+    let behind = prop_oneof![8 => 0_i64..20, 2 => 20_i64..200, 1 => 200_i64..2_000];
+    prop_oneof![
+        30 => (0_usize..7, behind, 0_i64..100, any::<bool>())
+            .prop_map(|(sensor, behind_s, value, cut)| Action::Event { sensor, behind_s, value, cut }),
+        10 => (1_i64..40).prop_map(|seconds| Action::Pass { seconds }),
+        1 => (300_i64..900).prop_map(|seconds| Action::Pass { seconds }),
+        1 => (0_usize..4).prop_map(|variant| Action::Define { variant }),
+        1 => Just(Action::Remove),
+        1 => any::<bool>().prop_map(|up| Action::Connected { up }),
     ]
-}"#;
-
-/// xorshift64*: the same numbers for a seed everywhere.
-#[derive(Clone)]
-pub(super) struct Random(u64);
-
-impl Random {
-    /// Numbers of a seed.
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// A number below `n`.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
-    }
-
-    /// True once in `n` times.
-    pub(super) fn once_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
 
-fn pipeline(name: &str, random: &mut Random) -> Control {
-    let mut text = PIPELINE.replace("NAME", name);
-    for (place, choices) in [
-        ("SIZE", ["1m", "1m", "2m"]),
-        ("LIMIT", ["50", "50", "70"]),
-        ("FOR", ["1m", "1m", "2m"]),
-        ("WORDS", ["a", "b", "c"]),
-    ] {
-        let choice = choices.get(random.below(3) as usize).copied().unwrap_or_default();
-        text = text.replace(place, choice);
-    }
-    Control::Pipeline { pipeline: Box::new(serde_json::from_str(&text).unwrap()) }
+/// Definitions that differ in a rule, in a window, in a field; the last one has a rule less.
+pub(crate) fn pipeline(variant: usize) -> Control {
+    let field = if variant == 2 { "max(pm25)" } else { "mean(pm25)" };
+    let size = if variant == 1 { "2m" } else { "1m" };
+    let mut rules = vec![
+        serde_json::json!({"name": "high", "on": "pm25_1m", "when": format!("v > {}", 50 + variant), "for": "2m",
+            "keep_firing_for": "1m", "severity": "warning", "title": {"es": "t", "en": "t"},
+            "message": {"es": "{v} en {sensor}", "en": "{v} at {sensor}"}}),
+        serde_json::json!({"name": "spike", "on": "readings", "when": "pm25 > 80", "clear": "pm25 < 60", "for": "20s",
+            "severity": "critical", "title": {"es": "t", "en": "t"}, "message": {"es": "{pm25}", "en": "{pm25}"}}),
+    ];
+    rules.truncate(if variant == 3 { 1 } else { 2 });
+    let pipeline = serde_json::json!({
+        "version": 1, "name": "air", "title": {"es": "Aire", "en": "Air"}, "reads": ["air"],
+        "exclude": "pm25 = 99", "allowed_lateness": "5m", "open_max": "10m",
+        "window": [
+            {"name": "pm25_1m", "size": size, "capture_min": 0.1,
+             "fields": {"v": field, "n": "count(*)", "p95": "p95(pm25)", "l": "last(pm25)"}},
+            {"name": "zone_5m", "size": "5m", "slide": "1m", "by": ["zone"],
+             "fields": {"top": "max(pm25)", "s": "stddev(pm25)", "f": "first(pm25)"}},
+            {"name": "city", "size": "10m", "by": [], "fields": {"n": "count(pm25)"}}
+        ],
+        "rule": rules
+    });
+    Control::Pipeline { pipeline: Box::new(serde_json::from_value(pipeline).unwrap()) }
 }
 
-fn feed(name: &str, out_of_orderness: u64) -> Control {
+pub(crate) fn feed() -> Control {
     let feed = serde_json::json!({
-        "name": name, "topic": format!("{name}/{{zone}}/{{sensor}}"), "decoder": "json",
-        "out_of_orderness": format!("{out_of_orderness}s"), "idle_after": "30s",
-        "quantity": {"level": {"unit": "cm", "decimals": 0}}
+        "name": "air", "topic": "ciudad/{zone}/aire/{sensor}", "decoder": "json", "expected_interval": "20s",
+        "out_of_orderness": "15s", "quantity": {"pm25": {"unit": "ug/m3", "decimals": 0, "max": 0.1}}
     });
     Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }
 }
 
-fn message(feed: &str, event_at: Timestamp, random: &mut Random) -> Submission {
-    let level = Quantity { name: "level".into(), unit: "cm".into(), decimals: 0 };
-    let sensor = random.below(4);
-    let value = if random.once_in(20) { -9 } else { random.below(100) as i64 };
+pub(crate) fn message(sensor: usize, event_at: i64, value: i64, now: Timestamp) -> Submission {
+    let pm25 = Quantity { name: "pm25".into(), unit: "ug/m3".into(), decimals: 0 };
     let event = DecodedEvent {
-        sensor: format!("{feed}-{sensor}").into(),
-        tags: vec![("zone".into(), format!("comuna-{}", sensor % 2).into())],
-        event_at: Some(event_at),
+        sensor: format!("aire-{sensor}").into(),
+        tags: vec![("zone".into(), format!("comuna-{}", sensor % 3).into())],
+        event_at: Some(Timestamp(event_at * SECOND)),
         counter: None,
-        readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }],
+        readings: vec![DecodedReading { quantity: pm25.into(), value: Value(value) }],
     };
-    let rejected = Rejected::message(Reason::FutureTime, "no".to_owned());
-    let refused = random.once_in(15);
     Submission {
-        feed: feed.into(),
+        feed: "air".into(),
         topic: "t".into(),
         payload: Bytes::new(),
-        arrived_at: None,
-        decoded: Decoded {
-            events: if refused { Vec::new() } else { vec![event] },
-            rejected: if refused { vec![rejected] } else { Vec::new() },
-            ignored: None,
-        },
+        arrived_at: Some(now),
+        decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
         repeated: false,
         ack: None,
     }
 }
 
-/// A journal of about `messages` messages: two feeds that come and go, devices that are late,
-/// repeat themselves or fall silent, outages, and definitions that change.
-pub(super) fn journal(seed: u64, messages: u64) -> Vec<Batch> {
-    let mut random = Random::new(seed);
+/// The journal that actions lead to.
+pub(crate) fn journal(actions: &[Action]) -> Vec<Batch> {
     let mut sequencer = Sequencer::default();
-    let mut now = Timestamp(1_000_000 * SECOND);
-    let mut out = Vec::new();
-    let mut controls =
-        vec![feed("aire", 5), feed("rio", 20), pipeline("p", &mut random), pipeline("q", &mut random)];
-    sequencer.configure(controls.clone(), now);
-    for name in ["aire", "rio"] {
-        sequencer.connected(&Arc::from(name), true, now);
-    }
-    for _ in 0..messages {
-        let step = match random.below(100) {
-            0 => 3_600 * SECOND,
-            1..=4 => 90 * SECOND,
-            _ => random.below(4_000) as i64 * (SECOND / 1_000),
-        };
-        now = now.plus(Span(step));
-        let name = if random.once_in(3) { "rio" } else { "aire" };
-        match random.below(60) {
-            0 => {
-                let at = 2 + random.below(2) as usize;
-                let name = if at == 2 { "p" } else { "q" };
-                if let Some(control) = controls.get_mut(at) {
-                    *control = pipeline(name, &mut random);
-                }
-                let gone = random.once_in(5);
-                let named = controls.iter().take(if gone { 3 } else { 4 }).cloned().collect();
-                sequencer.configure(named, now);
+    let mut now = BEGIN;
+    let at = |seconds: i64| Timestamp(seconds * SECOND);
+    sequencer.configure(vec![feed(), pipeline(0)], at(now));
+    sequencer.connected(&"air".into(), true, at(now));
+    let mut batches = Vec::new();
+    for action in actions {
+        let mut cut = true;
+        match action {
+            Action::Event { sensor, behind_s, value, cut: here } => {
+                now += 1;
+                sequencer.accept(message(*sensor, now - behind_s, *value, at(now)), at(now));
+                cut = *here;
             }
-            1 => sequencer.connected(&Arc::from(name), random.once_in(2), now),
-            2 => sequencer.pass(now),
-            _ => {
-                let late = if random.once_in(12) { random.below(900) } else { random.below(8) };
-                let at = Timestamp(now.minus(Span::seconds(late as i64)).0 / SECOND * SECOND);
-                let message = message(name, at, &mut random);
-                sequencer.accept(message, now);
+            Action::Pass { seconds } => {
+                now += seconds;
+                sequencer.pass(at(now));
             }
+            Action::Define { variant } => sequencer.configure(vec![pipeline(*variant)], at(now)),
+            Action::Remove => {
+                sequencer.configure(vec![Control::PipelineRemoved { name: "air".into() }], at(now));
+            }
+            Action::Connected { up } => sequencer.connected(&"air".into(), *up, at(now)),
         }
-        if random.once_in(4) {
-            out.extend(sequencer.take().into_iter().map(|finished| finished.batch));
+        if cut {
+            batches.extend(sequencer.take().into_iter().map(|finished| finished.batch));
         }
     }
-    sequencer.pass(now.plus(Span::seconds(1_200)));
-    out.extend(sequencer.take().into_iter().map(|finished| finished.batch));
-    out
+    sequencer.pass(at(now + 3_600));
+    batches.extend(sequencer.take().into_iter().map(|finished| finished.batch));
+    batches
 }
 
-/// The same records in other batches, whose headers say nothing true beyond their first sequence.
-pub(super) fn cut_again(batches: &[Batch], random: &mut Random) -> Vec<Batch> {
-    let longest = 1 + random.below(40);
-    let mut out: Vec<Batch> = Vec::new();
-    let mut room = 0;
-    for batch in batches {
-        for (sequence, record) in batch.iter() {
-            if room == 0 {
-                room = 1 + random.below(longest);
-                let arrived_at = Timestamp(random.below(1 << 30) as i64 * SECOND);
-                out.push(Batch { first: sequence, arrived_at, ..Batch::default() });
-            }
-            room -= 1;
-            let Some(into) = out.last_mut() else { continue };
-            let record = match record {
-                Record::Event(event) => {
-                    let start = into.readings.len() as u32;
-                    into.readings.extend_from_slice(batch.readings_of(event));
-                    Record::Event(Event { readings: start..into.readings.len() as u32, ..event.clone() })
-                }
-                other => other.clone(),
-            };
-            into.records.push(record);
+pub(crate) fn names(batches: &[Batch]) -> Dictionary {
+    let mut names = Dictionary::default();
+    for record in batches.iter().flat_map(|batch| &batch.records) {
+        if let Record::Entry(entry) = record {
+            names.insert(entry);
         }
     }
-    out
+    names
 }
 
-/// The rows of a journal as `workers` workers make them together.
-pub(super) fn rows(batches: &[Batch], workers: usize) -> Vec<ResultRow> {
-    let mut folds: Vec<Interpreter> = (0..workers).map(|index| Interpreter::new(index, workers)).collect();
-    let mut out = Vec::new();
-    for batch in batches {
-        let mut rows: Vec<ResultRow> = folds.iter_mut().flat_map(|fold| fold.apply(batch)).collect();
-        order(&mut rows);
-        out.extend(rows);
-    }
-    out
+/// Six sensors that go on for a while, then only the first, whose air is good in the end.
+pub(crate) fn one_goes_on() -> Vec<Action> {
+    let event = |sensor, value: i64| Action::Event { sensor, behind_s: 0, value, cut: true };
+    let all = (0..120).map(|n| event(n as usize % 6, 85 + n % 5));
+    all.chain((0..60).map(|n| event(0, 85 + n % 5))).chain((0..60).map(|n| event(0, n % 5))).collect()
 }

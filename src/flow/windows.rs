@@ -98,7 +98,7 @@ impl WindowRun {
         bounds: Bounds,
         share: Share,
     ) -> Self {
-        let table = KeyTable::new(&plan.description.by, share);
+        let table = KeyTable::new(&plan.description.by, plan.grid.period(), share);
         Self {
             made,
             plan,
@@ -161,8 +161,8 @@ impl WindowRun {
 
     fn arm(&mut self, number: u32, event_at: Timestamp) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        let pane_end = self.plan.grid.pane(event_at).plus(self.plan.grid.slide);
-        if run.close_timer.is_none_or(|timer| pane_end < timer)
+        let Some(pane) = self.plan.grid.pane(event_at) else { return };
+        if run.close_timer.is_none_or(|timer| self.plan.grid.pane_end(pane) < timer)
             && let Some(end) = run.windows.next_close(&self.plan)
         {
             if let Some(old) = run.close_timer.replace(end) {
@@ -170,7 +170,7 @@ impl WindowRun {
             }
             self.closes.insert((end, number));
         }
-        let last_end = self.plan.grid.end(self.plan.grid.pane(event_at));
+        let last_end = self.plan.grid.end(pane);
         if run.seal_timer.is_none_or(|timer| last_end < timer) {
             if let Some(old) = run.seal_timer.replace(last_end) {
                 self.seals.remove(&(old, number));
@@ -278,7 +278,9 @@ impl WindowRun {
     fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for publication in published {
-            let capture = self.plan.capture(publication.count, run.feed);
+            let interval = self.plan.expected.get(run.feed).copied().flatten();
+            let length = publication.end.since(publication.start);
+            let capture = WindowPlan::capture(publication.count, length, interval);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);

@@ -120,9 +120,9 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Whether there was no room: nothing is damaged, and the same may be tried again later.
+    /// Whether it is a full disk and nothing else: the same may be tried again once there is room.
     #[must_use]
-    pub fn is_full_disk(&self) -> bool {
+    pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::StorageFull)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::disk::{Disk, LogFile};
@@ -11,47 +12,51 @@ type Content = Arc<Mutex<Vec<u8>>>;
 
 /// Files by path.
 #[derive(Default)]
-pub(super) struct MemoryDisk(Mutex<BTreeMap<PathBuf, Content>>);
+pub(super) struct MemoryDisk {
+    files: Mutex<BTreeMap<PathBuf, Content>>,
+    /// So many writes find the disk full, half of their bytes written.
+    pub(super) refusals: Arc<AtomicU32>,
+}
 
-struct MemoryFile(Content);
+struct MemoryFile(Content, Arc<AtomicU32>);
 
 impl MemoryDisk {
     /// The content of every file.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let files = self.0.lock().unwrap();
+        let files = self.files.lock().unwrap();
         files.iter().map(|(path, content)| (path.clone(), content.lock().unwrap().clone())).collect()
     }
 
     /// A disk with these files.
     pub(super) fn with(files: BTreeMap<PathBuf, Vec<u8>>) -> Arc<Self> {
         let files = files.into_iter().map(|(path, content)| (path, Arc::new(Mutex::new(content))));
-        Arc::new(Self(Mutex::new(files.collect())))
+        Arc::new(Self { files: Mutex::new(files.collect()), ..Self::default() })
     }
 }
 
 impl Disk for MemoryDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let files = self.0.lock().unwrap();
+        let files = self.files.lock().unwrap();
         let here = files.keys().filter(|path| path.parent() == Some(dir));
         Ok(here.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect())
     }
 
     fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn LogFile>> {
-        let mut files = self.0.lock().unwrap();
+        let mut files = self.files.lock().unwrap();
         if create && files.insert(path.to_owned(), Content::default()).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let content = files.get(path).ok_or(io::ErrorKind::NotFound)?.clone();
-        Ok(Arc::new(MemoryFile(content)))
+        Ok(Arc::new(MemoryFile(content, self.refusals.clone())))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.lock().unwrap().remove(path).ok_or(io::ErrorKind::NotFound)?;
+        self.files.lock().unwrap().remove(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = self.0.lock().unwrap();
+        let mut files = self.files.lock().unwrap();
         let content = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         files.insert(to.to_owned(), content);
         Ok(())
@@ -70,6 +75,12 @@ impl LogFile for MemoryFile {
             content.resize(end, 0);
         }
         content[offset..end].copy_from_slice(bytes);
+        let left = self.1.load(Ordering::Relaxed);
+        if left > 0 {
+            self.1.store(left - 1, Ordering::Relaxed);
+            content.truncate(offset + bytes.len() / 2);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         Ok(())
     }
 

@@ -281,6 +281,7 @@ mod tests {
             window: "pm25_1h".into(),
             size_ns: 3_600_000_000_000,
             slide_ns: 3_600_000_000_000,
+            unit: None,
             by: vec!["sensor".into()],
             fields: vec![Field { name: "pm25_mean".into(), unit: "ug/m3".into() }],
         });

@@ -59,8 +59,8 @@ pub enum ResultsError {
 impl ResultsError {
     /// Whether there was no room: nothing is damaged, and the same may be tried again later.
     #[must_use]
-    pub fn is_full_disk(&self) -> bool {
-        matches!(self, Self::Log(failure) if failure.is_full_disk())
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Log(failure) if failure.is_disk_full())
     }
 }
 
@@ -199,7 +199,7 @@ impl ResultsLog {
     /// Publishes the rows of one epoch.
     ///
     /// # Errors
-    /// [`ResultsError`]: the service stops, unless [`ResultsError::is_full_disk`]: then the rows are
+    /// [`ResultsError`]: the service stops, unless [`ResultsError::is_disk_full`]: then the rows are
     /// kept for [`ResultsLog::publish_again`].
     pub fn publish(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
         if rows.is_empty() {

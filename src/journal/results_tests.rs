@@ -23,6 +23,7 @@ fn plan(hash: u64) -> Arc<PlanDescription> {
         window: "hour".into(),
         size_ns: 1,
         slide_ns: 1,
+        unit: None,
         by: vec!["sensor".into()],
         fields: vec![Field { name: "mean".into(), unit: "ug/m3".into() }],
     })
@@ -163,4 +164,23 @@ fn a_sync_covers_what_was_published_before_it() {
     epochs()[10..20].iter().for_each(|rows| results.publish(rows).unwrap());
     assert_eq!(unsynced.sync().unwrap(), frames);
     assert_eq!(results.progress().now().synced, frames);
+}
+
+#[test]
+fn on_a_full_disk_results_wait_and_are_the_same() {
+    let whole = Arc::new(MemoryDisk::default());
+    let mut uninterrupted = log(&whole, 1, ResultsPosition::default());
+    epochs()[..4].iter().for_each(|rows| uninterrupted.publish(rows).unwrap());
+
+    let disk = Arc::new(MemoryDisk::default());
+    let mut results = log(&disk, 1, ResultsPosition::default());
+    for rows in &epochs()[..4] {
+        // The first frame finds no room for itself, a later one none for its segment either.
+        disk.refusals.store(1, std::sync::atomic::Ordering::Relaxed);
+        if let Err(failure) = results.publish(rows) {
+            assert!(failure.is_disk_full(), "{failure}");
+            results.publish_again().unwrap();
+        }
+    }
+    assert_eq!(segments(&disk), segments(&whole));
 }

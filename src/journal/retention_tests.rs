@@ -25,6 +25,7 @@ fn ten_days() -> Retention {
         window: "day".into(),
         size_ns: DAY,
         slide_ns: DAY,
+        unit: None,
         by: Vec::new(),
         fields: Vec::new(),
     });

@@ -110,7 +110,7 @@ impl Appender {
     pub fn append(&mut self) -> Result<Appended, LogError> {
         let Some(finished) = self.finished.front() else { return Ok(Appended::Nothing) };
         let epoch = match self.writer.append(&batch_codec::encode(&finished.batch)) {
-            Err(failure) if failure.is_full_disk() => return Ok(Appended::DiskFull),
+            Err(failure) if failure.is_disk_full() => return Ok(Appended::DiskFull),
             result => result?,
         };
         Point::JournalAppended.pass();

@@ -46,6 +46,14 @@ points! {
     SegmentBegun = "segment.begun",
     /// The rows of an epoch are in the results log; no reader was told.
     ResultsAppended = "results.appended",
+    /// The results log is durable up to a checkpoint; none of its files exists.
+    CheckpointResultsSynced = "checkpoint.results_synced",
+    /// A checkpoint's files are written and synced; no manifest names them.
+    CheckpointWritten = "checkpoint.written",
+    /// Its manifest has its name; older files are still there.
+    CheckpointNamed = "checkpoint.named",
+    /// What is no longer needed is removed.
+    CheckpointKept = "checkpoint.kept",
     /// Acknowledgements have their turn; none has left.
     FeedAcknowledging = "feed.acknowledging",
     /// Acknowledgements have left, or stand in the connection's buffer.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{DailyPeriod, WindowLength};
 use super::time::Span;
 
 /// A text in the two languages of the service.
@@ -216,11 +217,15 @@ pub struct QuantityDefinition {
 pub struct WindowDefinition {
     /// Name, unique in the pipeline: lower-case letters, digits and `_`.
     pub name: String,
-    /// Length.
-    pub size: Span,
+    /// Length: a span, or `hour`, `day`, `week`, `month`, `year` of the pipeline's time zone.
+    pub size: WindowLength,
     /// Step of a hopping window; must divide the size. Absent: tumbling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slide: Option<Span>,
+    pub slide: Option<WindowLength>,
+    /// Named periods of a day, as in `noche = "21:01-07:00"`: for each of them a window a day
+    /// instead of one over the whole day. Their names are the key `period`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub periods: BTreeMap<String, DailyPeriod>,
     /// Grouping: `sensor`, any tags, or nothing for the whole pipeline.
     #[serde(default = "default_by")]
     pub by: Vec<String>,
@@ -290,6 +295,23 @@ pub struct RuleDefinition {
     pub title: LocalText,
     /// Message with `{field}`, `{sensor}` and `{tag}` placeholders.
     pub message: LocalText,
+}
+
+/// The key that tells the periods of one window apart.
+pub const PERIOD: &str = "period";
+
+impl WindowDefinition {
+    /// Names of its key's parts, in order: `by`, and [`PERIOD`] where it has periods.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        let period = (!self.periods.is_empty()).then_some(PERIOD);
+        self.by.iter().map(String::as_str).chain(period)
+    }
+
+    /// Its step: the slide, or the size.
+    #[must_use]
+    pub fn step(&self) -> WindowLength {
+        self.slide.unwrap_or(self.size)
+    }
 }
 
 fn default_timezone() -> String {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::CalendarUnit;
 use super::definition::{LocalText, Severity};
 use super::key::Key;
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 
 /// What a window plan is called and carries; every aggregate names its plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,14 +20,26 @@ pub struct PlanDescription {
     pub pipeline: Arc<str>,
     /// Window.
     pub window: Arc<str>,
-    /// Size in nanoseconds.
+    /// Size in nanoseconds; of a unit of the calendar the nominal one
+    /// ([`CalendarUnit::nominal`]), of a daily period its own.
     pub size_ns: i64,
-    /// Slide in nanoseconds; the size for a tumbling window.
+    /// Slide in nanoseconds; the size for a tumbling window, a day for a daily period.
     pub slide_ns: i64,
+    /// The unit of the calendar that the size is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<CalendarUnit>,
     /// Names of the tags it groups by, in order; `sensor` is the device.
     pub by: Vec<Arc<str>>,
     /// Names of its fields, in order, and the unit of each.
     pub fields: Vec<Field>,
+}
+
+impl PlanDescription {
+    /// The size as a person writes it: `month`, `1h`.
+    #[must_use]
+    pub fn size(&self) -> String {
+        self.unit.map_or_else(|| Span(self.size_ns).to_string(), |unit| unit.as_str().to_owned())
+    }
 }
 
 /// One field of a plan.

@@ -122,6 +122,14 @@ impl Span {
     }
 }
 
+impl Span {
+    /// This span less another, held at the ends of the range.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
 impl fmt::Display for Span {
     /// The shortest form that [`Span::parse`] reads back: `90s` is `1m30s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

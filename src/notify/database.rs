@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use thiserror::Error;
 
 /// Format of the file; a newer one is refused.
@@ -50,7 +50,8 @@ CREATE TABLE IF NOT EXISTS receiver (
 /// What can go wrong with the ledger's file.
 #[derive(Debug, Error)]
 pub enum LedgerError {
-    /// SQLite failed: the caller stops the service; after a start the ledger catches up.
+    /// SQLite failed: unless the disk is full, the caller stops the service; after a start the
+    /// ledger catches up.
     #[error(
         "the alert ledger cannot be used: {0}; check the disk, or stop Sereno and move the file away: it is rebuilt from the results log"
     )]
@@ -76,6 +77,15 @@ pub enum LedgerError {
     /// The task was ended while it asked: the service is stopping.
     #[error("the alert ledger was asked while the service stopped")]
     Stopping,
+}
+
+impl LedgerError {
+    /// Whether it is a full disk and nothing else: nothing was changed, and the same may be tried
+    /// again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
 }
 
 /// The connections. The dispatcher has its own, so that a long list for somebody's browser does

@@ -90,10 +90,25 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: nothing was changed; the service stops.
     pub fn apply(&self, position: u64, rows: &[ResultRow]) -> Result<Vec<AlertChange>, LedgerError> {
+        self.take(Some(position), rows)
+    }
+
+    /// Takes in a step of an alert of Sereno about itself, which no log holds. A step that is
+    /// known changes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was changed; the service stops.
+    pub fn observe(&self, step: Transition) -> Result<Vec<AlertChange>, LedgerError> {
+        self.take(None, &[ResultRow::Transition(Box::new(step))])
+    }
+
+    fn take(&self, position: Option<u64>, rows: &[ResultRow]) -> Result<Vec<AlertChange>, LedgerError> {
         let receivers = self.receivers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut connection = self.database.writer();
         let transaction = connection.transaction()?;
-        if position < number(&transaction, CURSOR)? {
+        if let Some(position) = position
+            && position < number(&transaction, CURSOR)?
+        {
             return Ok(Vec::new());
         }
         let before = number(&transaction, CHANGE)?;
@@ -116,7 +131,9 @@ impl Ledger {
         if change != before {
             set_number(&transaction, CHANGE, change)?;
         }
-        set_number(&transaction, CURSOR, position)?;
+        if let Some(position) = position {
+            set_number(&transaction, CURSOR, position)?;
+        }
         Point::LedgerCommitting.pass();
         transaction.commit()?;
         Point::LedgerCommitted.pass();

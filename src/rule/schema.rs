@@ -62,12 +62,12 @@ impl Schema {
     }
 
     /// What a rule on a window sees. Numbers: its fields in the order of their names, then
-    /// `count`, then `capture`. Texts: its `by`, in order.
+    /// `count`, then `capture`. Texts: its `by`, in order, and `period` where it has periods.
     #[must_use]
     pub fn of_window(window: &WindowDefinition) -> Self {
         let numbers = window.fields.keys().fold(Self::new(), |schema, name| schema.number(name.as_str()));
         let numbers = numbers.whole("count").number("capture");
-        window.by.iter().fold(numbers, |schema, name| schema.text(name.as_str()))
+        window.key_names().fold(numbers, |schema, name| schema.text(name))
     }
 
     /// What a rule on readings, or `exclude`, sees. Numbers: the quantities in the order of their

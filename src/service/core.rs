@@ -189,7 +189,7 @@ impl Source for LogSource {
 
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
         let mut outcome = self.results.publish(&rows);
-        while outcome.as_ref().is_err_and(ResultsError::is_full_disk) {
+        while outcome.as_ref().is_err_and(ResultsError::is_disk_full) {
             warn!("the results log's disk is full; results wait until there is room");
             std::thread::sleep(FULL_DISK_RETRY);
             outcome = self.results.publish_again();

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
+use tracing::warn;
+
+use super::audit::Audit;
 use super::core::stop_in_doubt;
 use super::{Core, ServiceError};
 use crate::api::LiveView;
@@ -19,28 +22,32 @@ const TURN: usize = 64;
 /// A reader that nothing wakes looks around this often.
 const PARK: Duration = Duration::from_millis(200);
 
-/// What a reader does with what it reads.
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// What a reader does with what it reads. An error means that nothing was taken; where the disk is
+/// full, the same is asked again until there is room, and only this sink waits.
 pub trait Sink: Send {
     /// Name in logs and metrics.
     fn name(&self) -> &'static str;
     /// Takes a batch of the journal.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// Unless the disk is full, the service stops: the sink is in doubt.
     fn batch(&mut self, _epoch: u64, _batch: &Batch, _dictionary: &Dictionary) -> Result<(), ServiceError> {
         Ok(())
     }
     /// Takes the rows of a frame of the results log.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// As [`Sink::batch`].
     fn rows(&mut self, _frame: u64, _rows: &[ResultRow]) -> Result<(), ServiceError> {
         Ok(())
     }
     /// Between turns and at least every 200 ms.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// As [`Sink::batch`].
     fn rest(&mut self) -> Result<(), ServiceError> {
         Ok(())
     }
@@ -52,7 +59,7 @@ pub trait Sink: Send {
     /// Once, after everything was read.
     ///
     /// # Errors
-    /// The service stops: the sink is in doubt.
+    /// As [`Sink::batch`].
     fn end(&mut self) -> Result<(), ServiceError> {
         Ok(())
     }
@@ -102,8 +109,13 @@ impl Readers {
         };
         let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
             follow.wake(&std::thread::current());
-            if let Err(failure) = follow.run(&mut sink) {
-                stop_in_doubt(&failure);
+            match follow.run(&mut sink) {
+                // What the disk did not take is read again after the next start.
+                Err(full) if full.is_disk_full() => {
+                    warn!(sink = sink.name(), error = %full, "stopped while the disk was full");
+                }
+                Err(failure) => stop_in_doubt(&failure),
+                Ok(()) => {}
             }
         });
         self.threads.push(thread.map_err(ServiceError::io("a reader's thread"))?);
@@ -132,7 +144,7 @@ impl Follow {
             // Asked before reading: what came in until then is read before the end.
             let stopping = self.stop.load(Ordering::SeqCst);
             let moved = self.turn(sink)?;
-            sink.rest()?;
+            self.patiently(sink, |sink, _| sink.rest())?;
             self.hold(sink);
             let lag = self.journal.now().synced.saturating_sub(self.batches.position());
             self.metrics.reader_lag(sink.name(), lag);
@@ -140,7 +152,7 @@ impl Follow {
                 continue;
             }
             if stopping && self.flow.now().written >= self.journal.now().written {
-                return sink.end();
+                return self.patiently(sink, |sink, _| sink.end());
             }
             std::thread::park_timeout(PARK);
         }
@@ -154,8 +166,10 @@ impl Follow {
                 next => next?,
             };
             let Some((epoch, batch)) = next else { break };
-            let dictionary = self.dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            sink.batch(epoch, &batch, &dictionary)?;
+            self.patiently(sink, |sink, dictionary| {
+                let dictionary = dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                sink.batch(epoch, &batch, &dictionary)
+            })?;
             moved = true;
         }
         for _ in 0..TURN {
@@ -164,10 +178,32 @@ impl Follow {
                 next => next?,
             };
             let Some((frame, rows)) = next else { break };
-            sink.rows(frame, &rows)?;
+            self.patiently(sink, |sink, _| sink.rows(frame, &rows))?;
             moved = true;
         }
         Ok(moved)
+    }
+
+    /// Asks one thing of a sink, again and again while the disk is full. When the service is to
+    /// stop meanwhile, that is an error: the cursor stays behind what the disk did not take.
+    fn patiently(
+        &self,
+        sink: &mut dyn Sink,
+        mut ask: impl FnMut(&mut dyn Sink, &SharedDictionary) -> Result<(), ServiceError>,
+    ) -> Result<(), ServiceError> {
+        let mut told = false;
+        loop {
+            match ask(sink, &self.dictionary) {
+                Err(full) if full.is_disk_full() && !self.stop.load(Ordering::SeqCst) => {
+                    if !told {
+                        warn!(sink = sink.name(), error = %full, "the disk is full; this sink waits until there is room");
+                        told = true;
+                    }
+                    std::thread::sleep(FULL_DISK_RETRY);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Tells collection what is committed.
@@ -187,7 +223,7 @@ impl Follow {
         match &self.holder {
             Some(holder) => {
                 holder.note_gap();
-                tracing::warn!(
+                warn!(
                     sink = sink.name(),
                     epochs,
                     frames,
@@ -210,6 +246,10 @@ pub struct LiveSink {
     pub ready: Arc<AtomicBool>,
     /// Epoch up to which the view is caught up.
     pub until: u64,
+    /// The ledger, told when accounts differ.
+    pub ledger: Arc<Ledger>,
+    /// Looks for that.
+    pub audit: Audit,
 }
 
 impl Sink for LiveSink {
@@ -223,6 +263,9 @@ impl Sink for LiveSink {
             if let Some(feed) = dictionary.feed(accounts.feed) {
                 self.metrics.account(feed, &accounts.delta);
             }
+        }
+        for step in self.audit.fold(batch, dictionary) {
+            self.live.alerts_changed(&self.ledger.observe(step)?);
         }
         if epoch + 1 >= self.until {
             self.ready.store(true, Ordering::SeqCst);
@@ -349,7 +392,7 @@ impl InfluxReader {
                 Ok(_) => self.lines.clear(),
                 Err(failure) => {
                     if !troubled {
-                        tracing::warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
+                        warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
                         troubled = true;
                     }
                     if self.stop.load(Ordering::SeqCst) {
@@ -360,8 +403,7 @@ impl InfluxReader {
                 }
             }
         }
-        let commit = self.sink.commit(self.cursors);
-        commit.map_err(|error| ServiceError::Setting(error.to_string()))
+        self.sink.commit(self.cursors).map_err(ServiceError::Influx)
     }
 }
 

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::api::accounts::Account;
 use crate::api::reads::{
-    AggregateRow, AggregatesQuery, QUERY_BYTES_MAX, QueryFormat, QueryResult, ReadError, ReadingRow,
-    ReadingsQuery, Reads, Rows, SqlQuery,
+    AccountsQuery, AggregateRow, AggregatesQuery, QUERY_BYTES_MAX, QueryFormat, QueryResult, ReadError,
+    ReadingRow, ReadingsQuery, Reads, Rows, SqlQuery,
 };
 use crate::config::sereno::Limits;
-use crate::store::{AggregatesFilter, QueryLimits, ReadingsFilter, Store, StoreError};
+use crate::store::{AccountsFilter, AggregatesFilter, QueryLimits, ReadingsFilter, Store, StoreError};
 
 /// See the module.
 pub struct StoreReads {
@@ -87,6 +88,25 @@ impl Reads for StoreReads {
                 fields: row.fields.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
             };
             Ok(Rows { rows: rows.into_iter().map(row).collect(), truncated })
+        }
+        .boxed()
+    }
+
+    fn sensor_accounts(&self, wanted: AccountsQuery) -> BoxFuture<'_, Result<Vec<Account>, ReadError>> {
+        async move {
+            let filter = AccountsFilter {
+                sensor: wanted.sensor.clone(),
+                feed: wanted.feed,
+                hour: wanted.hour,
+                limit: wanted.limit,
+            };
+            let limits = QueryLimits { rows_max: wanted.limit, ..self.limits };
+            let (rows, _) = self.store.sensor_accounts(&filter, limits).await.map_err(read_error)?;
+            let account = |row: &crate::store::AccountRow| {
+                let sensor = Some(wanted.sensor.clone());
+                Account { sensor, ..Account::of(&row.feed, row.hour, &row.counters) }
+            };
+            Ok(rows.iter().map(account).collect())
         }
         .boxed()
     }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::audit::Audit;
 use super::core::CoreOptions;
 use super::outputs::{self, Own};
 use super::readers::{LedgerSink, LiveSink, Readers};
@@ -238,6 +239,8 @@ fn start_readers(
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         until,
+        ledger: parts.ledger.clone(),
+        audit: Audit::default(),
     };
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
     let ledger =

@@ -1,8 +1,8 @@
-//! What the terminal says to people, in both languages: the only place of such text.
+//! What the service says to people, in both languages: the only place of such text.
 
 use crate::config::Language;
 use crate::model::AlertState;
-use crate::model::definition::Severity;
+use crate::model::definition::{LocalText, Severity};
 
 /// The terminal's texts in one language.
 pub struct Texts {
@@ -26,6 +26,10 @@ pub struct Texts {
     pub resolved: &'static str,
     /// Never was.
     pub annulled: &'static str,
+    /// Title of the alert that accounts differ.
+    pub audit_title: &'static str,
+    /// Its message; `{feed}`.
+    pub audit_message: &'static str,
     severities: [&'static str; 3],
 }
 
@@ -40,6 +44,8 @@ const ES: Texts = Texts {
     raised: "ALERTA",
     resolved: "TERMINÓ",
     annulled: "ANULADA",
+    audit_title: "Las cuentas de un canal no cuadran",
+    audit_message: "Sereno recibió por {feed} más o menos de lo que guardó: es un defecto de Sereno. Los datos recibidos están en el diario; avise a quien lo mantiene.",
     severities: ["informativa", "advertencia", "crítica"],
 };
 
@@ -54,6 +60,8 @@ const EN: Texts = Texts {
     raised: "ALERT",
     resolved: "OVER",
     annulled: "ANNULLED",
+    audit_title: "The accounts of a feed do not add up",
+    audit_message: "Sereno received more or less by {feed} than it stored: this is a defect of Sereno. What came in is in the journal; tell whoever maintains it.",
     severities: ["info", "warning", "critical"],
 };
 
@@ -88,6 +96,12 @@ impl Texts {
             AlertState::Pending => None,
         }
     }
+}
+
+/// A text in both languages.
+#[must_use]
+pub fn both(text: impl Fn(&Texts) -> String) -> LocalText {
+    LocalText { es: text(&ES), en: text(&EN) }
 }
 
 /// Fills `{name}` places of a text.

@@ -63,7 +63,7 @@ pub(super) fn kept(table: &Table, batch: &RecordBatch) -> Result<RecordBatch, Ar
     let (same, last) = match &table.subject {
         Subject::Raw { .. } => (vec!["sensor", "time", "counter", "sequence"], false),
         Subject::Window { .. } => ([table.key_columns(), vec!["time"]].concat(), true),
-        Subject::Transitions => return Ok(batch.clone()),
+        Subject::Transitions | Subject::Accounts => return Ok(batch.clone()),
     };
     let columns: Vec<ArrayRef> = same.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect();
     let ranges = partition(&columns)?.ranges();

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use tracing::info;
 
+use super::accounts::{self, AccountRow, AccountsFilter};
 use super::cursors::Cursors;
 use super::error::StoreError;
 use super::file::Damage;
@@ -207,6 +208,20 @@ impl Store {
     ) -> Result<(Vec<AggregateRow>, bool), StoreError> {
         let filter = Arc::new(filter.clone());
         self.ask(limits, move |session| async move { windows::read(&session, &filter, &limits).await }).await
+    }
+
+    /// A sensor's accounts by hour of arrival, the newest first, and whether older ones were cut
+    /// off.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub async fn sensor_accounts(
+        &self,
+        filter: &AccountsFilter,
+        limits: QueryLimits,
+    ) -> Result<(Vec<AccountRow>, bool), StoreError> {
+        let filter = Arc::new(filter.clone());
+        self.ask(limits, move |session| async move { accounts::read(&session, &filter, &limits).await }).await
     }
 
     /// Asks one snapshot a question, on the threads of queries.

@@ -37,8 +37,12 @@ pub(super) fn write(root: &Path, path: &str, bytes: &[u8]) -> Result<(), StoreEr
     create_folder(root, folder)?;
     let unfinished = full.with_extension(UNFINISHED);
     let mut file = File::create(&unfinished).map_err(StoreError::io(&unfinished))?;
-    file.write_all(bytes).map_err(StoreError::io(&unfinished))?;
-    file.sync_all().map_err(StoreError::io(&unfinished))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(source) = written {
+        // On a full disk its part would take the room that others wait for.
+        let _ = fs::remove_file(&unfinished);
+        return Err(StoreError::Io { path: unfinished, source });
+    }
     fs::rename(&unfinished, &full).map_err(StoreError::io(&full))?;
     sync_folder(folder)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use datafusion::error::DataFusionError;
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use super::file::Damage;
@@ -26,7 +27,8 @@ pub enum StoreError {
         /// The lock file.
         path: PathBuf,
     },
-    /// SQLite refused. After a failed commit the store takes nothing more: restart.
+    /// SQLite refused. After a commit that failed, for another reason than a full disk, the store
+    /// takes nothing more: restart.
     #[error("the manifest {}: {source}", path.display())]
     Manifest {
         /// The manifest.
@@ -117,6 +119,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it is a full disk and nothing else: nothing was changed, and the same may be tried
+    /// again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Manifest { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            _ => false,
+        }
+    }
+
     /// An IO fault of `path`.
     pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();

@@ -51,7 +51,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`] and [`StoreError::Encode`]: nothing was committed, the rows stay in
-    /// memory and readable, the next flush tries again. [`StoreError::Manifest`]: restart.
+    /// memory and readable, the next flush tries again. [`StoreError::Manifest`]: the same if the
+    /// disk is full, else restart.
     pub fn flush(&self) -> Result<Flushed, StoreError> {
         self.writable()?;
         let mut manifest = guard(&self.manifest);
@@ -68,7 +69,10 @@ impl Store {
         if written.is_empty() && frozen.progress == committed {
             return Ok(Flushed::default());
         }
-        self.commit(&mut manifest, frozen.progress, &frozen.tables, &written, &[])?;
+        if let Err(error) = self.commit(&mut manifest, frozen.progress, &frozen.tables, &written, &[]) {
+            guard(&self.live).put_back();
+            return Err(error);
+        }
         let flushed = Flushed {
             files: written.len() as u64,
             rows: written.iter().map(|file| file.rows).sum(),
@@ -118,8 +122,10 @@ impl Store {
         removed: &[i64],
     ) -> Result<(), StoreError> {
         let outcome = manifest.commit(progress, tables, added, removed);
-        match outcome {
+        match &outcome {
             Ok(()) => *guard(&self.committed) = progress,
+            // SQLite gave the transaction up before its end: nothing of it counts.
+            Err(error) if error.is_disk_full() => {}
             Err(_) => self.poisoned.store(true, Ordering::Release),
         }
         outcome

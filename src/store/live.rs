@@ -17,7 +17,7 @@ use super::error::StoreError;
 use super::file::StoredFile;
 use super::manifest::{Content, Progress};
 use super::raw::RawIndex;
-use super::table::{Table, Tables};
+use super::table::{Subject, Table, Tables};
 use super::tail::Tail;
 use super::transition::TransitionRows;
 use crate::model::{Batch, Dictionary, Record, ResultRow};
@@ -113,9 +113,19 @@ impl Live {
             let place = (table, &mut self.tables);
             self.tail_bytes += self.raw.push((sequence, event), (batch, dictionary), place, rows)?;
         }
+        self.apply_accounts(batch, dictionary);
         self.applied.journal = epoch + 1;
         self.oldest.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    fn apply_accounts(&mut self, batch: &Batch, dictionary: &Dictionary) {
+        if batch.accounts.is_empty() && batch.devices.is_empty() {
+            return;
+        }
+        let table = self.tables.find_or_add(Subject::Accounts);
+        let rows = &mut self.tails.entry(table).or_default().open.accounts;
+        self.tail_bytes += rows.push(batch, dictionary);
     }
 
     /// Takes in rows of the results log up to `position`, unless it has.

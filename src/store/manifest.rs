@@ -186,6 +186,7 @@ fn load_tables(transaction: &Transaction<'_>) -> Result<Tables, rusqlite::Error>
         let subject = match kind.as_str() {
             "raw" => Subject::Raw { feed: source },
             "window" => Subject::Window { pipeline: source, window: row.get(3)? },
+            "accounts" => Subject::Accounts,
             _ => Subject::Transitions,
         };
         tables.restore(id, subject, row.get(4)?, row.get(5)?, load_columns(transaction, id)?);
@@ -236,6 +237,7 @@ fn save_tables(transaction: &Transaction<'_>, tables: &Tables) -> Result<(), rus
             Subject::Raw { feed } => ("raw", &**feed, ""),
             Subject::Window { pipeline, window } => ("window", &**pipeline, &**window),
             Subject::Transitions => ("transitions", "", ""),
+            Subject::Accounts => ("accounts", "", ""),
         };
         table.execute(params![known.id, kind, source, window, known.name, known.directory])?;
         for (position, given) in (0_i64..).zip(known.columns.list()) {

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::testing::{Journal, open, plan, revision, rows};
-use super::super::{AggregatesFilter, ReadingsFilter, Store};
+use super::super::testing::{DAY, Journal, open, plan, revision, rows};
+use super::super::{AccountsFilter, AggregatesFilter, ReadingsFilter, Store};
 use super::*;
 use crate::model::definition::{LocalText, Severity};
-use crate::model::{AlertId, AlertState, ResultRow, Timestamp, Transition};
+use crate::model::time::SECOND;
+use crate::model::{
+    Accounts, AlertId, AlertState, DeviceAccounts, DeviceId, FeedAccounts, FeedId, ResultRow, Timestamp,
+    Transition,
+};
 
 async fn error(store: &Store, sql: &str) -> StoreError {
     store.query(sql, QueryLimits::default()).await.map(|result| result.to_csv().unwrap()).unwrap_err()
@@ -258,4 +262,55 @@ async fn store_figures() {
     let started = std::time::Instant::now();
     store.readings(&filter, QueryLimits::default()).await.unwrap();
     println!("{:?} the newest 100 readings of a sensor", started.elapsed());
+}
+
+#[tokio::test]
+async fn accounts_add_up_by_feed_and_by_sensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut journal = Journal::default();
+    let dup = |events, readings| Accounts {
+        events_found: events,
+        events_duplicate: events,
+        readings_found: readings,
+        readings_duplicate: readings,
+        ..Accounts::default()
+    };
+    for second in [0, 60, 3_600] {
+        let cells: [&[_]; 2] =
+            [&[("pm25", "ug/m3", 1, 200), ("temp", "Cel", 1, 180)], &[("pm25", "ug/m3", 1, 9)]];
+        let (epoch, mut batch) =
+            journal.batch("air", &[("a", second, &[], cells[0]), ("b", second, &[], cells[1])]);
+        batch.arrived_at = Timestamp((DAY + second) * SECOND);
+        let stored = Accounts {
+            messages_received: 3,
+            messages_decoded: 3,
+            events_found: 3,
+            events_stored: 2,
+            events_duplicate: 1,
+            readings_found: 5,
+            readings_stored: 3,
+            readings_duplicate: 2,
+            ..Accounts::default()
+        };
+        batch.accounts.push(FeedAccounts { feed: FeedId(0), delta: stored });
+        batch.devices.push(DeviceAccounts { device: DeviceId(0), delta: dup(1, 2) });
+        store.apply_batch(epoch, &batch, &journal.dictionary).unwrap();
+        // Parts lie in files, in frozen and in open rows.
+        if second == 0 {
+            store.flush().unwrap();
+        }
+    }
+    let feeds = "SELECT messages_received, events_found, events_stored, events_duplicate, readings_stored \
+        FROM accounts WHERE feed = 'air' ORDER BY time";
+    assert_eq!(rows(&store, feeds).await, "6,6,4,2,6\n3,3,2,1,3\n");
+    let sensors = "SELECT sensor, events_found, events_stored, events_duplicate, readings_found, \
+        readings_stored, readings_duplicate FROM sensor_accounts ORDER BY time, sensor";
+    let want = "a,4,2,2,8,4,4\nb,2,2,0,2,2,0\na,2,1,1,4,2,2\nb,1,1,0,1,1,0\n";
+    assert_eq!(rows(&store, sensors).await, want);
+    let filter = AccountsFilter { sensor: "a".into(), limit: 1, ..AccountsFilter::default() };
+    let (read, more) = store.sensor_accounts(&filter, QueryLimits::default()).await.unwrap();
+    assert!(more);
+    assert_eq!((read[0].feed.as_str(), read[0].hour), ("air", Timestamp((DAY + 3_600) * SECOND)));
+    assert_eq!((read[0].counters.events_found, read[0].counters.readings_stored), (2, 2));
 }

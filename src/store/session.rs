@@ -17,6 +17,7 @@ use datafusion::logical_expr::ExprFunctionExt as _;
 use datafusion::object_store::local::LocalFileSystem;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, ident, lit};
 
+use super::accounts;
 use super::column::Role;
 use super::error::StoreError;
 use super::live::TableView;
@@ -92,6 +93,8 @@ impl Session {
                 context.register_table(name, table)?;
             }
         }
+        let tables: Vec<&Table> = views.iter().map(|view| &*view.table).collect();
+        accounts::register(&context, &tables).await?;
         context.register_table("quantities", Arc::new(quantities(&views)?))?;
         Ok(Self { context, pool, views })
     }

@@ -1,12 +1,13 @@
 //! Tables: what they are about, what they are called, which columns they have.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use super::column::{Column, Columns, Role};
 use super::name;
+use crate::model::Accounts;
 
 /// What a table's rows are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub(super) enum Subject {
     },
     /// Steps of alerts.
     Transitions,
+    /// What became of messages, events and readings, in parts that add up.
+    Accounts,
 }
 
 const RAW: [&str; 5] = ["time", "arrived_at", "sequence", "sensor", "counter"];
@@ -53,6 +56,10 @@ const TRANSITIONS: [&str; 20] = [
     "cause",
 ];
 
+/// `time` is the hour of arrival; without a sensor, the feed's part.
+static ACCOUNTS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| ["time", "feed", "sensor"].into_iter().chain(Accounts::NAMES.iter().copied()).collect());
+
 impl Subject {
     /// Names of the fixed columns, in order. `ordinal` counts the rows of the results log: of two
     /// rows with the same revision, the later holds.
@@ -61,6 +68,7 @@ impl Subject {
             Self::Raw { .. } => &RAW,
             Self::Window { .. } => &WINDOW,
             Self::Transitions => &TRANSITIONS,
+            Self::Accounts => &ACCOUNTS,
         }
     }
 
@@ -70,6 +78,7 @@ impl Subject {
             Self::Raw { .. } => (&["sensor"], &["time", "sequence"]),
             Self::Window { .. } => (&[], &["time", "revision", "ordinal"]),
             Self::Transitions => (&["time"], &["cause", "id"]),
+            Self::Accounts => (&["time"], &["feed", "sensor"]),
         }
     }
 }
@@ -79,7 +88,7 @@ pub(super) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()))
 }
 
-fn fixed_field(column: &str) -> Field {
+fn fixed_field(subject: &Subject, column: &str) -> Field {
     let kind = match column {
         "time" | "arrived_at" | "end" | "began_at" | "decided_at" | "window_start" | "window_end" => {
             instant()
@@ -87,9 +96,12 @@ fn fixed_field(column: &str) -> Field {
         "sequence" | "counter" | "count" | "revision" | "cause" | "ordinal" => DataType::UInt64,
         "capture" => DataType::Float64,
         "sufficient" | "retracted" | "notify" => DataType::Boolean,
+        _ if Accounts::NAMES.contains(&column) => DataType::UInt64,
         _ => DataType::Utf8,
     };
-    Field::new(column, kind, matches!(column, "counter" | "end" | "count" | "capture" | "sufficient"))
+    let gaps = matches!(column, "counter" | "end" | "count" | "capture" | "sufficient")
+        || *subject == Subject::Accounts && column == "sensor";
+    Field::new(column, kind, gaps)
 }
 
 /// One table.
@@ -134,7 +146,7 @@ impl Table {
     }
 
     fn describe(subject: &Subject, columns: &Columns) -> SchemaRef {
-        let fixed = subject.fixed().iter().map(|column| fixed_field(column));
+        let fixed = subject.fixed().iter().map(|column| fixed_field(subject, column));
         Arc::new(Schema::new(fixed.chain(columns.list().iter().map(Column::field)).collect::<Vec<_>>()))
     }
 }
@@ -147,7 +159,8 @@ pub(super) struct Tables {
 }
 
 /// Names that tables of feeds and windows cannot have.
-const RESERVED: [&str; 3] = ["transitions", "quantities", "information_schema"];
+const RESERVED: [&str; 6] =
+    ["transitions", "quantities", "information_schema", "account_parts", "accounts", "sensor_accounts"];
 
 impl Tables {
     /// All of them; a table's number is its place here.
@@ -172,12 +185,13 @@ impl Tables {
                 format!("aggregates/{}.{}", plain_path(pipeline), plain_path(window)),
             ),
             Subject::Transitions => ("transitions".to_owned(), "transitions".to_owned()),
+            Subject::Accounts => ("account_parts".to_owned(), "accounts".to_owned()),
         };
         let free_name = |name: &String| {
             let revisions = format!("{name}_revisions");
             let taken =
                 |other: &str| other == name || other == revisions || format!("{other}_revisions") == *name;
-            subject == Subject::Transitions
+            matches!(subject, Subject::Transitions | Subject::Accounts)
                 || !(RESERVED.iter().any(|other| taken(other))
                     || self.list.iter().any(|table| taken(&table.name)))
         };

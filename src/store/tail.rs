@@ -6,6 +6,7 @@
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;
 
+use super::accounts::AccountRows;
 use super::aggregate::WindowRows;
 use super::raw::RawRows;
 use super::table::Table;
@@ -23,20 +24,22 @@ pub(super) struct OpenRows {
     pub(super) windows: WindowRows,
     /// Steps, in the table of transitions.
     pub(super) transitions: TransitionRows,
+    /// Counts, in the table of accounts.
+    pub(super) accounts: AccountRows,
 }
 
 /// The tail of one table.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     sealed: Vec<RecordBatch>,
-    /// Rows that are not yet columns; of three kinds, only the table's own is used.
+    /// Rows that are not yet columns; of four kinds, only the table's own is used.
     pub(super) open: OpenRows,
 }
 
 impl Tail {
     /// All rows as columns.
     pub(super) fn batches(&mut self, table: &Table) -> Result<&[RecordBatch], ArrowError> {
-        let OpenRows { raw, windows, transitions } = std::mem::take(&mut self.open);
+        let OpenRows { raw, windows, transitions, accounts } = std::mem::take(&mut self.open);
         if raw.len() > 0 {
             self.sealed.push(raw.batch(table)?);
         }
@@ -45,6 +48,9 @@ impl Tail {
         }
         if transitions.len() > 0 {
             self.sealed.push(transitions.batch(table)?);
+        }
+        if !accounts.is_empty() {
+            self.sealed.push(accounts.batch(table)?);
         }
         if self.sealed.len() > BATCHES_MAX {
             self.sealed = vec![super::parquet::sorted(table, &self.sealed)?];

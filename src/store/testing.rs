@@ -129,6 +129,7 @@ pub(super) fn plan(by: &[&str], fields: &[&str]) -> Arc<PlanDescription> {
         window: "pm25_1h".into(),
         size_ns: 3_600 * SECOND,
         slide_ns: 3_600 * SECOND,
+        unit: None,
         by: by.iter().map(|name| (*name).into()).collect(),
         fields: fields.iter().map(field).collect(),
     })

@@ -15,7 +15,8 @@ pub enum Outcome {
     Late,
     /// All its windows are sealed.
     TooLate,
-    /// It lies outside the plan's life (before a changed definition's first window).
+    /// It lies outside the plan's life (before a changed definition's first window), or between the
+    /// periods of a day.
     Outside,
 }
 
@@ -90,12 +91,14 @@ impl KeyWindows {
         sequence: u64,
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
-        let start = plan.grid.pane(event_at);
-        let earliest = start.minus(plan.grid.size).plus(plan.grid.slide);
-        if start < bounds.begins_at || earliest >= bounds.ends_at {
+        let Some(start) = plan.grid.pane(event_at) else { return Outcome::Outside };
+        if start < bounds.begins_at
+            || (start >= bounds.ends_at && plan.grid.first_window(start) >= bounds.ends_at)
+        {
             return Outcome::Outside;
         }
-        if plan.grid.end(start) <= self.sealed_to {
+        // The window that starts with the pane ends after the event, so most need no second look.
+        if event_at < self.sealed_to && plan.grid.end(start) <= self.sealed_to {
             return Outcome::TooLate;
         }
         let pane = self.pane_mut(plan, start);
@@ -123,7 +126,7 @@ impl KeyWindows {
 
     /// Marks the closed windows of a pane as changed; whether there are any.
     fn mark(&mut self, plan: &WindowPlan, bounds: Bounds, pane: Timestamp) -> bool {
-        if pane.plus(plan.grid.slide) > self.closed_to {
+        if plan.grid.pane_end(pane) > self.closed_to {
             // Even the earliest window of the pane is open.
             return false;
         }
@@ -148,21 +151,26 @@ impl KeyWindows {
         }
         self.closed_to = to;
         let mut published = Vec::new();
-        let mut end = match self.panes.first() {
-            Some(first) => plan.grid.pane(from).plus(plan.grid.slide).max(first.start.plus(plan.grid.slide)),
-            None => return published,
+        let Some(mut start) = self.panes.first().map(|pane| plan.grid.first_window(pane.start)) else {
+            return published;
         };
-        while end <= to {
-            let start = end.minus(plan.grid.size);
+        if from > start {
+            start = plan.grid.first_open(from).max(start);
+        }
+        loop {
+            let end = plan.grid.end(start);
+            if end > to {
+                break;
+            }
             let first = self.panes.partition_point(|pane| pane.start < start);
             match self.panes.get(first) {
                 None => break,
-                Some(pane) if pane.start >= end => end = pane.start.plus(plan.grid.slide),
+                Some(pane) if pane.start >= end => start = plan.grid.first_window(pane.start),
                 Some(_) => {
                     if bounds.hold(start) {
                         published.extend(self.publication(plan, start));
                     }
-                    end = end.plus(plan.grid.slide);
+                    start = plan.grid.next_pane(start);
                 }
             }
         }
@@ -202,11 +210,11 @@ impl KeyWindows {
     #[must_use]
     pub fn next_close(&self, plan: &WindowPlan) -> Option<Timestamp> {
         let first = self.panes.iter().find(|pane| plan.grid.end(pane.start) > self.closed_to)?;
-        let earliest = first.start.plus(plan.grid.slide);
-        if earliest > self.closed_to {
-            return Some(earliest);
+        let mut start = plan.grid.first_window(first.start);
+        if self.closed_to > start {
+            start = plan.grid.first_open(self.closed_to).max(start);
         }
-        Some(plan.grid.pane(self.closed_to).plus(plan.grid.slide))
+        Some(plan.grid.end(start))
     }
 
     /// End of the last window that holds the earliest pane.
@@ -252,6 +260,7 @@ mod tests {
                 window: "w".into(),
                 size_ns: size_s,
                 slide_ns: slide_s,
+                unit: None,
                 by: vec!["sensor".into()],
                 fields: vec![Field { name: "sum".into(), unit: "".into() }],
             }),

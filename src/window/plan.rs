@@ -85,9 +85,9 @@ pub struct WindowPlan {
     pub close_after: Span,
     /// By tick, a window is sealed this long after its end.
     pub open_max: Span,
-    /// Expected events of one key in a whole window, by position of the key's feed among those of
-    /// the pipeline; `None` where no interval is expected.
-    pub expected: Vec<Option<f64>>,
+    /// Expected time between two events of one key, by position of the key's feed among those of
+    /// the pipeline; `None` where none is expected.
+    pub expected: Vec<Option<Span>>,
     /// Share of them below which the window is no basis for a verdict.
     pub capture_min: f64,
 }
@@ -138,10 +138,11 @@ impl WindowPlan {
             .collect()
     }
 
-    /// Share of the events expected of a key of that feed that `count` is, capped at nothing: more
-    /// than 1 is possible.
+    /// Share of the events expected in a window of `length`, one each `interval`, that `count` is;
+    /// capped at nothing: more than 1 is possible.
     #[must_use]
-    pub fn capture(&self, count: u64, feed: usize) -> Option<f64> {
-        self.expected.get(feed).copied().flatten().map(|expected| count as f64 / expected)
+    pub fn capture(count: u64, length: Span, interval: Option<Span>) -> Option<f64> {
+        let expected = length.0 as f64 / interval.filter(|interval| interval.0 > 0)?.0 as f64;
+        Some(count as f64 / expected)
     }
 }

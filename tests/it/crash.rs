@@ -49,7 +49,7 @@ fn killed_at_random_behind_mosquitto_it_takes_each_message_once() {
 fn kill_again_and_again(site: &Site, random: &mut Random) {
     for _ in 0..kills() {
         if random.one_in(3) {
-            let mut process = site.launch();
+            let mut process = site.launch(&[]);
             std::thread::sleep(Duration::from_millis(random.within(0..600)));
             assert!(process.ended().is_none(), "sereno ended of itself: {}", process.stderr());
             process.kill();

@@ -59,8 +59,7 @@ impl Case {
     /// While nothing is acknowledged the connections stand: pings are answered.
     #[track_caller]
     fn nothing_is_acknowledged(&self, witness: &Witness) {
-        let (before, pongs, connections) =
-            (witness.acknowledged(), witness.pongs(), witness.reconnects());
+        let (before, pongs, connections) = (witness.acknowledged(), witness.pongs(), witness.reconnects());
         std::thread::sleep(seconds(7));
         assert_eq!(witness.acknowledged(), before, "{}: acknowledged without room", self.folder);
         assert!(witness.pongs() > pongs, "{}: no ping is answered", self.folder);

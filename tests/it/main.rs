@@ -13,8 +13,10 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod clocks;
 mod console;
 mod crash;
+mod crash_points;
 mod demo;
 mod disk_full;
 mod golden;

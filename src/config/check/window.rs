@@ -2,14 +2,17 @@
 
 use super::scope::Scope;
 use super::{Findings, In, at, key, name};
-use crate::model::definition::WindowDefinition;
-use crate::model::{Fault, Span};
+use crate::model::definition::{PERIOD, WindowDefinition};
+use crate::model::{CalendarUnit, DailyPeriod, Fault, Span, WindowLength};
 use crate::rule::{AggregateCall, near};
+use crate::window::grid::nests;
 
 /// Slides of one size: panes that one window is put together from.
 pub(in crate::config) const PANES_MAX: i64 = 10_000;
 /// Tags of one key.
 const KEYS_MAX: usize = 8;
+/// Periods of a day.
+const PERIODS_MAX: usize = 24;
 /// Fields of one window.
 const FIELDS_MAX: usize = 64;
 
@@ -33,6 +36,7 @@ pub(super) fn check(
     if let Err(fault) = check_grid(window) {
         report(fault);
     }
+    check_periods(window, &mut report);
     if let Err(fault) = check_capture(window, scope) {
         report(fault.under("capture_min"));
     }
@@ -57,26 +61,27 @@ pub(super) fn check(
 pub(super) const READINGS: &str = "readings";
 
 fn check_grid(window: &WindowDefinition) -> Result<(), Fault> {
-    if window.size == Span::ZERO {
+    if window.size.nominal() == Span::ZERO {
         return Err(Fault::new("the window has no length", "write for example \"1h\"").under("size"));
     }
     let Some(slide) = window.slide else { return Ok(()) };
-    let (size, step) = (window.size, slide.0);
+    let (size, step) = (window.size, slide.nominal().0);
     if step == 0 {
         return Err(Fault::new("the slide is no time at all", "write for example \"5m\", or take it away")
             .under("slide"));
     }
-    if slide > size {
+    if slide.nominal() > size.nominal() {
         let message =
             format!("the slide, {slide}, is longer than the window, {size}: events would be left out");
         return Err(Fault::new(message, "make it the size or a part of it").under("slide"));
     }
-    if size.0 % step != 0 {
+    if !nests(size, slide) {
         let message = format!("the slide, {slide}, does not divide the size, {size}");
-        return Err(Fault::new(message, format!("{} would", dividing(size, slide))).under("slide"));
+        return Err(Fault::new(message, nesting(size, slide)).under("slide"));
     }
-    if size.0 / step > PANES_MAX {
-        let message = format!("the size, {size}, has {} slides of {slide}", size.0 / step);
+    let panes = size.nominal().0 / step;
+    if panes > PANES_MAX {
+        let message = format!("the size, {size}, has {panes} slides of {slide}");
         return Err(
             Fault::new(message, format!("make the slide longer: {PANES_MAX} are the most")).under("slide")
         );
@@ -84,11 +89,78 @@ fn check_grid(window: &WindowDefinition) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What to write for a slide that does not nest in a size.
+fn nesting(size: WindowLength, slide: WindowLength) -> String {
+    match (size, slide) {
+        (WindowLength::Span(size), WindowLength::Span(slide)) => format!("{} would", dividing(size, slide)),
+        (WindowLength::Span(span), WindowLength::Unit(_)) => {
+            match CalendarUnit::ALL.into_iter().find(|unit| unit.nominal() == span) {
+                Some(unit) => format!("write size = \"{}\", or a slide such as \"1h\"", unit.as_str()),
+                None => "write the slide in hours and minutes too, or a size of the calendar".to_owned(),
+            }
+        }
+        (WindowLength::Unit(CalendarUnit::Hour), _) => {
+            "write one that divides an hour, as \"15m\"".to_owned()
+        }
+        (WindowLength::Unit(_), WindowLength::Span(slide)) => {
+            let day = CalendarUnit::Day.nominal();
+            format!("write one that divides a day: {} would", dividing(day, slide.min(day)))
+        }
+        (WindowLength::Unit(unit), WindowLength::Unit(_)) => {
+            format!("weeks begin in the middle of a {}; write slide = \"day\"", unit.as_str())
+        }
+    }
+}
+
+/// Periods of the day: a window a day for each.
+fn check_periods(window: &WindowDefinition, refuse: &mut impl FnMut(Fault)) {
+    let periods: Vec<(&String, &DailyPeriod)> = window.periods.iter().collect();
+    if periods.is_empty() {
+        return;
+    }
+    let day = CalendarUnit::Day.nominal();
+    if window.size.nominal() != day {
+        let message = format!("the window has periods of a day, and its size is {}", window.size);
+        refuse(Fault::new(message, "write size = \"day\", or take the periods away").under("size"));
+    }
+    if window.slide.is_some_and(|slide| slide.nominal() != day) {
+        let message = "each period has one window a day, so that nothing slides";
+        refuse(Fault::new(message, "take the slide away").under("slide"));
+    }
+    if periods.len() > PERIODS_MAX {
+        let message = format!("the window has {} periods", periods.len());
+        refuse(Fault::new(message, format!("{PERIODS_MAX} are the most")).under("periods"));
+    }
+    for (position, (name, period)) in periods.iter().enumerate() {
+        let mut refuse = |fault: Fault| refuse(at([key("periods"), key(name)], fault));
+        if let Err(fault) = name::plain(name, "a period") {
+            refuse(fault);
+        }
+        let shared =
+            |(other, held): &&(&String, &DailyPeriod)| Some((other.to_string(), held.shared(**period)?));
+        if let Some((other, minute)) = periods.iter().take(position).find_map(|held| shared(&held)) {
+            let message = format!("{minute} lies in `{name}` and in `{other}`");
+            let remedy = "a period includes its last minute; let the next begin one later, as in \"07:01-21:00\" and \"21:01-07:00\"";
+            refuse(Fault::new(message, remedy));
+        }
+    }
+    if window.by.iter().any(|tag| tag == PERIOD) {
+        let message = "`period` is the key of the periods themselves";
+        refuse(Fault::new(message, "take it out of `by`: it is added").under("by"));
+    }
+}
+
 /// The longest span that is shorter than `slide` and divides `size`.
 fn dividing(size: Span, slide: Span) -> Span {
     let parts = size.0 / slide.0 + 1;
     let divides = |parts: &i64| size.0 % *parts == 0;
     Span(size.0 / (parts..parts + PANES_MAX).find(divides).unwrap_or(1))
+}
+
+/// The length of a window, or of its shortest period.
+fn shortest(window: &WindowDefinition) -> Span {
+    let periods = window.periods.values().map(|period| period.end().minus(period.begin()));
+    periods.min().unwrap_or_else(|| window.size.nominal())
 }
 
 fn check_capture(window: &WindowDefinition, scope: &Scope<'_>) -> Result<(), Fault> {
@@ -101,7 +173,7 @@ fn check_capture(window: &WindowDefinition, scope: &Scope<'_>) -> Result<(), Fau
             let message = format!("feed `{}` expects no interval, so that nothing can be missing", feed.name);
             return Err(Fault::new(message, "give the feed `expected_interval`, as in \"10s\""));
         };
-        if interval > window.size {
+        if interval > shortest(window) {
             let message =
                 format!("feed `{}` expects a reading every {interval}, longer than the window", feed.name);
             return Err(Fault::new(message, "make the window longer, or take capture_min away"));
@@ -134,7 +206,7 @@ fn check_field_name(window: &WindowDefinition, name: &str) -> Result<(), Fault> 
         return Err(Fault::new(message, "take the field away; conditions can name it all the same"));
     }
     name::column_of_windows(name, "a field")?;
-    if window.by.iter().any(|tag| tag == name) {
+    if window.key_names().any(|tag| tag == name) {
         let message = format!("`{name}` is a field and a key at once");
         return Err(Fault::new(message, "give the field another name"));
     }

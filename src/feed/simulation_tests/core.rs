@@ -299,7 +299,7 @@ impl Core {
     }
 
     fn folded(&mut self, epoch: u64, outcome: Result<(), ResultsError>) -> Result<bool, Stopped> {
-        let full = outcome.as_ref().is_err_and(ResultsError::is_full_disk);
+        let full = outcome.as_ref().is_err_and(ResultsError::is_disk_full);
         self.unpublished = full.then_some(epoch);
         if !full {
             outcome?;

@@ -21,8 +21,18 @@ impl Interpreter {
     /// [`StateError`]: there is no checkpoint this time; nothing else comes of it.
     pub fn save(&mut self, request: &Request) -> Result<Part, StateError> {
         // Every field is named: one that is added must be thought of here.
-        let Self { share, dictionary: _, names, feeds, definitions, pipelines, readers: _, ticked, out: _ } =
-            self;
+        let Self {
+            share,
+            dictionary: _,
+            names,
+            feeds,
+            definitions,
+            pipelines,
+            readers: _,
+            ticked,
+            arrived_at,
+            out: _,
+        } = self;
         let mut origins = Origins::default();
         let mut groups = GroupWriter::new(request);
         let mut runs = 0;
@@ -44,6 +54,7 @@ impl Interpreter {
             let feeds: Result<Vec<_>, StateError> = feeds.all().iter().map(feed).collect();
             let state = Shared {
                 ticked: *ticked,
+                arrived_at: *arrived_at,
                 names: *names,
                 feeds: feeds?,
                 definitions: definitions?,
@@ -88,6 +99,7 @@ impl Interpreter {
         let mut fold = Self::new(share.index, share.workers);
         fold.names = shared.names;
         fold.ticked = shared.ticked;
+        fold.arrived_at = shared.arrived_at;
         fold.feeds = load_feeds(shared.feeds, &dictionary)?;
         fold.readers = vec![Vec::new(); dictionary.feeds().len()];
         fold.dictionary = dictionary;

@@ -20,6 +20,8 @@ use crate::window::Bounds;
 pub struct Shared {
     /// The last tick.
     pub ticked: Timestamp,
+    /// Arrival time of the latest record.
+    pub arrived_at: Timestamp,
     /// The names known.
     pub names: Names,
     /// The feeds by id, each with its definition in force.

@@ -5,7 +5,7 @@ use super::line::{FieldValue, tag_fits};
 use super::lines::LineBatch;
 use crate::model::result::PlanDescription;
 use crate::model::{
-    Aggregate, Batch, Dictionary, Event, Key, Record, ResultRow, Retraction, Span, Timestamp, Transition,
+    Aggregate, Batch, Dictionary, Event, Key, Record, ResultRow, Retraction, Timestamp, Transition,
 };
 use crate::store::name;
 
@@ -63,7 +63,7 @@ impl Points {
 
     fn add_aggregate(&mut self, row: &Aggregate, lines: &mut LineBatch) {
         let measurement = name::of_window(&row.plan.pipeline, &row.plan.window);
-        let size = Span(row.plan.size_ns).to_string();
+        let size = row.plan.size();
         let Some(tags) = window_tags(&row.plan, &row.key, &size) else {
             lines.refused_points += 1;
             return;
@@ -163,7 +163,7 @@ fn window_tags<'a>(plan: &'a PlanDescription, key: &'a Key, size: &'a str) -> Op
 
 fn add_retraction(row: &Retraction, lines: &mut LineBatch) {
     let measurement = name::of_window(&row.plan.pipeline, &row.plan.window);
-    let size = Span(row.plan.size_ns).to_string();
+    let size = row.plan.size();
     match window_tags(&row.plan, &row.key, &size) {
         Some(tags) => lines.delete(&measurement, &tag_pairs(&tags), row.start),
         None => lines.refused_points += 1,
@@ -212,6 +212,7 @@ pub(super) mod tests {
             window: "pm25_1h".into(),
             size_ns: 3_600 * SECOND,
             slide_ns: 3_600 * SECOND,
+            unit: None,
             by: vec!["sensor".into()],
             fields: (0..values.len()).map(field).collect(),
         };

@@ -92,6 +92,15 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether it is a full disk and nothing else: the cursors may be committed once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let full = Some(rusqlite::ErrorCode::DiskFull);
+        matches!(self, Self::Cursors { source, .. } if source.sqlite_error_code() == full)
+    }
+}
+
 /// What a batch came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {

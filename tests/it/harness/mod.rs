@@ -1,6 +1,7 @@
 //! What tests are written with: the service, its peers, and ways to wait for what they do.
 
 pub mod broker;
+pub mod faketime;
 pub mod filesystem;
 pub mod http;
 pub mod mqtt;

@@ -67,16 +67,21 @@ impl Site {
 
     /// Runs the service and waits until it is ready.
     pub fn start(&self) -> Sereno {
-        let mut command = self.command("run");
-        command.args(["--workers", "1"]);
-        Sereno::start(self.folder(), self.http, command)
+        self.start_with(&[])
     }
 
-    /// Runs the service without waiting for it to be ready.
-    pub fn launch(&self) -> Process {
+    /// Runs the service with variables of its environment, without waiting for it to be ready.
+    pub fn launch(&self, environment: &[(&str, &str)]) -> Process {
         let mut command = self.command("run");
-        command.args(["--workers", "1"]);
+        command.args(["--workers", "1"]).envs(environment.iter().copied());
         Process::start("sereno", self.folder(), command)
+    }
+
+    /// Runs it with variables of its environment, and waits until it is ready.
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Sereno {
+        let mut command = self.command("run");
+        command.args(["--workers", "1"]).envs(environment.iter().copied());
+        Sereno::start(self.folder(), self.http, command)
     }
 
     /// A new installation with this one's pipelines and nothing but its journal: everything else is

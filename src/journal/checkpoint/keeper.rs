@@ -1,0 +1,190 @@
+//! When checkpoints are taken, and the thread that writes them: neither ingest nor the flow waits
+//! for it. Only one is on its way at a time; the next is taken when the one before is on disk.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tracing::{debug, error, warn};
+
+use super::plan::Plan;
+use super::{Checkpoints, Taken};
+use crate::flow::state::{Part, Request, StateError};
+use crate::journal::clock::Clock;
+use crate::journal::holders::Holder;
+use crate::journal::results::{ResultsLog, Unsynced};
+use crate::model::Span;
+use crate::model::crash::Point;
+
+/// Exit code when the results log cannot be made durable.
+const EXIT_IO: i32 = 74;
+
+/// How often a checkpoint is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cadence {
+    /// After this long by the clock.
+    pub every: Span,
+    /// After this many records of the journal, if that is sooner.
+    pub records: u64,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self { every: Span::seconds(30), records: 5_000_000 }
+    }
+}
+
+/// See the module.
+pub struct Keeper {
+    cadence: Cadence,
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    /// Epoch and period of the requests that are on their way through the flow: at a stop, two.
+    asked: VecDeque<(u64, u32)>,
+    /// When the last one was taken, by the monotonic clock, and at which epoch.
+    taken_at: i64,
+    next: u64,
+    /// Records since.
+    records: u64,
+}
+
+struct Shared {
+    plan: Mutex<Plan>,
+    writing: AtomicBool,
+}
+
+struct Job {
+    taken: Taken,
+    period: u32,
+    unsynced: Unsynced,
+}
+
+impl Keeper {
+    /// Starts the thread. `next` is the epoch that the flow goes on from; `holder` learns what the
+    /// older of the checkpoints kept needs of the logs.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(
+        checkpoints: Checkpoints,
+        next: u64,
+        cadence: Cadence,
+        clock: Arc<dyn Clock>,
+        holder: Arc<Holder>,
+    ) -> io::Result<Self> {
+        let plan = Mutex::new(Plan::new(checkpoints.kept().first()));
+        let shared = Arc::new(Shared { plan, writing: AtomicBool::new(false) });
+        tell(&checkpoints, &holder);
+        let (jobs, waiting) = sync_channel(1);
+        let of_thread = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(move || write_all(checkpoints, &waiting, &of_thread, &holder))?;
+        let taken_at = clock.monotonic();
+        Ok(Self {
+            cadence,
+            clock,
+            shared,
+            jobs: Some(jobs),
+            thread: Some(thread),
+            asked: VecDeque::new(),
+            taken_at,
+            next,
+            records: 0,
+        })
+    }
+
+    /// The flow was given so many records.
+    pub fn passed(&mut self, records: usize) {
+        self.records += records as u64;
+    }
+
+    /// Whether a checkpoint is due before epoch `next`. The `last` one, at a stop, is taken whenever
+    /// anything happened since.
+    pub fn wants(&mut self, next: u64, last: bool) -> Option<Request> {
+        let spent = self.clock.monotonic().saturating_sub(self.taken_at);
+        let due = last || spent >= self.cadence.every.0 || self.records >= self.cadence.records;
+        let under_way = !self.asked.is_empty() || self.shared.writing.load(Ordering::Acquire);
+        if !due || next == self.next || (under_way && !last) {
+            return None;
+        }
+        self.taken_at = self.clock.monotonic();
+        self.next = next;
+        self.records = 0;
+        // At a stop one may be on its way: what is not on disk does not count as a base.
+        let request = lock(&self.shared.plan).request(next);
+        self.asked.push_back((next, request.period));
+        Some(request)
+    }
+
+    /// Takes the workers' parts; the results log stands where they do.
+    pub fn take(&mut self, next: u64, parts: Result<Vec<Part>, StateError>, results: &ResultsLog) {
+        let Some((_, period)) = self.asked.pop_front_if(|asked| asked.0 <= next) else { return };
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(failure) => {
+                warn!(epoch = next, error = %failure, "no checkpoint: the state has no form as bytes; report this");
+                return;
+            }
+        };
+        let taken = Taken { next, parts, results: results.position().clone() };
+        let job = Job { taken, period, unsynced: results.unsynced() };
+        self.shared.writing.store(true, Ordering::Release);
+        if let Some(jobs) = &self.jobs {
+            // The thread ends with this sender, never before it.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    /// Waits until the last checkpoint is written.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic ends the process through the hook of `main`.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_all(mut checkpoints: Checkpoints, jobs: &Receiver<Job>, shared: &Shared, holder: &Holder) {
+    for job in jobs {
+        let Job { taken, period, unsynced } = job;
+        if let Err(failure) = unsynced.sync() {
+            // After a failed sync nothing is known of what was written: carry on in no doubt.
+            error!(error = %failure, "the results log cannot be made durable; stopping");
+            std::process::exit(EXIT_IO);
+        }
+        Point::CheckpointResultsSynced.pass();
+        match checkpoints.write(&taken) {
+            Ok(bytes) => {
+                lock(&shared.plan).written(period, &taken.parts);
+                tell(&checkpoints, holder);
+                let keys: u64 =
+                    taken.parts.iter().flat_map(|part| &part.groups).map(|group| group.keys).sum();
+                debug!(epoch = taken.next, keys, bytes, "checkpoint written");
+            }
+            Err(failure) => {
+                warn!(epoch = taken.next, error = %failure, "a checkpoint could not be written; the one before stands");
+            }
+        }
+        shared.writing.store(false, Ordering::Release);
+    }
+}
+
+/// Tells collection what the older checkpoint needs; while there is only one, everything.
+fn tell(checkpoints: &Checkpoints, holder: &Holder) {
+    if let [_, older] = checkpoints.kept() {
+        holder.advance(older.next, older.results.frame);
+    }
+}
+
+fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
+    plan.lock().unwrap_or_else(PoisonError::into_inner)
+}

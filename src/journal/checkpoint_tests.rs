@@ -1,0 +1,1 @@
+//! Checkpoints on a disk that tests can look into and break.

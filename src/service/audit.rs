@@ -1,0 +1,185 @@
+//! The audit of the accounts: a batch whose counts do not add up, or do not match its records, is
+//! an alert of Sereno about itself.
+//!
+//! It never happens unless there is a defect; then the city learns of it as of any other alert,
+//! by feed and hour of arrival. The alert is over when the hour is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::texts;
+use crate::model::definition::Severity;
+use crate::model::time::SECOND;
+use crate::model::{
+    Accounts, AlertId, AlertState, Batch, Dictionary, FeedId, Key, Record, Timestamp, Transition,
+};
+
+/// The pipeline under which Sereno's alerts about itself are listed.
+const OWN_PIPELINE: &str = "sereno";
+/// The rule.
+const RULE: &str = "accounts";
+const HOUR: i64 = 3_600 * SECOND;
+
+/// Looks at every batch of the journal in order.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// Start of the hour of each feed whose accounts differ, and when they were seen to.
+    open: BTreeMap<FeedId, (i64, Timestamp)>,
+}
+
+impl Audit {
+    /// The steps of alerts that a batch leads to, in order.
+    pub fn fold(&mut self, batch: &Batch, dictionary: &Dictionary) -> Vec<Transition> {
+        let hour = batch.arrived_at.0.div_euclid(HOUR);
+        let mut steps = Vec::new();
+        self.open.retain(|feed, (began, at)| {
+            let over = *began < hour;
+            if over {
+                let end = Timestamp((*began + 1) * HOUR);
+                steps.extend(step(batch, dictionary, *feed, (*at, Some(end)), &Difference::default()));
+            }
+            !over
+        });
+        for part in &batch.accounts {
+            let Some(difference) = Difference::of(batch, part.feed, &part.delta) else { continue };
+            tracing::error!(
+                feed = %dictionary.feed(part.feed).map_or("", |name| name),
+                sequence = batch.first,
+                ?difference,
+                "the accounts of a batch do not add up"
+            );
+            if self.open.insert(part.feed, (hour, batch.arrived_at)).is_none() {
+                steps.extend(step(batch, dictionary, part.feed, (batch.arrived_at, None), &difference));
+            }
+        }
+        steps
+    }
+}
+
+/// What accounts say and what there is.
+#[derive(Debug, Default)]
+struct Difference {
+    /// Events that the accounts call stored, and events in the batch.
+    events: (u64, u64),
+    /// Likewise readings.
+    readings: (u64, u64),
+}
+
+impl Difference {
+    fn of(batch: &Batch, feed: FeedId, delta: &Accounts) -> Option<Self> {
+        let own = batch.records.iter().filter_map(|record| match record {
+            Record::Event(event) if event.feed == feed => Some(batch.readings_of(event).len() as u64),
+            _ => None,
+        });
+        let (events, readings) = own.fold((0, 0), |(events, sum), readings| (events + 1, sum + readings));
+        let same = delta.events_stored == events && delta.readings_stored == readings;
+        (!same || !delta.balanced()).then_some(Self {
+            events: (delta.events_stored, events),
+            readings: (delta.readings_stored, readings),
+        })
+    }
+
+    fn evidence(&self) -> Vec<(Arc<str>, Option<f64>)> {
+        [
+            ("events_accounted", self.events.0),
+            ("events_found", self.events.1),
+            ("readings_accounted", self.readings.0),
+            ("readings_found", self.readings.1),
+        ]
+        .map(|(name, count)| (name.into(), Some(count as f64)))
+        .into()
+    }
+}
+
+fn step(
+    batch: &Batch,
+    dictionary: &Dictionary,
+    feed: FeedId,
+    (began_at, resolved_at): (Timestamp, Option<Timestamp>),
+    difference: &Difference,
+) -> Option<Transition> {
+    let feed = dictionary.feed(feed)?;
+    let identity = format!("{OWN_PIPELINE}\n{RULE}\n{feed}\n{}", began_at.0.div_euclid(HOUR));
+    let (from, to) = match resolved_at {
+        None => (AlertState::Inactive, AlertState::Firing),
+        Some(_) => (AlertState::Firing, AlertState::Resolved),
+    };
+    let message = texts::both(|texts| texts::fill(texts.audit_message, &[("feed", feed.to_string())]));
+    Some(Transition {
+        cause: batch.first,
+        id: AlertId(xxh3_128(identity.as_bytes())),
+        pipeline: OWN_PIPELINE.into(),
+        rule: RULE.into(),
+        severity: Severity::Critical,
+        by: vec!["feed".into()],
+        key: Key([feed.clone()].into()),
+        from,
+        to,
+        began_at,
+        raised_at: Some(began_at),
+        resolved_at,
+        at: resolved_at.unwrap_or(began_at),
+        decided_at: batch.arrived_at,
+        notify: true,
+        reason: if resolved_at.is_some() { "the hour is over" } else { "accounts differ" }.into(),
+        title: texts::both(|texts| texts.audit_title.to_owned()),
+        message,
+        labels: BTreeMap::new(),
+        evidence: difference.evidence(),
+        window: (began_at, began_at),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{DeviceId, Entry, Event, FeedAccounts, TagSetId};
+
+    fn batch(seconds: i64, stored: u64, records: usize) -> Batch {
+        let at = Timestamp(seconds * SECOND);
+        let event = Event {
+            feed: FeedId(0),
+            device: DeviceId(0),
+            tags: TagSetId(0),
+            event_at: at,
+            arrived_at: at,
+            counter: None,
+            readings: 0..0,
+        };
+        let delta = Accounts { events_found: stored, events_stored: stored, ..Accounts::default() };
+        Batch {
+            arrived_at: at,
+            records: vec![Record::Event(event); records],
+            accounts: vec![FeedAccounts { feed: FeedId(0), delta }],
+            ..Batch::default()
+        }
+    }
+
+    #[test]
+    fn accounts_that_do_not_match_the_records_are_an_alert_until_the_hour_is_over() {
+        let mut dictionary = Dictionary::default();
+        dictionary.insert(&Entry::Feed("air".into()));
+        let mut audit = Audit::default();
+        let mut told = |batch| audit.fold(&batch, &dictionary);
+        assert!(told(batch(10, 2, 2)).is_empty());
+        let raised = told(batch(20, 3, 2));
+        assert_eq!((raised.len(), raised[0].to, &*raised[0].key.0[0]), (1, AlertState::Firing, "air"));
+        assert!(told(batch(30, 1, 2)).is_empty(), "one alert an hour");
+        assert!(told(batch(40, 2, 2)).is_empty(), "what was wrong stays wrong");
+        let over = told(batch(3_600, 2, 2));
+        assert_eq!((over.len(), over[0].to, over[0].id), (1, AlertState::Resolved, raised[0].id));
+        let next = told(batch(3_700, 1, 2));
+        assert_ne!(next[0].id, raised[0].id);
+    }
+
+    #[test]
+    fn counts_that_do_not_add_up_are_an_alert() {
+        let mut dictionary = Dictionary::default();
+        dictionary.insert(&Entry::Feed("air".into()));
+        let mut lost = batch(10, 1, 1);
+        lost.accounts[0].delta.events_found = 2;
+        assert_eq!(Audit::default().fold(&lost, &dictionary).len(), 1);
+    }
+}
