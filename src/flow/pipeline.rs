@@ -117,8 +117,10 @@ impl PipelineRun {
         next.counts = self.counts;
         let mut ending = Vec::new();
         for mut old in self.windows {
-            let same =
-                next.windows.iter_mut().find(|new| new.plan.description.hash == old.plan.description.hash);
+            // A definition that comes back after another begins anew: its earlier run has ended.
+            let ended = old.bounds.ends_at < Timestamp::MAX;
+            let hash = old.plan.description.hash;
+            let same = next.windows.iter_mut().find(|new| !ended && new.plan.description.hash == hash);
             if let Some(new) = same {
                 old.replace_rules(new.rules.clone(), new.amend_every, cause, out);
                 *new = old;

@@ -43,7 +43,7 @@ pub struct WindowRun {
     keys: KeyRuns<KeyRun>,
     /// (end of the earliest open window, key).
     closes: BTreeSet<(Timestamp, u32)>,
-    /// (end of the last window of the earliest pane, key).
+    /// (end of the next window whose sealing publishes or forgets something, key).
     seals: BTreeSet<(Timestamp, u32)>,
     /// Keys with amendments to publish.
     dirty: Vec<u32>,
@@ -51,6 +51,8 @@ pub struct WindowRun {
     waiting: BTreeSet<u32>,
     /// Watermark of the keys that are not a single sensor.
     zone_watermark: Timestamp,
+    /// By tick, windows that end at or before are closed.
+    tick_closed_to: Timestamp,
     /// By tick, windows that end at or before are sealed.
     tick_sealed_to: Timestamp,
 }
@@ -112,6 +114,7 @@ impl WindowRun {
             dirty: Vec::new(),
             waiting: BTreeSet::new(),
             zone_watermark: Timestamp::MIN,
+            tick_closed_to: Timestamp::MIN,
             tick_sealed_to: Timestamp::MIN,
         }
     }
@@ -156,13 +159,15 @@ impl WindowRun {
             self.close(number, self.zone_watermark, cause, out);
             self.seal(number, self.zone_watermark.minus(self.plan.allowed_lateness), cause, out);
         }
+        self.close(number, self.tick_closed_to, cause, out);
         self.seal(number, self.tick_sealed_to, cause, out);
     }
 
     fn arm(&mut self, number: u32, event_at: Timestamp) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let Some(pane) = self.plan.grid.pane(event_at) else { return };
-        if run.close_timer.is_none_or(|timer| self.plan.grid.pane_end(pane) < timer)
+        let pane_end = self.plan.grid.pane_end(pane);
+        if run.close_timer.is_none_or(|timer| pane_end < timer)
             && let Some(end) = run.windows.next_close(&self.plan)
         {
             if let Some(old) = run.close_timer.replace(end) {
@@ -170,12 +175,13 @@ impl WindowRun {
             }
             self.closes.insert((end, number));
         }
-        let last_end = self.plan.grid.end(pane);
-        if run.seal_timer.is_none_or(|timer| last_end < timer) {
-            if let Some(old) = run.seal_timer.replace(last_end) {
+        if run.seal_timer.is_none_or(|timer| pane_end < timer)
+            && let Some(due) = run.windows.next_seal(&self.plan)
+        {
+            if let Some(old) = run.seal_timer.replace(due) {
                 self.seals.remove(&(old, number));
             }
-            self.seals.insert((last_end, number));
+            self.seals.insert((due, number));
         }
         if run.windows.is_dirty() && !run.dirty {
             run.dirty = true;
@@ -197,6 +203,7 @@ impl WindowRun {
     pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
         if drained {
             let limit = to.minus(self.plan.close_after);
+            self.tick_closed_to = limit;
             self.close_due(limit, cause, out);
             let waiting: Vec<u32> = self.waiting.iter().copied().collect();
             for number in waiting {
@@ -217,8 +224,12 @@ impl WindowRun {
                 continue;
             }
             run.dirty = false;
-            run.amended_at = tick;
             let published = run.windows.amend(&self.plan);
+            if published.is_empty() {
+                // Its changes left when they were sealed: the next may leave at the next tick.
+                continue;
+            }
+            run.amended_at = tick;
             self.publish(number, published, cause, out);
         }
     }
@@ -265,6 +276,8 @@ impl WindowRun {
     }
 
     fn seal(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+        // What nothing closed in time (a feed that never drained) is published before it is sealed.
+        self.close(number, to, cause, out);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let published = run.windows.seal(&self.plan, to);
         self.publish(number, published, cause, out);

@@ -92,13 +92,14 @@ impl KeyWindows {
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
         let Some(start) = plan.grid.pane(event_at) else { return Outcome::Outside };
-        if start < bounds.begins_at
-            || (start >= bounds.ends_at && plan.grid.first_window(start) >= bounds.ends_at)
-        {
-            return Outcome::Outside;
-        }
-        // The window that starts with the pane ends after the event, so most need no second look.
-        if event_at < self.sealed_to && plan.grid.end(start) <= self.sealed_to {
+        let latest = if bounds == Bounds::ALL {
+            Some(start)
+        } else {
+            plan.grid.windows(start).filter(|window| bounds.hold(*window)).last()
+        };
+        let Some(latest) = latest else { return Outcome::Outside };
+        // A window that holds the pane ends after the event, so most need no second look.
+        if event_at < self.sealed_to && plan.grid.end(latest) <= self.sealed_to {
             return Outcome::TooLate;
         }
         let pane = self.pane_mut(plan, start);
@@ -217,10 +218,13 @@ impl KeyWindows {
         Some(plan.grid.end(start))
     }
 
-    /// End of the last window that holds the earliest pane.
+    /// What sealing waits for: the end of the earliest window that has something to publish, or of
+    /// the last window that holds the earliest pane.
     #[must_use]
     pub fn next_seal(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        self.panes.first().map(|pane| plan.grid.end(pane.start))
+        let pane = self.panes.first().map(|pane| plan.grid.end(pane.start));
+        let changed = self.dirty.first().map(|start| plan.grid.end(*start));
+        [pane, changed, self.next_close(plan)].into_iter().flatten().min()
     }
 
     fn publication(&self, plan: &WindowPlan, start: Timestamp) -> Option<Publication> {

@@ -70,6 +70,8 @@ pub struct SharedWindow {
     pub amend_every: Span,
     /// How far the clock of keys that are not a single sensor has come.
     pub zone_watermark: Timestamp,
+    /// Closed by tick, where the feeds had drained.
+    pub tick_closed_to: Timestamp,
     /// Sealed by tick.
     pub tick_sealed_to: Timestamp,
 }

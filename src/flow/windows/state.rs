@@ -38,6 +38,7 @@ impl WindowRun {
             dirty: _,
             waiting,
             zone_watermark,
+            tick_closed_to,
             tick_sealed_to,
         } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since: made.since, place: made.place };
@@ -52,6 +53,7 @@ impl WindowRun {
             bounds: *bounds,
             amend_every: *amend_every,
             zone_watermark: *zone_watermark,
+            tick_closed_to: *tick_closed_to,
             tick_sealed_to: *tick_sealed_to,
         })
     }
@@ -67,6 +69,7 @@ impl WindowRun {
     ) -> Self {
         let mut run = Self::new(made, plan, rules, saved.amend_every, saved.bounds, share);
         run.zone_watermark = saved.zone_watermark;
+        run.tick_closed_to = saved.tick_closed_to;
         run.tick_sealed_to = saved.tick_sealed_to;
         run
     }
