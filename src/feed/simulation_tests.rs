@@ -57,7 +57,7 @@ fn one_seed(seed: u64) {
         let mut points = world.chance.part(4);
         let crash_once_in = [50, 500, u64::MAX][world.chance.below(3)];
         let end = world.live(steps, weather, move |_| points.once_in(crash_once_in));
-        let loss = [Loss::Process, Loss::Power, Loss::Everything][world.chance.below(3)];
+        let loss = [Loss::Process, Loss::Power, Loss::Power, Loss::Everything][world.chance.below(4)];
         if setting("SERENO_SEED").is_some() {
             eprintln!("{steps} steps, {weather:?}, {end:?}, {loss:?}, {:?}", world.oracle);
         }
@@ -73,7 +73,7 @@ fn a_crash_at_any_step_of_any_seed_changes_nothing() {
 
 #[test]
 fn every_crash_point_of_the_core_is_visited_and_changes_nothing() {
-    const CORE: [Point; 11] = [
+    const CORE: [Point; 15] = [
         Point::JournalAppended,
         Point::JournalTold,
         Point::JournalSynced,
@@ -83,6 +83,10 @@ fn every_crash_point_of_the_core_is_visited_and_changes_nothing() {
         Point::SegmentNamed,
         Point::SegmentBegun,
         Point::ResultsAppended,
+        Point::CheckpointResultsSynced,
+        Point::CheckpointWritten,
+        Point::CheckpointNamed,
+        Point::CheckpointKept,
         Point::FeedAcknowledging,
         Point::FeedAcknowledged,
     ];

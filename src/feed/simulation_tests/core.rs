@@ -16,6 +16,9 @@ use crate::feed::OutputGate;
 use crate::feed::redelivery::{Claims, fingerprint};
 use crate::flow::Interpreter;
 use crate::flow::interpreter::order;
+use crate::journal::checkpoint::begin::{BeginError, Beginning};
+use crate::journal::checkpoint::plan::Plan;
+use crate::journal::checkpoint::{CheckpointError, Checkpoints, Taken};
 use crate::journal::results::ResultsError;
 use crate::journal::steps::{Appended, Appender, Syncer};
 use crate::journal::testing::SimDisk;
@@ -38,6 +41,11 @@ pub(super) fn journal_dir() -> &'static Path {
 /// The results log's folder.
 pub(super) fn results_dir() -> &'static Path {
     Path::new("data/results")
+}
+
+/// The folder of checkpoints.
+fn checkpoints_dir() -> &'static Path {
+    Path::new("data/checkpoints")
 }
 
 /// The clocks of a simulated host.
@@ -80,7 +88,7 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// The disk failed it.
-    Disk(std::io::ErrorKind),
+    Disk(std::io::ErrorKind, String),
     /// Anything else: never right.
     Wrong(String),
 }
@@ -88,7 +96,7 @@ pub(super) enum Stopped {
 impl From<LogError> for Stopped {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Disk { source, .. } => Self::Disk(source.kind()),
+            LogError::Disk { ref source, .. } => Self::Disk(source.kind(), error.to_string()),
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -99,6 +107,18 @@ impl From<ResultsError> for Stopped {
         match error {
             ResultsError::Log(error) => error.into(),
             error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<BeginError> for Stopped {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Results(error) => error.into(),
+            BeginError::Checkpoint(CheckpointError::Disk { path, source }) => {
+                Self::Disk(source.kind(), path.display().to_string())
+            }
+            BeginError::Checkpoint(error) => Self::Wrong(error.to_string()),
         }
     }
 }
@@ -122,7 +142,10 @@ pub(super) struct Core {
     batches: BatchReader,
     interpreters: Vec<Interpreter>,
     published: ResultsLog,
+    checkpoints: Checkpoints,
+    plan: Plan,
     pub(super) flow: u64,
+    checkpointed: u64,
     /// The epoch whose rows wait for room on the disk.
     unpublished: Option<u64>,
 }
@@ -144,11 +167,25 @@ impl Core {
         })?;
         let progress = journal.progress();
         let arrival = ArrivalClock::new(clock, journal.last_arrival());
+        let begun = {
+            let names = journal.dictionary();
+            let names = names.read().unwrap();
+            Beginning {
+                disk: &disk,
+                checkpoints: checkpoints_dir(),
+                journal: journal_dir(),
+                written: progress.now().written,
+                results: results_dir(),
+                segment_bytes_max: shape.segment_bytes_max,
+                names: &names,
+                workers: shape.workers,
+            }
+            .begin()?
+        };
         let (appender, syncer) = journal.ends()?;
-        let published = ResultsLog::open(disk.clone(), results_dir(), shape.segment_bytes_max)?;
         Ok(Self {
             journal: progress,
-            results: published.progress(),
+            results: begun.results.progress(),
             appender,
             syncer,
             arrival,
@@ -159,10 +196,13 @@ impl Core {
             batch: Vec::new(),
             claims: Claims::new(64),
             connection: 0,
-            batches: BatchReader::new(disk.clone(), journal_dir(), 0),
-            interpreters: (0..shape.workers).map(|index| Interpreter::new(index, shape.workers)).collect(),
-            published,
-            flow: 0,
+            batches: BatchReader::new(disk.clone(), journal_dir(), begun.next),
+            interpreters: begun.folds,
+            published: begun.results,
+            plan: Plan::new(begun.checkpoints.kept().first()),
+            checkpoints: begun.checkpoints,
+            flow: begun.next,
+            checkpointed: begun.next,
             unpublished: None,
             disk,
         })
@@ -272,16 +312,20 @@ impl Core {
         Ok(self.syncer.step()?)
     }
 
-    /// The connection sends the acknowledgements whose turn has come.
-    pub(super) fn acknowledge(&mut self, broker: &mut Broker) {
-        let Some(gate) = &self.gate else { return };
+    /// The connection sends the acknowledgements whose turn has come; how many.
+    pub(super) fn acknowledge(&mut self, broker: &mut Broker) -> usize {
+        let Some(gate) = &self.gate else { return 0 };
         let durable = self.journal.now();
         let mut released = Vec::new();
         gate.release(durable, &mut released);
         let ids: Vec<u16> = released.into_iter().map(|one| one.into_response(durable)).collect();
-        Point::FeedAcknowledging.pass();
-        broker.acknowledge(ids);
-        Point::FeedAcknowledged.pass();
+        let count = ids.len();
+        if count > 0 {
+            Point::FeedAcknowledging.pass();
+            broker.acknowledge(ids);
+            Point::FeedAcknowledged.pass();
+        }
+        count
     }
 
     /// The flow works through one epoch; whether there was one.
@@ -308,9 +352,22 @@ impl Core {
         Ok(!full)
     }
 
-    /// The results log becomes durable, as before a checkpoint.
-    pub(super) fn sync_results(&mut self) -> Result<(), Stopped> {
+    /// A checkpoint, as its thread writes one; a full disk costs the checkpoint and nothing else.
+    pub(super) fn checkpoint(&mut self) -> Result<(), Stopped> {
+        if self.unpublished.is_some() || self.flow == self.checkpointed {
+            return Ok(());
+        }
+        let request = self.plan.request(self.flow);
+        let parts: Result<Vec<_>, _> =
+            self.interpreters.iter_mut().map(|interpreter| interpreter.save(&request)).collect();
+        let parts = parts.map_err(|failure| Stopped::Wrong(failure.to_string()))?;
+        let taken = Taken { next: self.flow, parts, results: self.published.position().clone() };
         self.published.unsynced().sync()?;
+        Point::CheckpointResultsSynced.pass();
+        if self.checkpoints.write(&taken).is_ok() {
+            self.plan.written(request.period, &taken.parts);
+            self.checkpointed = self.flow;
+        }
         Ok(())
     }
 

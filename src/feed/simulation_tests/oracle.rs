@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::broker::Broker;
-use super::core::{Accepted, Core, Handed, Shape, results_dir};
+use super::core::{Accepted, Core, Handed, Shape, journal_dir, results_dir};
 use super::devices::{FEEDS, Said};
 use super::reader::Reader;
 use crate::flow::Interpreter;
 use crate::flow::interpreter::order;
+use crate::journal::log::{LogKind, LogWriter};
 use crate::journal::testing::SimDisk;
 use crate::journal::{BatchReader, ResultsLog};
 use crate::model::time::SECOND;
@@ -259,6 +260,25 @@ impl Oracle {
     pub(super) fn acknowledged(&self, broker: &Broker) {
         let lost: Vec<_> = broker.acknowledged.difference(&self.kept).collect();
         assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    }
+
+    /// What is acknowledged now would be there if everything unsynced were lost now.
+    pub(super) fn synced(&self, disk: &SimDisk, broker: &Broker, accepted: &Accepted) {
+        let disk = disk.synced().mount();
+        let end = LogWriter::open(disk.clone(), journal_dir(), LogKind::Journal, u64::MAX).unwrap().next();
+        let mut reader = BatchReader::new(disk, journal_dir(), self.archive.len() as u64);
+        let mut count = 0;
+        while let Some((_, batch)) = reader.next(end).unwrap() {
+            count += batch.accounts.iter().map(|accounts| accounts.delta.messages_received).sum::<u64>();
+        }
+        let accepted = accepted.lock().unwrap();
+        let safe: BTreeSet<usize> = accepted.iter().take(count as usize).map(|one| one.number).collect();
+        for number in broker.being_acknowledged() {
+            assert!(
+                self.kept.contains(&number) || safe.contains(&number),
+                "{number} is acknowledged unsynced"
+            );
+        }
     }
 
     /// The results log is, byte for byte, the plain fold's: all of it at the end, a beginning

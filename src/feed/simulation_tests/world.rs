@@ -90,10 +90,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::of(seed);
-        let shape = Shape {
-            segment_bytes_max: [600, 3_000, 20_000, 1 << 30][chance.below(4)],
-            workers: 1 + chance.below(3),
-        };
+        let shape = Shape { segment_bytes_max: [600, 3_000, 20_000, 1 << 30][chance.below(4)], workers: 1 };
         // A clock for each world, for ever: a few bytes.
         let clock: &'static SimClock = Box::leak(Box::default());
         clock.wall.store(BEGIN, Ordering::Relaxed);
@@ -154,9 +151,9 @@ impl World {
         );
         match outcome {
             Ok(Ok(())) => End::Killed,
-            Ok(Err(Stopped::Disk(kind))) => {
+            Ok(Err(Stopped::Disk(kind, what))) => {
                 let failed = weather.sync_fails > 0 && kind != ErrorKind::StorageFull;
-                assert!(failed, "stopped: {kind}; a full disk stops nobody");
+                assert!(failed, "stopped: {what}; a full disk stops nobody");
                 End::Stopped
             }
             Ok(Err(Stopped::Wrong(what))) => panic!("{what}"),
@@ -166,6 +163,8 @@ impl World {
 
     /// A start, and what must hold after it.
     fn start(&mut self) -> Result<Core, Stopped> {
+        // Any number of workers goes on from what any other left.
+        self.shape.workers = 1 + self.chance.below(3);
         let mut core = Core::open(&self.disk, self.clock, self.shape, self.accepted.clone())?;
         self.checking.set(true);
         self.oracle.learn(&core, self.promised, &self.accepted, &self.devices.said);
@@ -212,14 +211,18 @@ impl World {
             5 | 6 => core.take(1 + self.chance.below(3)),
             7 | 8 => drop(core.append()?),
             9..=11 => drop(core.sync()?),
-            12 => core.acknowledge(&mut self.broker),
+            12 => {
+                if core.acknowledge(&mut self.broker) > 0 && self.chance.once_in(8) {
+                    self.oracle.synced(&self.disk, &self.broker, &self.accepted);
+                }
+            }
             13 => (0..self.chance.below(8)).for_each(|_| self.broker.hear()),
             14 => {
                 for _ in 0..self.chance.below(8) {
                     core.fold()?;
                 }
-                if self.chance.once_in(8) {
-                    core.sync_results()?;
+                if self.chance.once_in(12) {
+                    core.checkpoint()?;
                 }
             }
             _ => {
