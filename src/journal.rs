@@ -21,6 +21,8 @@ pub mod result_codec;
 pub mod results;
 pub mod retention;
 pub mod sequencer;
+pub mod snapshot;
+pub mod snapshots;
 pub mod steps;
 #[cfg(test)]
 pub mod testing;

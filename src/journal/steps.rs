@@ -15,6 +15,7 @@ use super::log::{LogError, LogWriter, at};
 use super::mark::Mark;
 use super::progress::Progress;
 use super::sequencer::{Finished, Sequencer};
+use super::snapshot::Kept;
 use super::writer::Linked;
 use crate::model::crash::Point;
 use crate::model::{Durable, Input, Timestamp};
@@ -108,6 +109,9 @@ impl Appender {
     /// # Errors
     /// [`LogError`]: the journal cannot be written, the service stops.
     pub fn append(&mut self) -> Result<Appended, LogError> {
+        if let Some(failure) = self.sequencer.fault() {
+            return Err(failure);
+        }
         let Some(finished) = self.finished.front() else { return Ok(Appended::Nothing) };
         let epoch = match self.writer.append(&batch_codec::encode(&finished.batch)) {
             Err(failure) if failure.is_disk_full() => return Ok(Appended::DiskFull),
@@ -123,6 +127,12 @@ impl Appender {
         self.progress.arrived(self.sequencer.last_arrival());
         self.progress.written(epoch + 1);
         Ok(Appended::Epoch(epoch))
+    }
+
+    /// What a snapshot keeps of the sequencer; `None` while batches wait to be appended.
+    #[must_use]
+    pub fn kept(&self) -> Option<Kept> {
+        self.finished.is_empty().then(|| self.sequencer.kept(self.writer.next()))
     }
 
     /// Wakes the syncing end for its last round.

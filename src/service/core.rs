@@ -80,6 +80,7 @@ impl Core {
         })?;
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());
+        let holders = journal.holders();
         let results = ResultsLog::open(disk.clone(), &dir.results(), options.segment_bytes_max)?;
         let published = results.progress();
         let flow = Arc::new(Progress::new(0));
@@ -98,7 +99,7 @@ impl Core {
             journal: progress,
             flow,
             results: published,
-            holders: Arc::default(),
+            holders,
             dictionary,
             last_arrival,
             journal_dir: dir.journal(),
