@@ -59,7 +59,10 @@ fn one_seed(seed: u64) {
         let end = world.live(steps, weather, move |_| points.once_in(crash_once_in));
         let loss = [Loss::Process, Loss::Power, Loss::Power, Loss::Everything][world.chance.below(4)];
         if setting("SERENO_SEED").is_some() {
-            eprintln!("{steps} steps, {weather:?}, {end:?}, {loss:?}, {:?}", world.oracle);
+            eprintln!(
+                "{steps} steps, {weather:?}, {end:?}, {loss:?}, {:?}, {} segments collected",
+                world.oracle, world.collected
+            );
         }
         world.die(loss);
     }
@@ -73,7 +76,7 @@ fn a_crash_at_any_step_of_any_seed_changes_nothing() {
 
 #[test]
 fn every_crash_point_of_the_core_is_visited_and_changes_nothing() {
-    const CORE: [Point; 15] = [
+    const CORE: [Point; 19] = [
         Point::JournalAppended,
         Point::JournalTold,
         Point::JournalSynced,
@@ -87,6 +90,10 @@ fn every_crash_point_of_the_core_is_visited_and_changes_nothing() {
         Point::CheckpointWritten,
         Point::CheckpointNamed,
         Point::CheckpointKept,
+        Point::SnapshotRunWritten,
+        Point::SnapshotWritten,
+        Point::SnapshotNamed,
+        Point::SegmentRemoved,
         Point::FeedAcknowledging,
         Point::FeedAcknowledged,
     ];

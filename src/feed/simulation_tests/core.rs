@@ -19,16 +19,19 @@ use crate::flow::interpreter::order;
 use crate::journal::checkpoint::begin::{BeginError, Beginning};
 use crate::journal::checkpoint::plan::Plan;
 use crate::journal::checkpoint::{CheckpointError, Checkpoints, Taken};
+use crate::journal::holders::{Holder, Holders};
 use crate::journal::results::ResultsError;
+use crate::journal::retention::Collected;
+use crate::journal::snapshot::{Kept, Maker};
 use crate::journal::steps::{Appended, Appender, Syncer};
 use crate::journal::testing::SimDisk;
 use crate::journal::{
     ArrivalClock, BatchReader, Clock, Disk, Journal, JournalOptions, LogError, Progress, ResultReader,
-    ResultsLog,
+    ResultsLog, Retention,
 };
 use crate::model::crash::Point;
 use crate::model::definition::AckLevel;
-use crate::model::{Ack, Control, Input, ResultRow, Submission, Timestamp};
+use crate::model::{Ack, Control, Input, ResultRow, Span, Submission, Timestamp};
 
 /// Inputs that wait for the sequencer at most.
 const INPUTS_MAX: usize = 3;
@@ -148,9 +151,13 @@ pub(super) struct Core {
     checkpointed: u64,
     /// The epoch whose rows wait for room on the disk.
     unpublished: Option<u64>,
+    maker: Option<Maker>,
+    offered: Option<Kept>,
+    holders: Arc<Holders>,
 }
 
 impl Core {
+    /// Opens what is on the disk and goes on from there.
     pub(super) fn open(
         disk: &Arc<SimDisk>,
         clock: &'static SimClock,
@@ -167,6 +174,7 @@ impl Core {
         })?;
         let progress = journal.progress();
         let arrival = ArrivalClock::new(clock, journal.last_arrival());
+        let holders = journal.holders();
         let begun = {
             let names = journal.dictionary();
             let names = names.read().unwrap();
@@ -182,8 +190,8 @@ impl Core {
             }
             .begin()?
         };
-        let (appender, syncer) = journal.ends()?;
-        Ok(Self {
+        let (appender, syncer, maker) = journal.ends_and_maker()?;
+        let core = Self {
             journal: progress,
             results: begun.results.progress(),
             appender,
@@ -204,8 +212,18 @@ impl Core {
             flow: begun.next,
             checkpointed: begun.next,
             unpublished: None,
+            maker: Some(maker),
+            offered: None,
+            holders,
             disk,
-        })
+        };
+        core.tell_checkpoints();
+        Ok(core)
+    }
+
+    /// Someone who reads both logs and needs them from these positions on.
+    pub(super) fn hold(&self, name: &'static str, journal: u64, results: u64) -> Arc<Holder> {
+        self.holders.sink(name, journal, results)
     }
 
     pub(super) fn read_batches(&self, from: u64) -> BatchReader {
@@ -367,8 +385,49 @@ impl Core {
         if self.checkpoints.write(&taken).is_ok() {
             self.plan.written(request.period, &taken.parts);
             self.checkpointed = self.flow;
+            self.tell_checkpoints();
         }
         Ok(())
+    }
+
+    fn tell_checkpoints(&self) {
+        if let [_, older] = self.checkpoints.kept() {
+            self.holders.checkpoint.advance(older.next, older.results.frame);
+        }
+    }
+
+    /// The sequencer offers what a snapshot keeps.
+    pub(super) fn offer(&mut self) {
+        self.offered = self.appender.kept().or(self.offered.take());
+    }
+
+    /// A snapshot of what was offered, once that is synced, as its thread makes one.
+    pub(super) fn snapshot(&mut self) {
+        let synced = self.journal.now().synced;
+        let (Some(maker), Some(kept)) =
+            (&mut self.maker, self.offered.take_if(|offered| offered.epoch <= synced))
+        else {
+            return;
+        };
+        match maker.make(kept) {
+            Ok(oldest) => self.holders.snapshot.advance(oldest, u64::MAX),
+            Err(_) => self.maker = self.maker.take().and_then(|maker| maker.again().ok()),
+        }
+    }
+
+    /// Old segments go.
+    pub(super) fn collect(&self, keep: Span) -> Result<Collected, Stopped> {
+        let retention = Retention {
+            disk: self.disk.clone(),
+            journal_dir: journal_dir().to_owned(),
+            results_dir: results_dir().to_owned(),
+            keep,
+            behind_max: Span::seconds(365 * 86_400),
+            holders: self.holders.clone(),
+        };
+        let collected = retention.collect(self.appender.last_arrival())?;
+        assert!(collected.gaps.is_empty(), "nobody is that far behind: {collected:?}");
+        Ok(collected)
     }
 
     /// Nothing waits anywhere inside.

@@ -110,7 +110,9 @@ impl Oracle {
         let mut accounts = [Accounts::default(); 3];
         let mut fates = Vec::new();
         for one in handed.take(count as usize) {
-            self.kept.insert(one.number);
+            // Taken for a repeat, it is not journalled again: then it must be there.
+            let first = self.kept.insert(one.number);
+            assert!(!(first && one.repeated), "{} was taken for a repeat and never journalled", one.number);
             let said = &said[one.number];
             fates.push(self.fate(one, said, &mut accounts[said.feed]));
         }
@@ -291,7 +293,11 @@ impl Oracle {
             });
             files
         };
-        let (mut found, expected) = (logs(disk), logs(&self.log_disk));
+        let (mut found, mut expected) = (logs(disk), logs(&self.log_disk));
+        // Old segments are collected, from the first on.
+        if let Some(first) = found.keys().next().cloned() {
+            expected.retain(|path, _| *path >= first);
+        }
         // A segment that was begun and has no row yet is none of the rows' matter.
         found.retain(|path, bytes| expected.contains_key(path) || bytes.len() > 32);
         for (path, bytes) in &found {

@@ -12,11 +12,12 @@ use super::core::{Accepted, Core, Shape, SimClock, Stopped};
 use super::devices::{Devices, FEED_DEFINITIONS};
 use super::oracle::Oracle;
 use super::reader::Reader;
+use crate::journal::holders::Holder;
 use crate::journal::testing::{Chance, Loss, SimDisk};
 use crate::model::crash::Point;
 use crate::model::crash::testing::until_crash;
 use crate::model::time::SECOND;
-use crate::model::{Control, Timestamp};
+use crate::model::{Control, Span, Timestamp};
 
 const BEGIN: i64 = 1_767_225_600 * SECOND;
 const MILLISECOND: i64 = SECOND / 1_000;
@@ -85,6 +86,9 @@ pub(super) struct World {
     promised: u64,
     full: bool,
     checking: Rc<Cell<bool>>,
+    holders: Vec<Arc<Holder>>,
+    /// Segments that were collected.
+    pub(super) collected: usize,
 }
 
 impl World {
@@ -106,6 +110,8 @@ impl World {
             promised: 0,
             full: false,
             checking: Rc::default(),
+            holders: Vec::new(),
+            collected: 0,
             chance,
         }
     }
@@ -173,6 +179,8 @@ impl World {
         self.readers.iter().for_each(|reader| self.oracle.reader(reader, false));
         self.checking.set(false);
         self.promised = core.journal.now().synced;
+        let positions = self.positions();
+        self.holders = positions.map(|(journal, results)| core.hold("reader", journal, results)).to_vec();
         core.configure(controls(self.chance.below(3)));
         Ok(core)
     }
@@ -233,9 +241,35 @@ impl World {
                 if self.chance.once_in(2) {
                     reader.commit();
                 }
+                self.keep_house(core)?;
             }
         }
         Ok(())
+    }
+
+    /// Snapshots, and the collection of what nobody needs.
+    fn keep_house(&mut self, core: &mut Core) -> Result<(), Stopped> {
+        match self.chance.below(12) {
+            0 | 1 => core.offer(),
+            2 | 3 => core.snapshot(),
+            4 => {
+                for (holder, (journal, results)) in self.holders.iter().zip(self.positions()) {
+                    holder.advance(journal, results);
+                }
+                let keep = Span::seconds([0, 30, 300][self.chance.below(3)]);
+                let collected = core.collect(keep)?;
+                self.collected += collected.journal_segments + collected.results_segments;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the readers need of the two logs, and what the oracle has not seen yet.
+    fn positions(&self) -> [(u64, u64); 3] {
+        let [one, other] = &self.readers;
+        let of = |reader: &Reader| (reader.safe().journal, reader.safe().results);
+        [of(one), of(other), (self.oracle.archive.len() as u64, u64::MAX)]
     }
 
     fn trouble(&mut self, core: &mut Core, weather: Weather) {

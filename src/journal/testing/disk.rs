@@ -325,9 +325,11 @@ impl LogFile for SimFile {
             match room {
                 // A short write: as much as there is room for.
                 Some(left) if *left < growth => {
-                    let written = bytes.len() - (growth - *left) as usize;
+                    let written = bytes.len().saturating_sub((growth - *left) as usize);
                     *left = 0;
-                    node.write(&bytes[..written], offset);
+                    if written > 0 {
+                        node.write(&bytes[..written], offset);
+                    }
                     Err(io::ErrorKind::StorageFull.into())
                 }
                 room => {
