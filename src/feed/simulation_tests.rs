@@ -12,12 +12,13 @@ mod oracle;
 mod reader;
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use self::world::{End, Weather, World};
 use crate::journal::testing::{Chance, Loss};
 use crate::model::crash::Point;
+use crate::model::{ResultRow, Span};
 
 /// Seeds in `make test`.
 const SEEDS: u64 = 200;
@@ -118,4 +119,49 @@ fn every_crash_point_of_the_core_is_visited_and_changes_nothing() {
         }
     }
     assert_eq!(visited, BTreeSet::from(CORE));
+}
+
+#[test]
+fn thirty_days_of_restarts_and_collection_change_nothing() {
+    let mut world = World::new(30);
+    world.shape.segment_bytes_max = 4_000;
+    world.oracle = oracle::Oracle::new(world.shape);
+    for day in 0..30 {
+        // Visitors of one day: their names outlive the segments that brought them, and on the last
+        // days they come again.
+        world.devices.present = match day {
+            10..28 => 0..4,
+            28.. => 0..8,
+            _ => day..day + 4,
+        };
+        let went_on_from = world.day(Span::seconds(2 * 86_400), 0..0);
+        let epochs = world.oracle.archive.len() as u64;
+        assert!(day < 2 || went_on_from + 50 > epochs, "from {went_on_from} of {epochs}: no checkpoint");
+        world.die([Loss::Process, Loss::Power, Loss::Everything][day % 3]);
+    }
+    world.settle();
+    let files = world.disk.files().len();
+    assert!(world.collected > 200, "{} segments collected", world.collected);
+    assert!(files < 150, "{files} files are left");
+}
+
+#[test]
+fn after_an_outage_of_hours_a_backlog_in_order_loses_nothing() {
+    for seed in 1..6 {
+        let mut world = World::new(seed);
+        world.devices.calm = true;
+        world.day(Span::seconds(86_400 * 30), 9..11 + seed as i64);
+        world.die(Loss::Process);
+        world.settle();
+        // Every reading stands in its sensor's window: the last revisions count them all.
+        let mut counts = BTreeMap::new();
+        for row in world.rows() {
+            if let ResultRow::Aggregate(row) = row
+                && &*row.plan.window == "minute"
+            {
+                counts.insert((row.key.clone(), row.start), row.count);
+            }
+        }
+        assert_eq!(counts.values().sum::<u64>(), world.oracle.stored(), "seed {seed}");
+    }
 }

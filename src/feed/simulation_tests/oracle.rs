@@ -258,6 +258,12 @@ impl Oracle {
         }
     }
 
+    /// Events that the journal holds.
+    pub(super) fn stored(&self) -> u64 {
+        let accounts = self.archive.iter().flat_map(|batch| &batch.accounts);
+        accounts.map(|accounts| accounts.delta.events_stored).sum()
+    }
+
     /// Every acknowledged message is in the journal, or its refusal is.
     pub(super) fn acknowledged(&self, broker: &Broker) {
         let lost: Vec<_> = broker.acknowledged.difference(&self.kept).collect();

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,11 +14,12 @@ use super::devices::{Devices, FEED_DEFINITIONS};
 use super::oracle::Oracle;
 use super::reader::Reader;
 use crate::journal::holders::Holder;
+use crate::journal::steps::Appended;
 use crate::journal::testing::{Chance, Loss, SimDisk};
 use crate::model::crash::Point;
 use crate::model::crash::testing::until_crash;
 use crate::model::time::SECOND;
-use crate::model::{Control, Span, Timestamp};
+use crate::model::{Control, ResultRow, Span, Timestamp};
 
 const BEGIN: i64 = 1_767_225_600 * SECOND;
 const MILLISECOND: i64 = SECOND / 1_000;
@@ -299,21 +301,12 @@ impl World {
         let mut core = self.start().unwrap();
         for round in 0.. {
             assert!(round < 20_000, "it never comes to rest");
-            if !self.broker.is_connected() {
-                core.connect(&mut self.broker);
-            }
-            self.broker.send();
-            core.receive(&mut self.broker, &self.devices.said, 100);
-            core.hand_over();
             self.pass(100 * MILLISECOND);
             // Long enough for the last windows to close by tick.
             if round == 3 {
                 self.pass(1_200 * SECOND);
             }
-            core.take(10);
-            self.work_off(&mut core).unwrap();
-            core.acknowledge(&mut self.broker);
-            (0..100).for_each(|_| self.broker.hear());
+            self.round(&mut core);
             if round > 3 && self.broker.is_done() && core.is_quiet() {
                 break;
             }
@@ -326,14 +319,68 @@ impl World {
         self.readers.iter().for_each(|reader| self.oracle.reader(reader, true));
     }
 
-    /// Appends, syncs, folds and reads until nothing moves.
-    pub(super) fn work_off(&mut self, core: &mut Core) -> Result<(), Stopped> {
-        while core.append()? != crate::journal::steps::Appended::Nothing {}
-        while core.sync()? {}
-        while core.fold()? {}
-        for reader in &mut self.readers {
-            while reader.read(core)? {}
+    /// A day without accidents, in which everybody does their part each quarter of an hour; then
+    /// the process ends. The wire is down in the hours of `outage`. Returns where the flow went on.
+    pub(super) fn day(&mut self, keep: Span, outage: Range<i64>) -> u64 {
+        let mut core = self.start().unwrap();
+        let began = core.flow;
+        for quarter in 0..96 {
+            if outage.contains(&(quarter / 4)) {
+                core.disconnect(&mut self.broker);
+            }
+            for _ in 0..1 + self.chance.below(4) {
+                self.pass(SECOND * (60 + self.chance.part(5).below(120) as i64));
+                self.speak();
+            }
+            self.pass(SECOND * 300);
+            if outage.contains(&(quarter / 4)) {
+                core.take(10);
+                self.work_off(&mut core);
+            } else {
+                self.round(&mut core);
+            }
+            if quarter % 24 == 23 {
+                self.readers.iter_mut().for_each(Reader::commit);
+                core.offer();
+                core.snapshot();
+                core.checkpoint().unwrap();
+                for (holder, (journal, results)) in self.holders.iter().zip(self.positions()) {
+                    holder.advance(journal, results);
+                }
+                let collected = core.collect(keep).unwrap();
+                self.collected += collected.journal_segments + collected.results_segments;
+            }
         }
-        Ok(())
+        self.promised = core.journal.now().synced;
+        began
+    }
+
+    /// Everybody does their part once.
+    fn round(&mut self, core: &mut Core) {
+        if !self.broker.is_connected() {
+            core.connect(&mut self.broker);
+        }
+        self.broker.send();
+        core.receive(&mut self.broker, &self.devices.said, 100);
+        core.hand_over();
+        core.take(10);
+        self.work_off(core);
+        core.acknowledge(&mut self.broker);
+        (0..100).for_each(|_| self.broker.hear());
+    }
+
+    /// Appends, syncs, folds and reads until nothing moves.
+    fn work_off(&mut self, core: &mut Core) {
+        while core.append().unwrap() != Appended::Nothing {}
+        while core.sync().unwrap() {}
+        while core.fold().unwrap() {}
+        for reader in &mut self.readers {
+            while reader.read(core).unwrap() {}
+        }
+    }
+
+    /// What the first reader keeps of the results.
+    pub(super) fn rows(&self) -> &[ResultRow] {
+        &self.readers[0].rows
     }
 }
