@@ -16,7 +16,7 @@ use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
 use super::recompute::recompute;
 use super::state::names::Names;
-use super::windows::register::register_of;
+use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{
@@ -198,19 +198,22 @@ impl Interpreter {
             return Vec::new();
         }
         let of_one = |definition: &PipelineDefinition| {
-            let (plan, ids) = self.compiled(definition).ok()?;
+            let (plan, ids, _) = self.compiled(definition).ok()?;
             let live = self.pipelines.get(&definition.name);
             Some(recompute(plan, ids, self.share, live, past, &self.dictionary))
         };
         self.definitions.values().filter_map(of_one).flatten().collect()
     }
 
-    /// A definition over its feeds as they are now.
-    fn compiled(&self, definition: &PipelineDefinition) -> Result<(PipelinePlan, Vec<FeedId>), Fault> {
+    /// A definition over its feeds as they are now, with these and the register of their sensors.
+    fn compiled(
+        &self,
+        definition: &PipelineDefinition,
+    ) -> Result<(PipelinePlan, Vec<FeedId>, Register), Fault> {
         let ids: Vec<FeedId> = reads(definition).iter().filter_map(|name| self.feeds.id(name)).collect();
         let feeds: Vec<&FeedDefinition> =
             ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
-        Ok((compile::compile(definition, &feeds)?, ids))
+        Ok((compile::compile(definition, &feeds)?, ids, register_of(&feeds)))
     }
 
     /// Finds again which pipelines read a feed.
@@ -226,7 +229,7 @@ impl Interpreter {
     }
 
     fn define(&mut self, definition: &PipelineDefinition, cause: Cause) {
-        let (plan, ids) = match self.compiled(definition) {
+        let (plan, ids, register) = match self.compiled(definition) {
             Ok(compiled) => compiled,
             Err(fault) => {
                 // `config` refuses what does not compile; a journal of another version may hold it.
@@ -238,7 +241,6 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let register = register_of(&plan.origin.feeds.iter().collect::<Vec<_>>());
         let mut next = match self.pipelines.remove(&definition.name) {
             Some(old) => {
                 let passed = old.passed();

@@ -152,16 +152,15 @@ impl WindowRun {
             self.catch_up(number, moment);
             let run = self.keys.get_mut(number as usize)?;
             run.heard_by = arrived.event.feed;
-            let added = run.windows.add(
-                &self.plan,
-                self.bounds,
-                arrived.event.event_at,
-                moment.cause.sequence,
-                samples,
-            );
-            if matches!(added, Outcome::Counted | Outcome::Late) {
-                self.arm(number, arrived.event.event_at);
+            let (event_at, sequence) = (arrived.event.event_at, moment.cause.sequence);
+            let added = run.windows.add(&self.plan, self.bounds, arrived.feed, event_at, sequence, samples);
+            match added {
+                Outcome::Counted | Outcome::Late => self.arm(number, event_at),
+                // Ahead of the first window, or between periods: the next may count from it.
+                Outcome::Outside if run.windows.is_dirty() => self.arm_seal(number),
+                Outcome::Outside | Outcome::TooLate => {}
             }
+            self.note_dirty(number);
             outcome = Some(added);
         }
         if self.table.by_sensor() {
@@ -192,20 +191,20 @@ impl WindowRun {
         let Some(pane) = self.plan.grid.pane(event_at) else { return };
         let pane_end = self.plan.grid.pane_end(pane);
         let earlier = run.close_timer.is_none_or(|timer| pane_end < timer);
-        if run.seal_timer.is_none_or(|timer| pane_end < timer)
-            && let Some(due) = run.next_seal(&self.plan)
-        {
-            if let Some(old) = run.seal_timer.replace(due) {
-                self.seals.remove(&(old, number));
-            }
-            self.seals.insert((due, number));
-        }
-        if run.windows.is_dirty() && !run.dirty {
-            run.dirty = true;
-            self.dirty.push(number);
+        if run.seal_timer.is_none_or(|timer| pane_end < timer) {
+            self.arm_seal(number);
         }
         if earlier {
             self.arm_close(number);
+        }
+    }
+
+    /// A key that has amendments to publish is told of once.
+    fn note_dirty(&mut self, number: u32) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        if run.windows.is_dirty() && !run.dirty {
+            run.dirty = true;
+            self.dirty.push(number);
         }
     }
 
@@ -215,7 +214,7 @@ impl WindowRun {
         let own = self.plan.description.hash == row.plan.hash
             && self.bounds.begins_at <= row.start
             && row.start < self.bounds.ends_at;
-        let run = self.table.number(&row.key).and_then(|number| self.keys.get(number as usize));
+        let run = self.table.find(&row.key).and_then(|number| self.keys.get(number as usize));
         own && run.is_some_and(|run| !run.windows.is_sealed(row.end))
     }
 
@@ -330,10 +329,11 @@ impl WindowRun {
     /// Publishes revisions and lets the rules judge them.
     fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for publication in published {
+        for mut publication in published {
             let interval = run.interval(&self.plan, publication.start);
             let length = publication.end.since(publication.start);
             let capture = WindowPlan::capture(publication.count, length, interval);
+            self.plan.fill_capture(&mut publication.fields, capture);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, moment);
