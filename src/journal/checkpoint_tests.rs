@@ -318,6 +318,8 @@ fn run(world: &World, disk: Arc<MemoryDisk>, workers: usize, to: u64, killed: bo
     let keeper = Keeper::start(begun.checkpoints, next, cadence, clock, holder).unwrap();
     let (journal, flow) = (Arc::new(Progress::new(to)), Arc::new(Progress::new(next)));
     let ends = Ends {
+        disk: disk.clone(),
+        journal_dir: "journal".into(),
         reader: BatchReader::new(disk.clone(), Path::new("journal"), next),
         journal,
         flow: flow.clone(),

@@ -2,19 +2,26 @@
 //! state kept.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Thread;
 
 use super::checkpoint::Keeper;
+use super::disk::Disk;
 use super::progress::Progress;
-use super::reader::BatchReader;
+use super::reader::{BatchReader, gather};
 use super::results::ResultsLog;
 use crate::flow::Source;
+use crate::flow::past::Past;
 use crate::flow::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
 
 /// See the module.
 pub struct Ends {
+    /// The disk of the journal.
+    pub disk: Arc<dyn Disk>,
+    /// Its folder, where a recompute reads what is past.
+    pub journal_dir: PathBuf,
     /// Reads the journal, from where the flow goes on.
     pub reader: BatchReader,
     /// How far the journal has come.
@@ -39,6 +46,17 @@ impl Source for Ends {
             }
             Err(failure) => (self.stop_in_doubt)(&failure),
         }
+    }
+
+    fn past(&mut self, epoch: u64, batch: &Batch) -> Vec<Past> {
+        let mut asked = Past::asked_by(batch);
+        if !asked.is_empty() {
+            let gathered = gather(self.disk.clone(), &self.journal_dir, epoch + 1, &mut asked);
+            gathered.unwrap_or_else(|failure| (self.stop_in_doubt)(&failure));
+            // Until a checkpoint lies behind it, the same segments are needed again.
+            self.keeper.hurry();
+        }
+        asked
     }
 
     fn wake(&mut self, worker: Thread) {

@@ -97,6 +97,8 @@ impl Core {
             Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
                 .map_err(ServiceError::io("the thread of checkpoints"))?;
         let ends = Ends {
+            disk: disk.clone(),
+            journal_dir: dir.journal(),
             reader: BatchReader::new(disk, &dir.journal(), next),
             journal: progress.clone(),
             flow: flow.clone(),
