@@ -92,7 +92,7 @@ impl Core {
         }
         .begin()?;
         let (next, published) = (begun.next, begun.results.progress());
-        let (flow, holders) = (Arc::new(Progress::new(next)), Arc::<Holders>::default());
+        let (flow, holders) = (Arc::new(Progress::new(next)), journal.holders());
         let keeper =
             Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
                 .map_err(ServiceError::io("the thread of checkpoints"))?;
