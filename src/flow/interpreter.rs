@@ -16,6 +16,7 @@ use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
 use super::recompute::recompute;
 use super::state::names::Names;
+use super::state::shared::Texts;
 use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
@@ -39,6 +40,8 @@ pub struct Interpreter {
     /// The arrival clock: arrival time of the latest record that has one. Controls and steps have
     /// none of their own, and that of their batch depends on where it was cut.
     arrived_at: Timestamp,
+    /// Definitions as text, for checkpoints.
+    texts: Texts,
     out: Vec<ResultRow>,
 }
 
@@ -56,6 +59,7 @@ impl Interpreter {
             readers: Vec::new(),
             ticked: Timestamp::MIN,
             arrived_at: Timestamp::MIN,
+            texts: Texts::default(),
             out: Vec::new(),
         }
     }

@@ -83,7 +83,7 @@ impl Source for Ends {
     }
 
     fn wants_checkpoint(&mut self, next: u64, last: bool) -> Option<Request> {
-        self.keeper.wants(next, last)
+        if self.results.has_position() { self.keeper.wants(next, last) } else { None }
     }
 
     fn checkpoint(&mut self, next: u64, parts: Result<Vec<Part>, StateError>) {
