@@ -52,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => commands::replay::run(&replay),
         #[cfg(feature = "store")]
         Command::Query(query) => commands::query::run(&query),
+        Command::Recompute(recompute) => commands::recompute::run(&recompute),
         Command::Schema(schema) => commands::schema::run(&schema),
         Command::Completions(completions) => commands::completions::run(&completions),
     };

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod sensors;
 pub mod sketch;
 pub mod slot;
+pub mod vacant;
 pub mod value;
 
 pub use function::Function;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{DailyPeriod, WindowLength};
+use super::register::SensorDefinition;
 use super::time::Span;
 
 /// A text in the two languages of the service.
@@ -173,6 +174,10 @@ pub struct FeedDefinition {
     /// The most devices the feed may name; further ones are refused and counted.
     #[serde(default = "default_devices_max")]
     pub devices_max: u32,
+    /// Sensors that are expected to report: windows of theirs in which nothing arrives are
+    /// published too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registered: Vec<SensorDefinition>,
 }
 
 /// Where and how an event time is written.

@@ -35,7 +35,9 @@ impl Bounds {
     /// All of time.
     pub const ALL: Self = Self { begins_at: Timestamp::MIN, ends_at: Timestamp::MAX };
 
-    fn hold(self, start: Timestamp) -> bool {
+    /// Whether the window that starts there is published.
+    #[must_use]
+    pub fn hold(self, start: Timestamp) -> bool {
         self.begins_at <= start && start < self.ends_at
     }
 }
@@ -53,6 +55,15 @@ pub struct Publication {
     pub count: u64,
     /// Values of the plan's fields.
     pub fields: Vec<Option<f64>>,
+}
+
+impl Publication {
+    /// A window without any event: its counts are 0, its other fields are no data.
+    #[must_use]
+    pub fn empty(plan: &WindowPlan, start: Timestamp, revision: u64) -> Self {
+        let fields = plan.values(&plan.empty_slots(), 0);
+        Self { start, end: plan.grid.end(start), revision, count: 0, fields }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,7 +117,7 @@ impl KeyWindows {
             self.pass(plan, bounds, feed, event_at, samples);
             return Outcome::Outside;
         };
-        let latest = if bounds == Bounds::ALL {
+        let latest = if bounds.hold(start) {
             Some(start)
         } else {
             plan.grid.windows(start).filter(|window| bounds.hold(*window)).last()
@@ -223,6 +234,12 @@ impl KeyWindows {
         starts.iter().fold(false, |late, start| self.mark_window(plan, bounds, *start) | late)
     }
 
+    /// Windows that end at or before are closed.
+    #[must_use]
+    pub fn closed_to(&self) -> Timestamp {
+        self.closed_to
+    }
+
     /// Closes the windows that end at or before `to` and publishes those that hold events,
     /// earliest first.
     pub fn close(&mut self, plan: &WindowPlan, bounds: Bounds, to: Timestamp) -> Vec<Publication> {
@@ -296,6 +313,12 @@ impl KeyWindows {
             self.sensors.forget(&plan.sensors, up_to);
         }
         published
+    }
+
+    /// Whether the window that ends at `end` is sealed.
+    #[must_use]
+    pub fn is_sealed(&self, end: Timestamp) -> bool {
+        end <= self.sealed_to
     }
 
     /// End of the earliest window that is open and holds events.
