@@ -11,12 +11,12 @@ use tracing::error;
 use super::compile::{self, PipelinePlan};
 use super::feeds::FeedClocks;
 use super::keys::Share;
+use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
 use super::recompute::recompute;
-use super::rules::Cause;
 use super::state::names::Names;
-use super::windows::register::register_of;
+use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{
@@ -89,11 +89,16 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
+                    self.ticked = *to;
                     self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
-                Record::Refusal(_) => {}
+                Record::Refusal(refusal) => {
+                    if let Some(clock) = self.feeds.get_mut(refusal.feed) {
+                        clock.record();
+                    }
+                }
             }
         }
         std::mem::take(&mut self.out)
@@ -115,18 +120,15 @@ impl Interpreter {
 
     fn event(&mut self, batch: &Batch, event: &Event, cause: Cause) {
         let Some(clock) = self.feeds.get_mut(event.feed) else { return };
-        clock.event();
+        clock.record();
         let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
-                pipeline.event(
-                    event,
-                    batch.readings_of(event),
-                    watermark,
-                    &self.dictionary,
-                    cause,
-                    &mut self.out,
-                );
+                let passed = pipeline.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let readings = batch.readings_of(event);
+                pipeline.event(event, readings, watermark, &self.dictionary, &mut moment);
             }
         }
     }
@@ -135,18 +137,25 @@ impl Interpreter {
         for name in names {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
-                pipeline.zone_step(to, cause, &mut self.out);
+                let passed = pipeline.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                pipeline.zone_step(to, &mut moment);
             }
         }
     }
 
     fn tick(&mut self, to: Timestamp, cause: Cause) {
-        self.ticked = to;
         for pipeline in self.pipelines.values_mut() {
             let watermark = self.feeds.zone_watermark(&pipeline.feeds, to);
-            pipeline.zone_step(watermark, cause, &mut self.out);
             let drained = self.feeds.drained(&pipeline.feeds);
-            pipeline.tick(to, drained, cause, &mut self.out);
+            let passed = pipeline.passed();
+            let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+            let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+            pipeline.zone_step(watermark, &mut moment);
+            pipeline.observe(drained, || self.feeds.passed(to).into());
+            let passed = pipeline.passed();
+            pipeline.tick(to, drained, &mut Moment { passed: &passed, ..moment });
         }
     }
 
@@ -170,7 +179,9 @@ impl Interpreter {
             Control::PipelineRemoved { name } => {
                 self.definitions.remove(name);
                 if let Some(pipeline) = self.pipelines.remove(name) {
-                    pipeline.end(cause, &mut self.out);
+                    let passed = pipeline.passed();
+                    let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, out });
                 }
             }
             // Its readings come with the batch: see `apply_with`.
@@ -187,19 +198,22 @@ impl Interpreter {
             return Vec::new();
         }
         let of_one = |definition: &PipelineDefinition| {
-            let (plan, ids) = self.compiled(definition).ok()?;
+            let (plan, ids, _) = self.compiled(definition).ok()?;
             let live = self.pipelines.get(&definition.name);
             Some(recompute(plan, ids, self.share, live, past, &self.dictionary))
         };
         self.definitions.values().filter_map(of_one).flatten().collect()
     }
 
-    /// A definition over its feeds as they are now.
-    fn compiled(&self, definition: &PipelineDefinition) -> Result<(PipelinePlan, Vec<FeedId>), Fault> {
+    /// A definition over its feeds as they are now, with these and the register of their sensors.
+    fn compiled(
+        &self,
+        definition: &PipelineDefinition,
+    ) -> Result<(PipelinePlan, Vec<FeedId>, Register), Fault> {
         let ids: Vec<FeedId> = reads(definition).iter().filter_map(|name| self.feeds.id(name)).collect();
         let feeds: Vec<&FeedDefinition> =
             ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
-        Ok((compile::compile(definition, &feeds)?, ids))
+        Ok((compile::compile(definition, &feeds)?, ids, register_of(&feeds)))
     }
 
     /// Finds again which pipelines read a feed.
@@ -215,7 +229,7 @@ impl Interpreter {
     }
 
     fn define(&mut self, definition: &PipelineDefinition, cause: Cause) {
-        let (plan, ids) = match self.compiled(definition) {
+        let (plan, ids, register) = match self.compiled(definition) {
             Ok(compiled) => compiled,
             Err(fault) => {
                 // `config` refuses what does not compile; a journal of another version may hold it.
@@ -227,9 +241,13 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let register = register_of(&feeds);
         let mut next = match self.pipelines.remove(&definition.name) {
-            Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
+            Some(old) => {
+                let passed = old.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                old.replaced_by(plan, ids, self.share, &mut moment)
+            }
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
         next.register(&register, cause.arrived_at);

@@ -194,6 +194,12 @@ impl KeyWindows {
         late
     }
 
+    /// Windows that end at or before are closed.
+    #[must_use]
+    pub fn closed_to(&self) -> Timestamp {
+        self.closed_to
+    }
+
     /// Marks a window as changed if it is closed and not sealed; whether it is.
     fn mark_window(&mut self, plan: &WindowPlan, bounds: Bounds, start: Timestamp) -> bool {
         let end = plan.grid.end(start);
@@ -232,12 +238,6 @@ impl KeyWindows {
         }
         starts.retain(|start| *start > pane);
         starts.iter().fold(false, |late, start| self.mark_window(plan, bounds, *start) | late)
-    }
-
-    /// Windows that end at or before are closed.
-    #[must_use]
-    pub fn closed_to(&self) -> Timestamp {
-        self.closed_to
     }
 
     /// Closes the windows that end at or before `to` and publishes those that hold events,

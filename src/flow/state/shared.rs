@@ -47,6 +47,8 @@ pub struct SharedPipeline {
     pub since: u64,
     /// Watermark of its feeds.
     pub zone_watermark: Timestamp,
+    /// By feed, how far observed time had come at the last tick with drained feeds.
+    pub passed: Vec<Timestamp>,
     /// Its windows, those that are ending among them.
     pub windows: Vec<SharedWindow>,
 }
