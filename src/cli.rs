@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "store")]
         Command::Query(query) => commands::query::run(&query),
         Command::Verify(verify) => commands::verify::run(&verify),
+        Command::Recompute(recompute) => commands::recompute::run(&recompute),
         Command::Schema(schema) => commands::schema::run(&schema),
         Command::Completions(completions) => commands::completions::run(&completions),
     };

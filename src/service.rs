@@ -13,6 +13,8 @@ pub mod outputs;
 pub mod readers;
 #[cfg(feature = "store")]
 pub mod reads;
+#[cfg(feature = "store")]
+pub mod recompute;
 pub mod reload;
 pub mod replay;
 pub mod retention;

@@ -30,6 +30,8 @@ pub enum Command {
     Query(Query),
     /// Read every file of the data folder and name what is damaged.
     Verify(Verify),
+    /// Compute windows of the past again, with readings that came too late and by today's definitions.
+    Recompute(Recompute),
     /// Print the JSON Schema of a configuration file, for editors.
     Schema(Schema),
     /// Print the completions of a shell.
@@ -149,6 +151,23 @@ pub enum Format {
 #[derive(Args, Debug)]
 pub struct Verify {
     /// Where the configuration is; with --data-dir none is needed.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// `sereno recompute`
+#[derive(Args, Debug)]
+pub struct Recompute {
+    /// The earliest start of a window: 2026-03-01T00:00:00-05:00
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// The latest end of a window.
+    #[arg(long, value_name = "TIME")]
+    pub to: String,
+    /// Print what would be different, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the configuration is.
     #[command(flatten)]
     pub at: Where,
 }

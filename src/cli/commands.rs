@@ -6,6 +6,7 @@ pub mod completions;
 pub mod demo;
 #[cfg(feature = "store")]
 pub mod query;
+pub mod recompute;
 pub mod replay;
 pub mod run;
 pub mod schema;

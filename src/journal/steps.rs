@@ -95,6 +95,7 @@ impl Appender {
                     (self.linked)(&feed, up);
                 }
                 Input::Control(controls) => self.sequencer.configure(controls, now),
+                Input::Recompute { from, to } => self.sequencer.recompute(from, to, now),
                 Input::Flush(tell) => taken.flushes.push(tell),
                 Input::Stop => taken.stop = true,
             }

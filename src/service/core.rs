@@ -1,6 +1,6 @@
 //! Journal, flow and results log, running: what `run`, `demo` and `replay` have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use super::{DataDir, ServiceError};
+use crate::flow::past::Past;
 use crate::flow::{Engine, Source, Tally};
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
-    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
-    ResultsLog, Retention, SystemClock,
+    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, LogError, Progress,
+    ResultReader, ResultsLog, Retention, SystemClock,
 };
 use crate::model::{Batch, Input, ResultRow, Span, Timestamp};
 
@@ -82,6 +83,8 @@ impl Core {
         let published = results.progress();
         let flow = Arc::new(Progress::new(0));
         let source = LogSource {
+            disk: disk.clone(),
+            journal_dir: dir.journal(),
             reader: BatchReader::new(disk, &dir.journal(), 0),
             journal: progress.clone(),
             flow: flow.clone(),
@@ -166,6 +169,8 @@ impl Core {
 
 /// The flow's two ends: it reads the synced journal and publishes to the results log.
 struct LogSource {
+    disk: Arc<dyn Disk>,
+    journal_dir: PathBuf,
     reader: BatchReader,
     journal: Arc<Progress>,
     flow: Arc<Progress>,
@@ -181,6 +186,15 @@ impl Source for LogSource {
         }
     }
 
+    fn past(&mut self, epoch: u64, batch: &Batch) -> Vec<Past> {
+        let mut asked = Past::asked_by(batch);
+        if !asked.is_empty() {
+            let gathered = gather(self.disk.clone(), &self.journal_dir, epoch + 1, &mut asked);
+            gathered.unwrap_or_else(|failure| stop_in_doubt(&failure));
+        }
+        asked
+    }
+
     fn wake(&mut self, worker: Thread) {
         self.journal.wake(worker);
     }
@@ -191,6 +205,24 @@ impl Source for LogSource {
         }
         self.flow.written(epoch + 1);
     }
+}
+
+/// Gathers what the journal holds before an epoch.
+///
+/// # Errors
+/// [`LogError`] when the journal does not read.
+pub(super) fn gather(
+    disk: Arc<dyn Disk>,
+    journal_dir: &Path,
+    before: u64,
+    asked: &mut [Past],
+) -> Result<(), LogError> {
+    let mut reader = BatchReader::new(disk, journal_dir, 0);
+    reader.skip_collected()?;
+    while let Some((_, batch)) = reader.next(before)? {
+        asked.iter_mut().for_each(|past| past.gather(&batch));
+    }
+    Ok(())
 }
 
 /// The thread that owns state stops the service rather than carry on in doubt.

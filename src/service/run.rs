@@ -98,7 +98,7 @@ impl Service {
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
-        let edges = Edges { reads, holders: core.holders.clone() };
+        let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
         others.spawn(gauges(
             core.journal.subscribe(),
@@ -433,6 +433,7 @@ fn address(text: &str, setting: &str) -> Result<SocketAddr, ServiceError> {
 struct Edges {
     reads: Arc<dyn Reads>,
     holders: Arc<Holders>,
+    inputs: tokio::sync::mpsc::Sender<Input>,
 }
 
 async fn serve_http(
@@ -458,6 +459,7 @@ async fn serve_http(
         ledger: parts.ledger.clone(),
         reads: edges.reads,
         holders: edges.holders,
+        inputs: edges.inputs,
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         clock: parts.clock.clone(),
