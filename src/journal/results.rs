@@ -12,6 +12,8 @@
 //! so that a reader can begin at any segment and old segments can go. Frames that earlier runs
 //! published keep their segments, also if the configured size has changed since.
 
+mod other_version;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::warn;
 
+use self::other_version::OtherVersion;
 use super::disk::{Disk, LogFile};
 use super::log::{self, LogError, LogKind, LogWriter};
 use super::mark::Mark;
@@ -100,9 +103,12 @@ impl Unsynced {
 /// The writing end of the results log.
 pub struct ResultsLog {
     writer: LogWriter,
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     /// Reads what earlier runs published, while the flow derives it again.
     check: Option<LogReader>,
+    /// Set while what another version published is compared.
+    other: Option<OtherVersion>,
     /// Frames that earlier runs published.
     held: u64,
     /// First frames of the segments that earlier runs began.
@@ -144,11 +150,33 @@ impl ResultsLog {
         let begun = log::segments(&*disk, dir)?.into_iter().map(|segment| segment.0).collect();
         let mark = Arc::new(Mark::open(&*disk, dir)?);
         mark.write(held)?;
-        let check =
-            (held > position.frame).then(|| LogReader::new(disk, dir, LogKind::Results, position.frame));
+        let check = (held > position.frame)
+            .then(|| LogReader::new(disk.clone(), dir, LogKind::Results, position.frame));
         let progress = Arc::new(Progress::new(held));
         let dir = dir.to_owned();
-        Ok(Self { writer, dir, check, held, begun, position, segment_bytes_max, mark, progress })
+        let other = None;
+        Ok(Self { writer, disk, dir, check, other, held, begun, position, segment_bytes_max, mark, progress })
+    }
+
+    /// Of a log that another engine version wrote: what differs is published anew in place of being
+    /// refused.
+    #[must_use]
+    pub fn of_another_version(mut self) -> Self {
+        if self.check.take().is_some() {
+            let from = self.position.frame;
+            self.other = Some(OtherVersion::new(self.disk.clone(), &self.dir, from, self.held));
+            self.position.frame = self.held;
+            // What is published anew begins a segment: how full the last one is, nobody counted.
+            self.position.segment_bytes = u64::MAX;
+        }
+        self
+    }
+
+    /// Whether its position is one that a checkpoint can keep: not while another version's rows are
+    /// compared.
+    #[must_use]
+    pub fn has_position(&self) -> bool {
+        self.other.is_none()
     }
 
     /// Frames that were published so far, by this run or earlier ones, and how many are synced.
@@ -181,6 +209,20 @@ impl ResultsLog {
     /// # Errors
     /// [`ResultsError`]: the service stops.
     pub fn publish(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(other) = &mut self.other else { return self.publish_all(rows) };
+        let differing = other.differing(rows)?;
+        let over = other.is_over();
+        self.publish_all(&differing)?;
+        if over {
+            self.other = None;
+        }
+        Ok(())
+    }
+
+    fn publish_all(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
         if rows.is_empty() {
             return Ok(());
         }

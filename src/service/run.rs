@@ -22,8 +22,8 @@ use crate::api::console::Console;
 use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads};
 use crate::config::{Configuration, LISTENER, controls};
 use crate::feed::broker::{Broker, BrokerEdges, RumqttClient};
-use crate::journal::{Clock as _, Holders, SystemClock};
-use crate::model::{Durable, Input, Span, Timestamp};
+use crate::journal::{Clock as _, Holders, Progress, SystemClock};
+use crate::model::{Input, Span, Timestamp};
 use crate::notify::{Backoff, Clock, Dispatcher, Ledger};
 use crate::telemetry::Metrics;
 
@@ -75,6 +75,7 @@ impl Service {
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: true,
             linked: Arc::new({
                 let live = live.clone();
@@ -101,7 +102,7 @@ impl Service {
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
         others.spawn(gauges(
-            core.journal.subscribe(),
+            (core.journal.clone(), core.flow.clone()),
             parts.metrics.clone(),
             dir.journal(),
             stopping.clone(),
@@ -484,7 +485,7 @@ fn read_zones(path: &Path) -> Result<Bytes, ServiceError> {
 }
 
 async fn gauges(
-    durable: watch::Receiver<Durable>,
+    (progress, flow): (Arc<Progress>, Arc<Progress>),
     metrics: Arc<Metrics>,
     journal: std::path::PathBuf,
     stop: watch::Receiver<bool>,
@@ -496,7 +497,9 @@ async fn gauges(
             _ = every.tick() => {}
             () = &mut stop => return,
         }
-        let now = *durable.borrow();
+        let now = progress.now();
+        let lag = progress.records().saturating_sub(flow.records());
+        metrics.flow_lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
         metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
         metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
         let bytes =
