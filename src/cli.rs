@@ -57,8 +57,8 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => commands::replay::run(&replay),
         #[cfg(feature = "store")]
         Command::Query(query) => commands::query::run(&query),
-        Command::Verify(verify) => commands::verify::run(&verify),
         Command::Recompute(recompute) => commands::recompute::run(&recompute),
+        Command::Verify(verify) => commands::verify::run(&verify),
         Command::Schema(schema) => commands::schema::run(&schema),
         Command::Completions(completions) => commands::completions::run(&completions),
     };

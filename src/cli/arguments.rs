@@ -28,10 +28,10 @@ pub enum Command {
     /// Ask the embedded store in SQL.
     #[cfg(feature = "store")]
     Query(Query),
-    /// Read every file of the data folder and name what is damaged.
-    Verify(Verify),
     /// Compute windows of the past again, with readings that came too late and by today's definitions.
     Recompute(Recompute),
+    /// Read every file of the data folder and name what is damaged.
+    Verify(Verify),
     /// Print the JSON Schema of a configuration file, for editors.
     Schema(Schema),
     /// Print the completions of a shell.
@@ -147,14 +147,6 @@ pub enum Format {
     Json,
 }
 
-/// `sereno verify`
-#[derive(Args, Debug)]
-pub struct Verify {
-    /// Where the configuration is; with --data-dir none is needed.
-    #[command(flatten)]
-    pub at: Where,
-}
-
 /// `sereno recompute`
 #[derive(Args, Debug)]
 pub struct Recompute {
@@ -168,6 +160,14 @@ pub struct Recompute {
     #[arg(long)]
     pub dry_run: bool,
     /// Where the configuration is.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// `sereno verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Where the configuration is; with --data-dir none is needed.
     #[command(flatten)]
     pub at: Where,
 }
