@@ -11,8 +11,10 @@ pub mod feeds;
 pub mod interpreter;
 pub mod key_runs;
 pub mod keys;
+pub mod past;
 pub mod pipeline;
 pub mod readings;
+pub mod recompute;
 pub mod rules;
 pub mod state;
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub use engine::{Engine, Source, Tally};
 pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
+#[cfg(test)]
+mod calendar_tests;
 #[cfg(test)]
 mod cuts_testing;
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod fault;
 pub mod ingest;
 pub mod key;
 pub mod record;
+pub mod register;
 pub mod result;
 pub mod time;
 

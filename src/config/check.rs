@@ -9,6 +9,7 @@ mod name;
 mod pipeline;
 mod rule;
 mod scope;
+mod sensors;
 mod service;
 mod topic;
 mod window;

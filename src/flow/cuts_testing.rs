@@ -73,7 +73,9 @@ fn pipeline(name: &str, random: &mut Random) -> Control {
 fn feed(name: &str, out_of_orderness: u64) -> Control {
     let feed = serde_json::json!({
         "name": name, "topic": format!("{name}/{{zone}}/{{sensor}}"), "decoder": "json",
-        "out_of_orderness": format!("{out_of_orderness}s"), "idle_after": "30s",
+        "out_of_orderness": format!("{out_of_orderness}s"), "idle_after": "30s", "expected_interval": "20s",
+        // One of them never reports.
+        "registered": [{"name": format!("{name}-1")}, {"name": format!("{name}-9"), "expected_interval": "1m"}],
         "quantity": {"level": {"unit": "cm", "decimals": 0}}
     });
     Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }

@@ -8,15 +8,21 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use super::compile;
+use super::compile::{self, PipelinePlan};
 use super::feeds::FeedClocks;
 use super::keys::Share;
+use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
+use super::recompute::recompute;
 use super::rules::Cause;
 use super::state::names::Names;
+use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
-use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, ResultRow, Span, Timestamp};
+use crate::model::{
+    Aggregate, Batch, Control, Dictionary, Entry, Event, Fault, FeedId, Key, Record, ResultRow, Span,
+    Timestamp,
+};
 
 /// See the module.
 pub struct Interpreter {
@@ -56,12 +62,23 @@ impl Interpreter {
 
     /// Takes in a batch; the rows it caused, in no order yet (see [`order`]).
     pub fn apply(&mut self, batch: &Batch) -> Vec<ResultRow> {
+        self.apply_with(batch, &[])
+    }
+
+    /// Takes in a batch, with what the recomputes that it asks for are about.
+    pub fn apply_with(&mut self, batch: &Batch, past: &[Past]) -> Vec<ResultRow> {
         for (sequence, record) in batch.iter() {
             self.arrived_at = self.arrived_at.max(record.arrived_at().unwrap_or(Timestamp::MIN));
             let cause = Cause { sequence, arrived_at: self.arrived_at };
             match record {
                 Record::Event(event) => self.event(batch, event, cause),
-                Record::Control(control) => self.control(control, cause),
+                Record::Control(control) => {
+                    self.control(control, cause);
+                    if let Some(past) = past.iter().find(|past| past.sequence == sequence) {
+                        let rows = self.recompute(past);
+                        self.out.extend(rows.into_iter().map(ResultRow::Aggregate));
+                    }
+                }
                 Record::Step { feed, watermark } => {
                     if let Some(clock) = self.feeds.get_mut(*feed) {
                         clock.watermark = Some(*watermark);
@@ -72,6 +89,7 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
+                    self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
@@ -155,8 +173,36 @@ impl Interpreter {
                     pipeline.end(cause, &mut self.out);
                 }
             }
+            // Its readings come with the batch: see `apply_with`.
+            Control::Recompute { .. } => return,
         }
         self.index_readers();
+    }
+
+    /// The windows of a range by the definitions in force, of this worker's keys.
+    #[must_use]
+    pub fn recompute(&self, past: &Past) -> Vec<Aggregate> {
+        if past.is_overfull() {
+            error!(from = %past.from, to = %past.to, "a recompute of too many events; ask for a shorter range");
+            return Vec::new();
+        }
+        let of_one = |definition: &PipelineDefinition| {
+            let (plan, ids, _) = self.compiled(definition).ok()?;
+            let live = self.pipelines.get(&definition.name);
+            Some(recompute(plan, ids, self.share, live, past, &self.dictionary))
+        };
+        self.definitions.values().filter_map(of_one).flatten().collect()
+    }
+
+    /// A definition over its feeds as they are now, with these and the register of their sensors.
+    fn compiled(
+        &self,
+        definition: &PipelineDefinition,
+    ) -> Result<(PipelinePlan, Vec<FeedId>, Register), Fault> {
+        let ids: Vec<FeedId> = reads(definition).iter().filter_map(|name| self.feeds.id(name)).collect();
+        let feeds: Vec<&FeedDefinition> =
+            ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
+        Ok((compile::compile(definition, &feeds)?, ids, register_of(&feeds)))
     }
 
     /// Finds again which pipelines read a feed.
@@ -172,12 +218,8 @@ impl Interpreter {
     }
 
     fn define(&mut self, definition: &PipelineDefinition, cause: Cause) {
-        let names = reads(definition);
-        let ids: Vec<_> = names.iter().filter_map(|name| self.feeds.id(name)).collect();
-        let feeds: Vec<&FeedDefinition> =
-            ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
-        let plan = match compile::compile(definition, &feeds) {
-            Ok(plan) => plan,
+        let (plan, ids, register) = match self.compiled(definition) {
+            Ok(compiled) => compiled,
             Err(fault) => {
                 // `config` refuses what does not compile; a journal of another version may hold it.
                 error!(pipeline = %definition.name, %fault, "a pipeline in the journal does not compile; it stays as it was");
@@ -188,10 +230,11 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let next = match self.pipelines.remove(&definition.name) {
+        let mut next = match self.pipelines.remove(&definition.name) {
             Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
+        next.register(&register, cause.arrived_at);
         self.pipelines.insert(definition.name.clone(), next);
     }
 }

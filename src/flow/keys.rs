@@ -81,27 +81,46 @@ impl KeyTable {
             return known.map(|number| (number, None));
         }
         let key = self.key(event, dictionary);
-        let known = self.keys.get(&key).copied();
-        let (number, new) = match known {
-            Some(number) => (number, None),
-            None if self.share.owns(&key) => {
-                let number = self.owned;
-                self.owned += 1;
-                (Some(number), Some(key.clone()))
-            }
-            None => (None, None),
-        };
-        if known.is_none() {
-            self.keys.insert(key, number);
+        let found = self.number(key);
+        self.cache.insert((device, tags), found.as_ref().map(|found| found.0));
+        found
+    }
+
+    /// Whether keys are a sensor and nothing else (but the period of the day).
+    #[must_use]
+    pub fn is_sensor_alone(&self) -> bool {
+        self.by_sensor && self.by.len() == 1
+    }
+
+    /// The number of a registered sensor's key, like [`Self::of`], where keys are a sensor alone.
+    pub fn register(&mut self, sensor: &str) -> Option<(u32, Option<Key>)> {
+        self.number(Key(std::iter::once(sensor.into()).chain(self.period.clone()).collect()))
+    }
+
+    fn number(&mut self, key: Key) -> Option<(u32, Option<Key>)> {
+        if let Some(known) = self.keys.get(&key) {
+            return known.map(|number| (number, None));
         }
-        self.cache.insert((device, tags), number);
-        number.map(|number| (number, new))
+        if !self.share.owns(&key) {
+            self.keys.insert(key, None);
+            return None;
+        }
+        let number = self.owned;
+        self.owned += 1;
+        self.keys.insert(key.clone(), Some(number));
+        Some((number, Some(key)))
     }
 
     /// Whether a key of this worker is numbered.
     #[must_use]
     pub fn holds(&self, key: &Key) -> bool {
         self.keys.get(key).is_some_and(Option::is_some)
+    }
+
+    /// The number of a key of this worker, if it has one.
+    #[must_use]
+    pub fn find(&self, key: &Key) -> Option<u32> {
+        self.keys.get(key).copied().flatten()
     }
 
     /// Numbers a key of this worker that a checkpoint held.

@@ -10,8 +10,9 @@ use super::compile::PipelinePlan;
 use super::keys::Share;
 use super::readings::ReadingsRun;
 use super::rules::Cause;
+use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
+use crate::model::{Aggregate, Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
 use crate::rule::Row;
 use crate::window::{Bounds, Outcome, Sample};
 
@@ -141,6 +142,16 @@ impl PipelineRun {
         next
     }
 
+    /// The registers of its feeds, as written at `at` of the arrival clock.
+    pub fn register(&mut self, register: &Register, at: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.register(register, at));
+    }
+
+    /// The arrival clock ticks: what was registered since it did last counts from here on.
+    pub fn settle(&mut self, tick: Timestamp) {
+        self.windows.iter_mut().for_each(|window| window.settle(tick));
+    }
+
     /// The pipeline is gone: its open alerts are resolved.
     pub fn end(mut self, cause: Cause, out: &mut Vec<ResultRow>) {
         for window in &mut self.windows {
@@ -229,6 +240,12 @@ impl PipelineRun {
             self.places.push(place.map(|place| place as u16));
         }
         self.places.get(id.index()).copied().flatten()
+    }
+
+    /// Whether a window is one that late readings can still amend.
+    #[must_use]
+    pub fn may_amend(&self, row: &Aggregate) -> bool {
+        self.windows.iter().any(|window| window.may_amend(row))
     }
 
     /// The watermark of its feeds has come to `to`.

@@ -19,6 +19,7 @@ pub(crate) enum Action {
     Pass { seconds: i64 },
     Define { variant: usize },
     Remove,
+    Register { sensors: usize },
     Connected { up: bool },
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
         1 => (300_i64..900).prop_map(|seconds| Action::Pass { seconds }),
         1 => (0_usize..4).prop_map(|variant| Action::Define { variant }),
         1 => Just(Action::Remove),
+        1 => (0_usize..4).prop_map(|sensors| Action::Register { sensors }),
         1 => any::<bool>().prop_map(|up| Action::Connected { up }),
     ]
 }
@@ -62,10 +64,15 @@ pub(crate) fn pipeline(variant: usize) -> Control {
     Control::Pipeline { pipeline: Box::new(serde_json::from_value(pipeline).unwrap()) }
 }
 
-pub(crate) fn feed() -> Control {
+/// The feed, with its sensors from the fifth on registered, `registered` in number; the last of
+/// them never report.
+pub(crate) fn feed(registered: usize) -> Control {
+    let registered: Vec<_> =
+        (5..5 + registered).map(|n| serde_json::json!({"name": format!("aire-{n}")})).collect();
     let feed = serde_json::json!({
         "name": "air", "topic": "ciudad/{zone}/aire/{sensor}", "decoder": "json", "expected_interval": "20s",
-        "out_of_orderness": "15s", "quantity": {"pm25": {"unit": "ug/m3", "decimals": 0, "max": 0.1}}
+        "out_of_orderness": "15s", "quantity": {"pm25": {"unit": "ug/m3", "decimals": 0, "max": 0.1}},
+        "registered": registered
     });
     Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }
 }
@@ -95,7 +102,7 @@ pub(crate) fn journal(actions: &[Action]) -> Vec<Batch> {
     let mut sequencer = Sequencer::default();
     let mut now = BEGIN;
     let at = |seconds: i64| Timestamp(seconds * SECOND);
-    sequencer.configure(vec![feed(), pipeline(0)], at(now));
+    sequencer.configure(vec![feed(0), pipeline(0)], at(now));
     sequencer.connected(&"air".into(), true, at(now));
     let mut batches = Vec::new();
     for action in actions {
@@ -114,6 +121,7 @@ pub(crate) fn journal(actions: &[Action]) -> Vec<Batch> {
             Action::Remove => {
                 sequencer.configure(vec![Control::PipelineRemoved { name: "air".into() }], at(now));
             }
+            Action::Register { sensors } => sequencer.configure(vec![feed(*sensors), pipeline(0)], at(now)),
             Action::Connected { up } => sequencer.connected(&"air".into(), *up, at(now)),
         }
         if cut {

@@ -1,5 +1,6 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+pub mod register;
 mod state;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use super::rules::{self, Cause, Evidence, RulePlan};
 use crate::alert::Life;
 use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
+use crate::window::vacant::Registration;
 use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
 
 /// What tells a window's run from every other of its pipeline, for good.
@@ -55,6 +57,8 @@ pub struct WindowRun {
     tick_closed_to: Timestamp,
     /// By tick, windows that end at or before are sealed.
     tick_sealed_to: Timestamp,
+    /// Whether sensors were registered since the last tick.
+    fresh: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +79,8 @@ struct KeyRun {
     seal_timer: Option<Timestamp>,
     /// Whether it is among `dirty`.
     dirty: bool,
+    /// Its place in the register.
+    registration: Option<Box<Registration>>,
 }
 
 /// What an event is to a window: its own watermark and its samples by column.
@@ -116,6 +122,7 @@ impl WindowRun {
             zone_watermark: Timestamp::MIN,
             tick_closed_to: Timestamp::MIN,
             tick_sealed_to: Timestamp::MIN,
+            fresh: false,
         }
     }
 
@@ -135,11 +142,15 @@ impl WindowRun {
         if let Some(samples) = arrived.samples {
             self.catch_up(number, cause, out);
             let run = self.keys.get_mut(number as usize)?;
-            let added =
-                run.windows.add(&self.plan, self.bounds, arrived.event.event_at, cause.sequence, samples);
-            if matches!(added, Outcome::Counted | Outcome::Late) {
-                self.arm(number, arrived.event.event_at);
+            let (event_at, sequence) = (arrived.event.event_at, cause.sequence);
+            let added = run.windows.add(&self.plan, self.bounds, arrived.feed, event_at, sequence, samples);
+            match added {
+                Outcome::Counted | Outcome::Late => self.arm(number, event_at),
+                // Ahead of the first window, or between periods: the next may count from it.
+                Outcome::Outside if run.windows.is_dirty() => self.arm_seal(number),
+                Outcome::Outside | Outcome::TooLate => {}
             }
+            self.note_dirty(number);
             outcome = Some(added);
         }
         if self.table.by_sensor() {
@@ -167,26 +178,32 @@ impl WindowRun {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let Some(pane) = self.plan.grid.pane(event_at) else { return };
         let pane_end = self.plan.grid.pane_end(pane);
-        if run.close_timer.is_none_or(|timer| pane_end < timer)
-            && let Some(end) = run.windows.next_close(&self.plan)
-        {
-            if let Some(old) = run.close_timer.replace(end) {
-                self.closes.remove(&(old, number));
-            }
-            self.closes.insert((end, number));
+        let earlier = run.close_timer.is_none_or(|timer| pane_end < timer);
+        if run.seal_timer.is_none_or(|timer| pane_end < timer) {
+            self.arm_seal(number);
         }
-        if run.seal_timer.is_none_or(|timer| pane_end < timer)
-            && let Some(due) = run.windows.next_seal(&self.plan)
-        {
-            if let Some(old) = run.seal_timer.replace(due) {
-                self.seals.remove(&(old, number));
-            }
-            self.seals.insert((due, number));
+        if earlier {
+            self.arm_close(number);
         }
+    }
+
+    /// A key that has amendments to publish is told of once.
+    fn note_dirty(&mut self, number: u32) {
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
         if run.windows.is_dirty() && !run.dirty {
             run.dirty = true;
             self.dirty.push(number);
         }
+    }
+
+    /// Whether a window of this plan is this run's and not sealed.
+    #[must_use]
+    pub fn may_amend(&self, row: &Aggregate) -> bool {
+        let own = self.plan.description.hash == row.plan.hash
+            && self.bounds.begins_at <= row.start
+            && row.start < self.bounds.ends_at;
+        let run = self.table.find(&row.key).and_then(|number| self.keys.get(number as usize));
+        own && run.is_some_and(|run| !run.windows.is_sealed(row.end))
     }
 
     /// The watermark of keys that are not a single sensor has come to `to`.
@@ -244,7 +261,7 @@ impl WindowRun {
             }
             self.close(number, limit, cause, out);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            if let Some(end) = run.windows.next_close(&self.plan) {
+            if let Some(end) = run.next_close(&self.plan) {
                 run.close_timer = Some(end);
                 self.closes.insert((end, number));
             }
@@ -253,7 +270,15 @@ impl WindowRun {
 
     fn close(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        let published = run.windows.close(&self.plan, self.bounds, to);
+        let from = run.windows.closed_to();
+        let mut published = run.windows.close(&self.plan, self.bounds, to);
+        if to > from
+            && let Some(registration) = run.registration.as_deref()
+        {
+            let usual = self.plan.expected.get(run.feed).copied().flatten();
+            let step = (from, to);
+            registration.fill(&self.plan, self.bounds, step, usual, cause.sequence, &mut published);
+        }
         self.publish(number, published, cause, out);
         self.pass(number, to, cause, out);
     }
@@ -268,7 +293,7 @@ impl WindowRun {
             }
             self.seal(number, limit, cause, out);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            if let Some(end) = run.windows.next_seal(&self.plan) {
+            if let Some(end) = run.next_seal(&self.plan) {
                 run.seal_timer = Some(end);
                 self.seals.insert((end, number));
             }
@@ -290,10 +315,11 @@ impl WindowRun {
     /// Publishes revisions and lets the rules judge them.
     fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for publication in published {
-            let interval = self.plan.expected.get(run.feed).copied().flatten();
+        for mut publication in published {
+            let interval = run.interval(&self.plan, publication.start);
             let length = publication.end.since(publication.start);
             let capture = WindowPlan::capture(publication.count, length, interval);
+            self.plan.fill_capture(&mut publication.fields, capture);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);
@@ -400,6 +426,7 @@ impl KeyRun {
             close_timer: None,
             seal_timer: None,
             dirty: false,
+            registration: None,
         }
     }
 }

@@ -51,7 +51,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use thiserror::Error;
 
-pub use self::begin::Begun;
+pub use self::begin::{BeginError, Beginning, Begun};
 pub use self::keeper::{Cadence, Keeper};
 pub use self::manifest::{Block, Manifest};
 use super::disk::{self, Disk, LogFile};

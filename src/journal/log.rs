@@ -64,6 +64,15 @@ pub enum LogKind {
 }
 
 impl LogKind {
+    /// What a frame of it is called.
+    #[must_use]
+    pub fn frame(self) -> &'static str {
+        match self {
+            Self::Journal => "epoch",
+            Self::Results | Self::Names => "frame",
+        }
+    }
+
     fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Journal => b"SERENOJL",

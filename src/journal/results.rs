@@ -15,6 +15,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -90,7 +91,9 @@ impl Unsynced {
     /// # Errors
     /// [`LogError::Disk`]: nothing is known of what was written, the service stops.
     pub fn sync(self) -> Result<u64, LogError> {
+        let began = Instant::now();
         self.file.sync().map_err(|source| LogError::Disk { path: self.dir, source })?;
+        self.progress.sync_completed(self.next, began.elapsed());
         self.mark.write(self.next)?;
         self.progress.synced(self.next);
         Ok(self.next)

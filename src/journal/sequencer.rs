@@ -145,6 +145,12 @@ impl Sequencer {
         self.push(Record::Control(control));
     }
 
+    /// Journals that the windows of a range are to be computed again.
+    pub fn recompute(&mut self, from: Timestamp, to: Timestamp, now: Timestamp) {
+        self.pass(now);
+        self.push(Record::Control(Arc::new(Control::Recompute { from, to })));
+    }
+
     /// A feed got or lost its connection.
     pub fn connected(&mut self, feed: &Arc<str>, up: bool, now: Timestamp) {
         self.pass(now);
@@ -436,6 +442,7 @@ fn control_name(control: &Control) -> Option<String> {
         Control::Feed { feed } => Some(format!("feed {}", feed.name)),
         Control::Pipeline { pipeline } => Some(format!("pipeline {}", pipeline.name)),
         Control::PipelineRemoved { name } => Some(format!("pipeline {name}")),
+        Control::Recompute { .. } => None,
     }
 }
 

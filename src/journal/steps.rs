@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::batch_codec;
 use super::disk::LogFile;
@@ -93,6 +94,7 @@ impl Appender {
                     (self.linked)(&feed, up);
                 }
                 Input::Control(controls) => self.sequencer.configure(controls, now),
+                Input::Recompute { from, to } => self.sequencer.recompute(from, to, now),
                 Input::Flush(tell) => taken.flushes.push(tell),
                 Input::Stop => taken.stop = true,
             }
@@ -186,7 +188,9 @@ impl Syncer {
                 Round::Begun(written, self.current.lock().unwrap_or_else(PoisonError::into_inner).clone())
             }
             Round::Begun(written, file) => {
+                let began = Instant::now();
                 file.sync().map_err(|source| at(&self.dir, source))?;
+                self.progress.sync_completed(written, began.elapsed());
                 Point::JournalSynced.pass();
                 Round::Synced(written)
             }

@@ -75,6 +75,7 @@ impl Service {
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: true,
             linked: Arc::new({
                 let live = live.clone();
@@ -83,6 +84,8 @@ impl Service {
         };
         let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
         let parts = Parts::open(&dir, live)?;
+        let syncs = parts.metrics.clone();
+        core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
         let ending = Arc::new(AtomicBool::new(false));
         let mut readers = Readers::default();
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
@@ -96,7 +99,7 @@ impl Service {
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
-        let edges = Edges { reads, holders: core.holders.clone() };
+        let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
         others.spawn(gauges(
             core.journal.subscribe(),
@@ -431,6 +434,7 @@ fn address(text: &str, setting: &str) -> Result<SocketAddr, ServiceError> {
 struct Edges {
     reads: Arc<dyn Reads>,
     holders: Arc<Holders>,
+    inputs: tokio::sync::mpsc::Sender<Input>,
 }
 
 async fn serve_http(
@@ -456,6 +460,7 @@ async fn serve_http(
         ledger: parts.ledger.clone(),
         reads: edges.reads,
         holders: edges.holders,
+        inputs: edges.inputs,
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         clock: parts.clock.clone(),

@@ -40,6 +40,7 @@ impl WindowRun {
             zone_watermark,
             tick_closed_to,
             tick_sealed_to,
+            fresh: _,
         } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since: made.since, place: made.place };
         groups.run(number, &name, keys, |run| &run.key, |at, run| (run, waiting.contains(&(at as u32))))?;
@@ -95,6 +96,8 @@ impl WindowRun {
         if let Some(end) = run.seal_timer {
             self.seals.insert((end, number));
         }
+        // Sensors registered since the last tick are found again at the next.
+        self.fresh = true;
         if run.dirty {
             self.dirty.push(number);
         }

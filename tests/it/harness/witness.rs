@@ -112,8 +112,7 @@ message = { es = "{sensor}", en = "{sensor}" }
 "#;
 
 /// Settings that let a query answer with everything a witness sent.
-pub const SETTINGS: &str =
-    "[limits]\nquery_rows_max = 10000000\nstate_bytes_max = \"8GiB\"\n[journal]\nsegment_bytes = \"1MiB\"\n";
+pub const SETTINGS: &str = "[limits]\nquery_rows_max = 10000000\nstate_bytes_max = \"8GiB\"\n[checkpoint]\nevery = \"1s\"\n[journal]\nsegment_bytes = \"1MiB\"\n";
 
 /// Running clients.
 pub struct Witness {
