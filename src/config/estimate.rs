@@ -100,8 +100,10 @@ pub(super) fn of_window(
 
 fn keys(window: &WindowDefinition, feeds: &[&FeedDefinition]) -> (u64, bool) {
     let said = |feed: &&FeedDefinition| feed.devices_max < DEVICES_UNSAID;
-    let devices =
-        |feed: &&FeedDefinition| if said(feed) { u64::from(feed.devices_max) } else { DEVICES_ASSUMED };
+    let devices = |feed: &&FeedDefinition| match said(feed) {
+        true => u64::from(feed.devices_max),
+        false => DEVICES_ASSUMED.max(feed.registered.len() as u64),
+    };
     let devices: u64 = feeds.iter().map(devices).sum();
     if window.by.is_empty() {
         (1, false)
