@@ -23,6 +23,7 @@ pub mod quarantine;
 pub mod query;
 pub mod readings;
 pub mod reads;
+pub mod recompute;
 pub mod sensors;
 pub mod state;
 pub mod status;
@@ -78,6 +79,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/quarantine", get(quarantine::list))
         .route("/api/v1/zones", get(zones::get))
         .route("/api/v1/query", post(query::run))
+        .route("/api/v1/recompute", post(recompute::run))
         .route("/api/v1/live", get(stream::live))
         .fallback(console::file)
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -23,11 +23,11 @@ mod broker_tests;
 #[cfg(feature = "broker")]
 #[cfg(test)]
 mod listener_tests;
+#[cfg(test)]
+mod simulation_tests;
 #[cfg(feature = "broker")]
 #[cfg(test)]
 mod subscriber_tests;
-#[cfg(test)]
-mod simulation_tests;
 #[cfg(test)]
 mod testing;
 

@@ -8,6 +8,9 @@ pub mod batch_codec;
 pub mod checkpoint;
 pub mod clock;
 pub mod disk;
+pub mod ends;
+#[cfg(test)]
+mod format_tests;
 pub mod feed_state;
 pub mod holders;
 pub mod identity;
@@ -21,9 +24,12 @@ pub mod result_codec;
 pub mod results;
 pub mod retention;
 pub mod sequencer;
+pub mod snapshot;
+pub mod snapshots;
 pub mod steps;
 #[cfg(test)]
 pub mod testing;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 
@@ -31,6 +37,7 @@ pub use clock::{ArrivalClock, Clock, SystemClock};
 pub use disk::{Disk, FsDisk};
 pub use holders::{Holder, Holders};
 pub use log::{LogError, LogKind};
+pub use mark::synced_to;
 pub use progress::Progress;
 pub use reader::{BatchReader, LogReader, ResultReader};
 pub use results::{ResultsLog, ResultsPosition};

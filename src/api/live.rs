@@ -197,6 +197,8 @@ impl View {
             Control::PipelineRemoved { name } => {
                 self.pipelines.remove(name);
             }
+            // It changes results, not what is defined.
+            Control::Recompute { .. } => {}
         }
     }
 }

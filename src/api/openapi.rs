@@ -9,7 +9,8 @@ use axum::response::Response;
 use utoipa::OpenApi;
 
 use super::{
-    accounts, aggregates, alerts, etag, feeds, pipelines, quarantine, query, readings, sensors, status,
+    accounts, aggregates, alerts, etag, feeds, pipelines, quarantine, query, readings, recompute, sensors,
+    status,
 };
 use super::{stream, zones};
 
@@ -33,6 +34,7 @@ use super::{stream, zones};
         quarantine::list,
         zones::get,
         query::run,
+        recompute::run,
         stream::live
     ),
     components(schemas(sensors::LiveReadings, sensors::LiveReading))

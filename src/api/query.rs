@@ -73,7 +73,8 @@ pub(super) async fn run(
     answer(request.format, &result)
 }
 
-fn is_local(peer: Option<SocketAddr>, headers: &HeaderMap) -> bool {
+/// Whether a caller is on this machine and speaks for itself.
+pub(super) fn is_local(peer: Option<SocketAddr>, headers: &HeaderMap) -> bool {
     let is_loopback = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     let is_forwarded =
         ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name));

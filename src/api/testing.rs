@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use reqwest::Client;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::accounts::Account;
 use super::console::{Console, File};
@@ -21,8 +21,8 @@ use super::reads::{
 use super::{ApiParts, ApiState, HostPolicy, LiveView, ReadError, Reads};
 use crate::model::definition::{DecoderKind, FeedDefinition, PipelineDefinition};
 use crate::model::{
-    Accounts, Batch, Control, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Quantity, QuantityId,
-    Reading, Reason, Record, Refusal, TagSetId, Timestamp, Value,
+    Accounts, Batch, Control, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Input, Quantity,
+    QuantityId, Reading, Reason, Record, Refusal, TagSetId, Timestamp, Value,
 };
 use crate::notify::Ledger;
 use crate::notify::testing::{open, s};
@@ -229,6 +229,8 @@ pub(super) struct City {
     pub(super) live: Arc<LiveView>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) reads: Arc<FakeReads>,
+    /// What was handed to the journal.
+    pub(super) asked: mpsc::Receiver<Input>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<bool>,
@@ -247,11 +249,13 @@ impl City {
         let reads = Arc::new(FakeReads::default());
         let metrics = Arc::new(Metrics::new());
         let ready = Arc::new(AtomicBool::new(false));
+        let (inputs, asked) = mpsc::channel(8);
         let mut parts = ApiParts {
             live: live.clone(),
             ledger: ledger.clone(),
             reads: reads.clone(),
             holders: Arc::default(),
+            inputs,
             metrics: metrics.clone(),
             ready: ready.clone(),
             clock: Arc::new(|| s(4)),
@@ -268,7 +272,19 @@ impl City {
         let (stop, stopping) = watch::channel(false);
         let served = tokio::spawn(super::serve(listener, ApiState::new(parts), stopping));
         let client = Client::new();
-        Self { client, address, live, ledger, reads, metrics, ready, stop, served, _directory: directory }
+        Self {
+            client,
+            address,
+            live,
+            ledger,
+            reads,
+            metrics,
+            ready,
+            asked,
+            stop,
+            served,
+            _directory: directory,
+        }
     }
 
     /// Starts it.

@@ -20,7 +20,7 @@ async fn status_shows_the_service_at_a_glance() {
     let want = json!({
         "version": env!("CARGO_PKG_VERSION"), "ready": true, "started_at": at(0), "now": at(4),
         "events_per_second": 0.2, "events": 2, "sensors": 2, "alerts_firing": 1, "quarantined": 1,
-        "journal_bytes": 4096, "zone": "America/Bogota", "languages": ["es", "en"]
+        "journal_bytes": 4096, "sinks": [], "zone": "America/Bogota", "languages": ["es", "en"]
     });
     assert_eq!(city.get("/api/v1/status").await, (200, want));
 }
@@ -323,4 +323,29 @@ async fn the_service_stops_although_a_stream_is_open() {
     let ended = async { while let Ok(Some(_)) = stream.chunk().await {} };
     tokio::time::timeout(Duration::from_secs(3), ended).await.unwrap();
     tokio::time::timeout(Duration::from_secs(3), city.served).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_recompute_is_handed_to_the_journal() {
+    let mut city = City::start().await;
+    let url = format!("http://{}/api/v1/recompute", city.address);
+    let post = |body: serde_json::Value| city.client.post(&url).json(&body).send();
+    for body in [
+        json!({"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"}),
+        json!({"from": "yesterday", "to": "2026-03-01T00:00:00Z"}),
+        json!({"from": "2026-03-01T00:00:00Z"}),
+    ] {
+        let answer = post(body.clone()).await.unwrap();
+        assert_eq!(answer.status(), 400, "{body}");
+    }
+    let asking = post(json!({"from": "2026-03-01T00:00:00-05:00", "to": "2026-03-02T00:00:00-05:00"}));
+    let journal = async {
+        let Some(Input::Recompute { from, to }) = city.asked.recv().await else { panic!("no recompute") };
+        assert_eq!(to.since(from), Span::seconds(86_400));
+        let Some(Input::Flush(tell)) = city.asked.recv().await else { panic!("no flush") };
+        tell(7);
+    };
+    let (answer, ()) = tokio::join!(asking, journal);
+    let answer = answer.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (202, r#"{"epoch":7}"#.to_owned()));
 }

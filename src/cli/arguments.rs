@@ -28,6 +28,10 @@ pub enum Command {
     /// Ask the embedded store in SQL.
     #[cfg(feature = "store")]
     Query(Query),
+    /// Compute windows of the past again, with readings that came too late and by today's definitions.
+    Recompute(Recompute),
+    /// Read every file of the data folder and name what is damaged.
+    Verify(Verify),
     /// Print the JSON Schema of a configuration file, for editors.
     Schema(Schema),
     /// Print the completions of a shell.
@@ -141,6 +145,31 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     Json,
+}
+
+/// `sereno recompute`
+#[derive(Args, Debug)]
+pub struct Recompute {
+    /// The earliest start of a window: 2026-03-01T00:00:00-05:00
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// The latest end of a window.
+    #[arg(long, value_name = "TIME")]
+    pub to: String,
+    /// Print what would be different, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// `sereno verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Where the configuration is; with --data-dir none is needed.
+    #[command(flatten)]
+    pub at: Where,
 }
 
 /// `sereno schema`

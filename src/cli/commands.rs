@@ -6,9 +6,11 @@ pub mod completions;
 pub mod demo;
 #[cfg(feature = "store")]
 pub mod query;
+pub mod recompute;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod verify;
 
 use std::path::PathBuf;
 

@@ -10,6 +10,7 @@ mod pipeline;
 mod register;
 mod rule;
 mod scope;
+mod sensors;
 mod service;
 mod topic;
 mod window;

@@ -26,6 +26,7 @@ use timely::dataflow::operators::vec::{Broadcast, Input};
 use timely::dataflow::operators::{Capability, Probe};
 
 use super::interpreter::{Interpreter, order};
+use super::past::Past;
 use super::pipeline::Counts;
 use super::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
@@ -39,6 +40,10 @@ const PARK: Duration = Duration::from_millis(100);
 pub trait Source: Send {
     /// The next batch with its epoch, if there is one now.
     fn next(&mut self) -> Option<(u64, Batch)>;
+    /// The recomputes that a batch asks for, with what the journal before them holds.
+    fn past(&mut self, _epoch: u64, _batch: &Batch) -> Vec<Past> {
+        Vec::new()
+    }
     /// Asks to have a thread unparked when there is more.
     fn wake(&mut self, worker: Thread);
     /// Takes the rows of one epoch, in order. Epochs without rows are told too.
@@ -57,6 +62,8 @@ pub trait Source: Send {
 struct Given {
     /// The batch; absent when there is only a checkpoint to take.
     batch: Option<Batch>,
+    /// What its recomputes are about.
+    past: Vec<Past>,
     /// The checkpoint to take after it.
     request: Option<Request>,
 }
@@ -264,7 +271,7 @@ fn run(
 
 /// Folds a batch, and says what a checkpoint after it holds.
 fn answer(fold: &mut Interpreter, given: &Given) -> Answer {
-    let rows = given.batch.as_ref().map(|batch| fold.apply(batch));
+    let rows = given.batch.as_ref().map(|batch| fold.apply_with(batch, &given.past));
     let part = given.request.as_ref().map(|request| (request.next, fold.save(request)));
     Answer { batch: rows.is_some(), rows: rows.unwrap_or_default(), part }
 }
@@ -318,8 +325,10 @@ fn drive(
             let next = source.borrow_mut().as_mut().and_then(|source| source.next());
             let Some((epoch, batch)) = next else { break };
             input.advance_to(epoch);
+            let past = source.borrow_mut().as_mut().map(|source| source.past(epoch, &batch));
             let request = wanted(source, epoch + 1, false);
-            input.send(InProcess(Arc::new(Given { batch: Some(batch), request })));
+            let given = Given { batch: Some(batch), past: past.unwrap_or_default(), request };
+            input.send(InProcess(Arc::new(given)));
             input.advance_to(epoch + 1);
             began = epoch + 1;
             took = true;
@@ -332,7 +341,7 @@ fn drive(
         };
     }
     if let Some(request) = wanted(source, began, true) {
-        input.send(InProcess(Arc::new(Given { batch: None, request: Some(request) })));
+        input.send(InProcess(Arc::new(Given { batch: None, past: Vec::new(), request: Some(request) })));
     }
     input.close();
     worker.step_or_park_while(Some(PARK), || !probe.done());

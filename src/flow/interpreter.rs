@@ -8,16 +8,22 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use super::compile;
+use super::compile::{self, PipelinePlan};
 use super::feeds::FeedClocks;
 use super::keys::Share;
+use super::moment::{Cause, Moment};
+use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
-use super::rules::Cause;
+use super::recompute::recompute;
 use super::state::names::Names;
-use super::windows::register::register_of;
+use super::state::shared::Texts;
+use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
-use crate::model::{Batch, Control, Dictionary, Entry, Event, Key, Record, ResultRow, Span, Timestamp};
+use crate::model::{
+    Aggregate, Batch, Control, Dictionary, Entry, Event, Fault, FeedId, Key, Record, ResultRow, Span,
+    Timestamp,
+};
 
 /// See the module.
 pub struct Interpreter {
@@ -34,6 +40,8 @@ pub struct Interpreter {
     /// The arrival clock: arrival time of the latest record that has one. Controls and steps have
     /// none of their own, and that of their batch depends on where it was cut.
     arrived_at: Timestamp,
+    /// Definitions as text, for checkpoints.
+    texts: Texts,
     out: Vec<ResultRow>,
 }
 
@@ -51,18 +59,30 @@ impl Interpreter {
             readers: Vec::new(),
             ticked: Timestamp::MIN,
             arrived_at: Timestamp::MIN,
+            texts: Texts::default(),
             out: Vec::new(),
         }
     }
 
     /// Takes in a batch; the rows it caused, in no order yet (see [`order`]).
     pub fn apply(&mut self, batch: &Batch) -> Vec<ResultRow> {
+        self.apply_with(batch, &[])
+    }
+
+    /// Takes in a batch, with what the recomputes that it asks for are about.
+    pub fn apply_with(&mut self, batch: &Batch, past: &[Past]) -> Vec<ResultRow> {
         for (sequence, record) in batch.iter() {
             self.arrived_at = self.arrived_at.max(record.arrived_at().unwrap_or(Timestamp::MIN));
             let cause = Cause { sequence, arrived_at: self.arrived_at };
             match record {
                 Record::Event(event) => self.event(batch, event, cause),
-                Record::Control(control) => self.control(control, cause),
+                Record::Control(control) => {
+                    self.control(control, cause);
+                    if let Some(past) = past.iter().find(|past| past.sequence == sequence) {
+                        let rows = self.recompute(past);
+                        self.out.extend(rows.into_iter().map(ResultRow::Aggregate));
+                    }
+                }
                 Record::Step { feed, watermark } => {
                     if let Some(clock) = self.feeds.get_mut(*feed) {
                         clock.watermark = Some(*watermark);
@@ -73,11 +93,16 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
+                    self.ticked = *to;
                     self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
-                Record::Refusal(_) => {}
+                Record::Refusal(refusal) => {
+                    if let Some(clock) = self.feeds.get_mut(refusal.feed) {
+                        clock.record();
+                    }
+                }
             }
         }
         std::mem::take(&mut self.out)
@@ -99,18 +124,15 @@ impl Interpreter {
 
     fn event(&mut self, batch: &Batch, event: &Event, cause: Cause) {
         let Some(clock) = self.feeds.get_mut(event.feed) else { return };
-        clock.event();
+        clock.record();
         let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
-                pipeline.event(
-                    event,
-                    batch.readings_of(event),
-                    watermark,
-                    &self.dictionary,
-                    cause,
-                    &mut self.out,
-                );
+                let passed = pipeline.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let readings = batch.readings_of(event);
+                pipeline.event(event, readings, watermark, &self.dictionary, &mut moment);
             }
         }
     }
@@ -119,18 +141,25 @@ impl Interpreter {
         for name in names {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
-                pipeline.zone_step(to, cause, &mut self.out);
+                let passed = pipeline.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                pipeline.zone_step(to, &mut moment);
             }
         }
     }
 
     fn tick(&mut self, to: Timestamp, cause: Cause) {
-        self.ticked = to;
         for pipeline in self.pipelines.values_mut() {
             let watermark = self.feeds.zone_watermark(&pipeline.feeds, to);
-            pipeline.zone_step(watermark, cause, &mut self.out);
             let drained = self.feeds.drained(&pipeline.feeds);
-            pipeline.tick(to, drained, cause, &mut self.out);
+            let passed = pipeline.passed();
+            let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+            let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+            pipeline.zone_step(watermark, &mut moment);
+            pipeline.observe(drained, || self.feeds.passed(to).into());
+            let passed = pipeline.passed();
+            pipeline.tick(to, drained, &mut Moment { passed: &passed, ..moment });
         }
     }
 
@@ -154,11 +183,41 @@ impl Interpreter {
             Control::PipelineRemoved { name } => {
                 self.definitions.remove(name);
                 if let Some(pipeline) = self.pipelines.remove(name) {
-                    pipeline.end(cause, &mut self.out);
+                    let passed = pipeline.passed();
+                    let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, out });
                 }
             }
+            // Its readings come with the batch: see `apply_with`.
+            Control::Recompute { .. } => return,
         }
         self.index_readers();
+    }
+
+    /// The windows of a range by the definitions in force, of this worker's keys.
+    #[must_use]
+    pub fn recompute(&self, past: &Past) -> Vec<Aggregate> {
+        if past.is_overfull() {
+            error!(from = %past.from, to = %past.to, "a recompute of too many events; ask for a shorter range");
+            return Vec::new();
+        }
+        let of_one = |definition: &PipelineDefinition| {
+            let (plan, ids, _) = self.compiled(definition).ok()?;
+            let live = self.pipelines.get(&definition.name);
+            Some(recompute(plan, ids, self.share, live, past, &self.dictionary))
+        };
+        self.definitions.values().filter_map(of_one).flatten().collect()
+    }
+
+    /// A definition over its feeds as they are now, with these and the register of their sensors.
+    fn compiled(
+        &self,
+        definition: &PipelineDefinition,
+    ) -> Result<(PipelinePlan, Vec<FeedId>, Register), Fault> {
+        let ids: Vec<FeedId> = reads(definition).iter().filter_map(|name| self.feeds.id(name)).collect();
+        let feeds: Vec<&FeedDefinition> =
+            ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
+        Ok((compile::compile(definition, &feeds)?, ids, register_of(&feeds)))
     }
 
     /// Finds again which pipelines read a feed.
@@ -174,12 +233,8 @@ impl Interpreter {
     }
 
     fn define(&mut self, definition: &PipelineDefinition, cause: Cause) {
-        let names = reads(definition);
-        let ids: Vec<_> = names.iter().filter_map(|name| self.feeds.id(name)).collect();
-        let feeds: Vec<&FeedDefinition> =
-            ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
-        let plan = match compile::compile(definition, &feeds) {
-            Ok(plan) => plan,
+        let (plan, ids, register) = match self.compiled(definition) {
+            Ok(compiled) => compiled,
             Err(fault) => {
                 // `config` refuses what does not compile; a journal of another version may hold it.
                 error!(pipeline = %definition.name, %fault, "a pipeline in the journal does not compile; it stays as it was");
@@ -190,9 +245,13 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let register = register_of(&feeds);
         let mut next = match self.pipelines.remove(&definition.name) {
-            Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
+            Some(old) => {
+                let passed = old.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                old.replaced_by(plan, ids, self.share, &mut moment)
+            }
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
         next.register(&register, cause.arrived_at);

@@ -81,7 +81,7 @@ impl KeyTable {
             return known.map(|number| (number, None));
         }
         let key = self.key(event, dictionary);
-        let found = self.number(key);
+        let found = self.admit(key);
         self.cache.insert((device, tags), found.as_ref().map(|found| found.0));
         found
     }
@@ -94,10 +94,10 @@ impl KeyTable {
 
     /// The number of a registered sensor's key, like [`Self::of`], where keys are a sensor alone.
     pub fn register(&mut self, sensor: &str) -> Option<(u32, Option<Key>)> {
-        self.number(Key(std::iter::once(sensor.into()).chain(self.period.clone()).collect()))
+        self.admit(Key(std::iter::once(sensor.into()).chain(self.period.clone()).collect()))
     }
 
-    fn number(&mut self, key: Key) -> Option<(u32, Option<Key>)> {
+    fn admit(&mut self, key: Key) -> Option<(u32, Option<Key>)> {
         if let Some(known) = self.keys.get(&key) {
             return known.map(|number| (number, None));
         }
@@ -115,6 +115,12 @@ impl KeyTable {
     #[must_use]
     pub fn holds(&self, key: &Key) -> bool {
         self.keys.get(key).is_some_and(Option::is_some)
+    }
+
+    /// The number of a key of this worker, if it has one.
+    #[must_use]
+    pub fn find(&self, key: &Key) -> Option<u32> {
+        self.keys.get(key).copied().flatten()
     }
 
     /// Numbers a key of this worker that a checkpoint held.

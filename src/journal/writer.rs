@@ -17,11 +17,14 @@ use tracing::{error, info, warn};
 
 use super::clock::{ArrivalClock, Clock};
 use super::disk::Disk;
+use super::holders::Holders;
 use super::log::{LogError, LogKind, LogWriter};
 use super::mark::Mark;
 use super::progress::Progress;
 use super::reader::BatchReader;
 use super::sequencer::{Sequencer, SharedDictionary};
+use super::snapshot::Maker;
+use super::snapshots::{self, Offers};
 use super::steps::{Appended, Appender, Syncer};
 use crate::model::{Input, Timestamp};
 
@@ -56,13 +59,16 @@ pub struct Journal {
     options: JournalOptions,
     writer: LogWriter,
     sequencer: Sequencer,
+    maker: Maker,
     progress: Arc<Progress>,
+    holders: Arc<Holders>,
 }
 
 /// A running journal.
 pub struct Running {
     sequencer: JoinHandle<Result<(), LogError>>,
     syncer: JoinHandle<Result<(), LogError>>,
+    snapshots: JoinHandle<()>,
 }
 
 impl Journal {
@@ -75,20 +81,26 @@ impl Journal {
             LogWriter::open(options.disk.clone(), &options.dir, LogKind::Journal, options.segment_bytes_max)?;
         // What an earlier run wrote and did not sync becomes durable before anything builds on it.
         writer.file().sync().map_err(|source| LogError::Disk { path: options.dir.clone(), source })?;
-        let mut sequencer = Sequencer::default();
-        let mut reader = BatchReader::new(options.disk.clone(), &options.dir, 0);
+        let (mut sequencer, maker, from) = snapshots::restore(&options, writer.next())?;
+        let mut reader = BatchReader::new(options.disk.clone(), &options.dir, from);
         while let Some((_, batch)) = reader.next(writer.next())? {
             sequencer.recover(&batch);
         }
         let progress = Arc::new(Progress::new(writer.next()));
         progress.arrived(sequencer.last_arrival());
-        Ok(Self { options, writer, sequencer, progress })
+        Ok(Self { options, writer, sequencer, maker, progress, holders: Arc::default() })
     }
 
     /// How far it has come.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
+    }
+
+    /// Who holds back the collection of its segments; its snapshots do.
+    #[must_use]
+    pub fn holders(&self) -> Arc<Holders> {
+        self.holders.clone()
     }
 
     /// The names it knows.
@@ -114,11 +126,19 @@ impl Journal {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn ends(self) -> Result<(Appender, Syncer), LogError> {
-        let Self { options, writer, sequencer, progress } = self;
+        self.ends_and_maker().map(|(appender, syncer, _)| (appender, syncer))
+    }
+
+    /// As [`Journal::ends`], with what makes its snapshots.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn ends_and_maker(self) -> Result<(Appender, Syncer, Maker), LogError> {
+        let Self { options, writer, sequencer, maker, progress, .. } = self;
         let mark = Mark::open(&*options.disk, &options.dir)?;
         let appender = Appender::new(writer, sequencer, progress, options.linked);
         let syncer = appender.syncer(mark, options.dir);
-        Ok((appender, syncer))
+        Ok((appender, syncer, maker))
     }
 
     /// Starts its threads. `live` makes ticks by the clock; without it arrival times come from the
@@ -128,7 +148,11 @@ impl Journal {
     /// When a thread cannot be started.
     pub fn start(self, inputs: mpsc::Receiver<Input>, live: bool) -> io::Result<Running> {
         let clock = self.options.clock.clone();
-        let (mut appender, mut syncer) = self.ends().map_err(io::Error::other)?;
+        let (records, progress, holders) =
+            (self.sequencer.next(), self.progress.clone(), self.holders.clone());
+        let (mut appender, mut syncer, maker) = self.ends_and_maker().map_err(io::Error::other)?;
+        let (offers, offered) = Offers::new(clock.clone(), records);
+        let snapshots = snapshots::spawn(maker, offered, progress, holders)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
@@ -142,7 +166,7 @@ impl Journal {
         })?;
         let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let sequencer = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
-            let result = append_loop(&mut appender, inputs, &waiting, &*clock, live);
+            let result = append_loop(&mut appender, inputs, &waiting, &*clock, (live, offers));
             stopped.store(true, Ordering::SeqCst);
             appender.close();
             if let Err(failure) = &result {
@@ -151,7 +175,7 @@ impl Journal {
             }
             result
         })?;
-        Ok(Running { sequencer, syncer })
+        Ok(Running { sequencer, syncer, snapshots })
     }
 }
 
@@ -167,6 +191,7 @@ impl Running {
                 result?;
             }
         }
+        let _ = self.snapshots.join();
         Ok(())
     }
 }
@@ -189,7 +214,7 @@ fn append_loop(
     mut inputs: mpsc::Receiver<Input>,
     waiting: &Runtime,
     clock: &dyn Clock,
-    live: bool,
+    (live, mut offers): (bool, Offers),
 ) -> Result<(), LogError> {
     let mut arrival = ArrivalClock::new(clock, appender.last_arrival());
     let mut received = Vec::with_capacity(INPUTS_AT_ONCE);
@@ -200,8 +225,10 @@ fn append_loop(
         let now = if live { arrival.now() } else { appender.last_arrival() };
         let taken = appender.take(received.drain(..), now, live);
         append_all(appender)?;
+        offers.offer(appender);
         taken.flushes.into_iter().for_each(|tell| tell(appender.next()));
         if taken.stop || closed {
+            offers.last(appender);
             info!(epochs = appender.next(), records = appender.records(), "journal closed");
             return Ok(());
         }

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::definition::{FeedDefinition, PipelineDefinition};
+use super::time::Timestamp;
 
-/// One change; the last of a name holds.
+/// One change; the last of a name holds, a recompute happens once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Control {
@@ -23,5 +24,12 @@ pub enum Control {
     PipelineRemoved {
         /// Its name.
         name: String,
+    },
+    /// Windows of the past are computed again from all journaled readings, by today's definitions.
+    Recompute {
+        /// The earliest start of a window, inclusive.
+        from: Timestamp,
+        /// The latest end of a window, inclusive.
+        to: Timestamp,
     },
 }

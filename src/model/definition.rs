@@ -211,6 +211,10 @@ pub struct QuantityDefinition {
     /// Readings above are quarantined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+    /// Of a counter: the count at which it starts over at 0, as in 65536 for 16 bits. `increase`
+    /// and `rate` then take a smaller value for a wrap, not for a restart at 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter_max: Option<f64>,
     /// What people see it called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<LocalText>,
@@ -234,12 +238,35 @@ pub struct WindowDefinition {
     /// Grouping: `sensor`, any tags, or nothing for the whole pipeline.
     #[serde(default = "default_by")]
     pub by: Vec<String>,
-    /// Field name to aggregate: `count`, `sum`, `mean`, `min`, `max`, `first`, `last`, `stddev`,
-    /// `p50`, `p95` of a quantity, as in `pm25_mean = "mean(pm25)"`.
+    /// Field name to aggregate of a quantity, as in `pm25_mean = "mean(pm25)"`: `count`, `sum`,
+    /// `mean`, `min`, `max`, `range`, `first`, `last`, `delta`, `variance`, `stddev`, `median`,
+    /// `p01` to `p99`, `quantile(pm25, 0.999)`, `distinct`, `increase`, `rate`, `time_mean`,
+    /// `energy_mean`, `circular_mean`; of `*`: `count`, `capture_percent`. In a window over
+    /// several sensors also nested, as in `max(mean(pm25))`: the inner one is of each sensor.
     pub fields: BTreeMap<String, String>,
+    /// What a plain `f(quantity)` folds: all `readings` of the key (the default), or the values of
+    /// its `sensors`, each once, as `f(f(quantity))` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<FoldOf>,
+    /// How long a reading holds in `time_mean`, if no other follows; by default the window's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_max: Option<Span>,
+    /// Share of a sensor's expected readings below which it does not count in nested aggregates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor_capture_min: Option<f64>,
     /// Share of the expected readings below which the window is no basis for a verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture_min: Option<f64>,
+}
+
+/// What plain aggregates of a window fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FoldOf {
+    /// Every reading of the key, as SQL's `GROUP BY` does.
+    Readings,
+    /// Each sensor's value over the window, once.
+    Sensors,
 }
 
 /// How grave an alert is.
@@ -266,6 +293,19 @@ impl Severity {
     }
 }
 
+/// What no data means to a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NoData {
+    /// Nothing: what fires goes on firing.
+    #[default]
+    Hold,
+    /// A firing alert is over once there was no data for `stale_after`.
+    Resolve,
+    /// No data for `stale_after` is itself the condition.
+    Alert,
+}
+
 /// One alert rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -275,7 +315,12 @@ pub struct RuleDefinition {
     /// A window's name, or `readings` for the events themselves.
     pub on: String,
     /// SQL condition over the window's fields, `count` and `capture`, or the event's quantities.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub when: String,
+    /// In the place of `when`: a sensor from which nothing came for this long, while its feed was
+    /// observed. Only on `readings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_for: Option<Span>,
     /// SQL condition that ends a firing alert; by default `when` not met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clear: Option<String>,
@@ -288,6 +333,9 @@ pub struct RuleDefinition {
     /// How long a verdict on readings stands without a new reading; then it is no data.
     #[serde(default = "default_stale_after")]
     pub stale_after: Span,
+    /// What no data for `stale_after` does to an alert.
+    #[serde(default)]
+    pub no_data: NoData,
     /// Transitions decided later than this after they took effect are recorded, not sent.
     #[serde(default = "default_notify_within")]
     pub notify_within: Span,

@@ -22,6 +22,13 @@ pub enum Input {
     },
     /// Feeds and pipelines changed.
     Control(Vec<Control>),
+    /// Windows of a range are to be computed again.
+    Recompute {
+        /// The earliest start of a window, inclusive.
+        from: Timestamp,
+        /// The latest end of a window, inclusive.
+        to: Timestamp,
+    },
     /// Everything handed over before is in the journal when the sender learns of it.
     Flush(Box<dyn FnOnce(u64) + Send>),
     /// Stop: nothing more will come.

@@ -121,6 +121,23 @@ where
     finish(core, readers, &counted, began)
 }
 
+/// Has the windows of a range computed again in a data folder that no service runs in.
+///
+/// # Errors
+/// [`ServiceError::Held`] when a service runs: ask it. Others as of [`replay`].
+pub fn recompute(
+    configuration: &Configuration,
+    workers: usize,
+    (from, to): (Timestamp, Timestamp),
+) -> Result<Statistics, ServiceError> {
+    let options = ReplayOptions { file: PathBuf::new(), feed: None, topic: None, workers };
+    let (core, _, readers, counted) = open(configuration, &options)?;
+    let began = Instant::now();
+    hand_over(&core, Input::Control(controls(configuration)))?;
+    hand_over(&core, Input::Recompute { from, to })?;
+    finish(core, readers, &counted, began)
+}
+
 type Opened = (Core, Feeder, Readers, Arc<Mutex<Counted>>);
 
 /// Locks the data folder and starts the core with its readers.
@@ -132,6 +149,7 @@ fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened
         &CoreOptions {
             segment_bytes_max,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: false,
             linked: Arc::new(|_, _| {}),
         },

@@ -4,6 +4,7 @@ use super::topic::Topic;
 use super::{Findings, In, at, key, name, register};
 use crate::config::sereno::{LISTENER, Sereno};
 use crate::decode::Decoder;
+use crate::flow::compile::wrap;
 use crate::model::decimal::DECIMALS_MAX;
 use crate::model::definition::{FeedDefinition, Identity, PipelineDefinition, QuantityDefinition};
 use crate::model::{Fault, Span};
@@ -151,6 +152,11 @@ fn check_quantity(quantity: &QuantityDefinition, report: &mut impl FnMut(Fault))
                 Fault::new("the limit is no finite number", "write a number, or take it away").under(name),
             );
         }
+    }
+    if quantity.counter_max.is_some() && wrap(quantity).is_none() {
+        let message = format!("no counter of {} decimals starts over there", quantity.decimals);
+        let remedy = "write the count at which it starts over at 0, as in 65536, or keep fewer decimals";
+        report(Fault::new(message, remedy).under("counter_max"));
     }
     if let (Some(min), Some(max)) = (quantity.min, quantity.max)
         && min >= max

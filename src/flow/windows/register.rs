@@ -101,7 +101,7 @@ impl WindowRun {
     }
 
     /// Sets the timer of a key to what its sealing waits for, unless it is set earlier.
-    fn arm_seal(&mut self, number: u32) {
+    pub(super) fn arm_seal(&mut self, number: u32) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let Some(due) = run.next_seal(&self.plan) else { return };
         if run.seal_timer.is_none_or(|timer| due < timer) {

@@ -1,0 +1,94 @@
+//! `sereno recompute`
+
+use super::super::Failure;
+use super::super::arguments::Recompute;
+use crate::config::Configuration;
+use crate::model::Timestamp;
+use crate::service::ServiceError;
+use crate::service::replay::recompute;
+
+/// Differences that are printed one by one.
+#[cfg(feature = "store")]
+const SHOWN_MAX: usize = 50;
+
+/// Has the windows of a range computed again, by the running service or here when none runs.
+///
+/// # Errors
+/// [`Failure`].
+pub fn run(arguments: &Recompute) -> Result<(), Failure> {
+    let configuration = super::configured(&arguments.at)?;
+    super::log(&configuration)?;
+    let range = (instant("--from", &arguments.from)?, instant("--to", &arguments.to)?);
+    if range.0 >= range.1 {
+        return Err(Failure::Other("--from is not before --to".into()));
+    }
+    if arguments.dry_run {
+        return preview(&configuration, range);
+    }
+    match recompute(&configuration, super::workers(None), range) {
+        Ok(statistics) => {
+            println!("computed again; {} windows were published", statistics.windows);
+            Ok(())
+        }
+        Err(ServiceError::Held(_)) => ask(&configuration, range),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn instant(name: &str, text: &str) -> Result<Timestamp, Failure> {
+    let no_time = || Failure::Other(format!("{name}: {text} is no time; write 2026-03-01T00:00:00-05:00"));
+    Timestamp::parse_rfc3339(text).ok_or_else(no_time)
+}
+
+/// Asks the service that runs in the data folder.
+fn ask(configuration: &Configuration, (from, to): (Timestamp, Timestamp)) -> Result<(), Failure> {
+    let listen = &configuration.sereno.http.listen;
+    let url = format!("http://{listen}/api/v1/recompute");
+    let body = serde_json::json!({"from": from.to_string(), "to": to.to_string()}).to_string();
+    let answer = super::runtime()?.block_on(async {
+        let request = reqwest::Client::new().post(&url).header("content-type", "application/json").body(body);
+        let response = request.send().await?;
+        Ok::<_, reqwest::Error>((response.status(), response.text().await?))
+    });
+    match answer? {
+        (status, _) if status.is_success() => {
+            println!("the service at {listen} computes the windows again");
+            Ok(())
+        }
+        (status, text) => Err(Failure::Other(format!("the service at {listen} answered {status}: {text}"))),
+    }
+}
+
+/// Prints what would be different.
+#[cfg(feature = "store")]
+fn preview(configuration: &Configuration, range: (Timestamp, Timestamp)) -> Result<(), Failure> {
+    use crate::service::recompute::preview;
+
+    let root = configuration.path(&configuration.sereno.data_dir);
+    let preview = super::runtime()?.block_on(preview(&root, range))?;
+    for difference in preview.differences.iter().take(SHOWN_MAX) {
+        let key: Vec<&str> = difference.key.0.iter().map(|part| &**part).collect();
+        let before = difference.count.0.map_or("not published".to_owned(), |count| format!("count {count}"));
+        println!(
+            "{} {} {}: {before} -> {}",
+            difference.window,
+            key.join("/"),
+            difference.start,
+            difference.count.1
+        );
+        for (name, before, now) in &difference.fields {
+            let text = |value: &Option<f64>| value.map_or("none".to_owned(), |value| value.to_string());
+            println!("    {name}: {} -> {}", text(before), text(now));
+        }
+    }
+    if preview.differences.len() > SHOWN_MAX {
+        println!("... and {} more", preview.differences.len() - SHOWN_MAX);
+    }
+    println!("{} of {} windows would be different", preview.differences.len(), preview.windows);
+    Ok(())
+}
+
+#[cfg(not(feature = "store"))]
+fn preview(_: &Configuration, _: (Timestamp, Timestamp)) -> Result<(), Failure> {
+    Err(Failure::Other("--dry-run compares with the store: build Sereno with the feature `store`".into()))
+}

@@ -1,0 +1,116 @@
+//! What a recompute would change: windows computed again from the journal, beside what the store
+//! holds of them. Nothing is written, and a running service is not disturbed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::ServiceError;
+use super::data_dir::store_in;
+use crate::flow::Interpreter;
+use crate::flow::past::Past;
+use crate::journal::reader::gather;
+use crate::journal::{BatchReader, Disk, FsDisk, synced_to};
+use crate::model::{Aggregate, Batch, Key, Record, Timestamp};
+use crate::store::{AggregatesFilter, QueryLimits, Store};
+
+/// One window whose values would be others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Pipeline and window.
+    pub window: String,
+    /// Key.
+    pub key: Key,
+    /// Start.
+    pub start: Timestamp,
+    /// Events counted as published, if it was published, and as computed again.
+    pub count: (Option<u64>, u64),
+    /// Fields that differ: name, as published, as computed again.
+    pub fields: Vec<(Arc<str>, Option<f64>, Option<f64>)>,
+}
+
+/// What a recompute would do.
+#[derive(Clone, Debug, Default)]
+pub struct Preview {
+    /// Windows computed.
+    pub windows: u64,
+    /// Those that would differ, by window, key and start.
+    pub differences: Vec<Difference>,
+}
+
+/// Computes the windows of a range from the journal of a data folder and compares them.
+///
+/// # Errors
+/// [`ServiceError`] when journal or store do not read, or the range holds too many events.
+pub async fn preview(root: &Path, (from, to): (Timestamp, Timestamp)) -> Result<Preview, ServiceError> {
+    let rows = compute(&root.join("journal"), from, to)?;
+    let store = Store::open_read_only(&store_in(root))?;
+    let mut plans: BTreeMap<(Arc<str>, Arc<str>), Vec<Aggregate>> = BTreeMap::new();
+    let windows = rows.len() as u64;
+    for row in rows {
+        plans.entry((row.plan.pipeline.clone(), row.plan.window.clone())).or_default().push(row);
+    }
+    let mut differences = Vec::new();
+    for ((pipeline, window), rows) in plans {
+        let filter = AggregatesFilter {
+            pipeline: pipeline.to_string(),
+            window: window.to_string(),
+            key: Vec::new(),
+            from: Some(from),
+            to: Some(to),
+            limit: usize::MAX - 1,
+        };
+        let limits = QueryLimits { rows_max: usize::MAX - 1, ..QueryLimits::default() };
+        let (published, _) = store.aggregates(&filter, limits).await?;
+        let mut known = BTreeMap::new();
+        for held in published {
+            let part = |name: &Arc<str>| held.key.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+            let by = rows.first().map(|row| row.plan.by.clone()).unwrap_or_default();
+            let key: Key = Key(by.iter().map(|name| part(name).map_or("", |value| value).into()).collect());
+            known.insert((key, held.time), (held.count, held.fields));
+        }
+        for row in rows {
+            let held = known.get(&(row.key.clone(), row.start));
+            differences.extend(difference(format!("{pipeline}.{window}"), row, held));
+        }
+    }
+    Ok(Preview { windows, differences })
+}
+
+type Held = (u64, Vec<(Arc<str>, Option<f64>)>);
+
+fn difference(window: String, row: Aggregate, held: Option<&Held>) -> Option<Difference> {
+    let names = row.plan.fields.iter().map(|field| &field.name);
+    let before = |name: &Arc<str>| held.and_then(|held| held.1.iter().find(|own| own.0 == *name)?.1);
+    let fields: Vec<_> = names
+        .zip(&row.fields)
+        .map(|(name, now)| (name.clone(), before(name), *now))
+        .filter(|(_, before, now)| before != now)
+        .collect();
+    let count = (held.map(|held| held.0), row.count);
+    let same = fields.is_empty() && count.0 == Some(count.1);
+    (!same).then_some(Difference { window, key: row.key, start: row.start, count, fields })
+}
+
+/// The windows of the range by the definitions that the journal ends with.
+fn compute(journal_dir: &Path, from: Timestamp, to: Timestamp) -> Result<Vec<Aggregate>, ServiceError> {
+    let disk: Arc<dyn Disk> = Arc::new(FsDisk);
+    let end = synced_to(&*disk, journal_dir)?;
+    let mut fold = Interpreter::new(0, 1);
+    let mut reader = BatchReader::new(disk.clone(), journal_dir, 0);
+    reader.skip_collected()?;
+    while let Some((_, batch)) = reader.next(end)? {
+        // Names and definitions only: the fold has no windows of its own that could be amended.
+        let known = |record: &Record| matches!(record, Record::Entry(_) | Record::Control(_));
+        let records = batch.records.into_iter().filter(known).collect();
+        fold.apply(&Batch { first: batch.first, arrived_at: batch.arrived_at, records, ..Batch::default() });
+    }
+    let mut asked = [Past::new(u64::MAX, from, to)];
+    gather(disk, journal_dir, end, &mut asked)?;
+    let [past] = asked;
+    if past.is_overfull() {
+        let message = "the range holds too many events for one recompute; give a shorter one";
+        return Err(ServiceError::Setting(message.into()));
+    }
+    Ok(fold.recompute(&past))
+}
