@@ -5,12 +5,15 @@
 //! batch and acts on the keys of its own groups, so no reading is copied between workers; the rows
 //! of one epoch meet again in one place and leave in one order.
 
+pub mod alarms;
 pub mod compile;
+pub mod course;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
 pub mod key_runs;
 pub mod keys;
+pub mod moment;
 pub mod past;
 pub mod pipeline;
 pub mod readings;
@@ -26,8 +29,12 @@ pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
 #[cfg(test)]
+mod alerts_tests;
+#[cfg(test)]
 mod calendar_tests;
 #[cfg(test)]
 mod cuts_testing;
 #[cfg(test)]
 mod cuts_tests;
+#[cfg(test)]
+mod timeline_testing;

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::compile::PipelinePlan;
 use super::keys::Share;
-use super::readings::ReadingsRun;
-use super::rules::Cause;
+use super::moment::Moment;
+use super::readings::{Limits, ReadingsRun};
 use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Aggregate, Dictionary, Event, FeedId, QuantityId, Reading, ResultRow, Span, Timestamp};
+use crate::model::{Aggregate, Dictionary, Event, FeedId, QuantityId, Reading, Span, Timestamp};
 use crate::rule::Row;
 use crate::window::{Bounds, Outcome, Sample};
 
@@ -27,6 +27,8 @@ pub struct Counts {
     pub too_late: u64,
     /// Met the pipeline's `exclude` (once an event, whatever the number of windows).
     pub excluded: u64,
+    /// Came too late for a rule on readings, and was not judged by it.
+    pub unjudged: u64,
 }
 
 impl Counts {
@@ -36,6 +38,7 @@ impl Counts {
         self.late += other.late;
         self.too_late += other.too_late;
         self.excluded += other.excluded;
+        self.unjudged += other.unjudged;
     }
 }
 
@@ -52,6 +55,8 @@ pub struct PipelineRun {
     since: u64,
     readings: ReadingsRun,
     zone_watermark: Timestamp,
+    /// By feed, how far observed time had come at the last tick with drained feeds.
+    passed: Arc<[Timestamp]>,
     /// Column of each quantity id, as far as resolved.
     places: Vec<Option<u16>>,
     /// Whether conditions look at whole rows.
@@ -80,8 +85,8 @@ impl PipelineRun {
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();
-        let readings =
-            ReadingsRun::new(plan.readings.clone(), names, plan.allowed_lateness, plan.close_after, share);
+        let limits = Limits { allowed_lateness: plan.allowed_lateness, open_max: plan.open_max };
+        let readings = ReadingsRun::new(plan.readings.clone(), names, limits, share);
         let rows = plan.exclude.is_some() || !plan.readings.is_empty();
         let numbers = vec![None; plan.columns.len()];
         let decimals = plan.columns.values().map(|column| column.decimals).collect();
@@ -93,6 +98,7 @@ impl PipelineRun {
             since,
             readings,
             zone_watermark: Timestamp::MIN,
+            passed: Arc::from([]),
             places: Vec::new(),
             rows,
             numbers,
@@ -109,11 +115,11 @@ impl PipelineRun {
         plan: PipelinePlan,
         feeds: Vec<FeedId>,
         share: Share,
-        cause: Cause,
-        out: &mut Vec<ResultRow>,
+        moment: &mut Moment<'_>,
     ) -> Self {
-        let mut next = Self::new(plan, feeds, share, cause.sequence, Some(cause.arrived_at));
+        let mut next = Self::new(plan, feeds, share, moment.cause.sequence, Some(moment.cause.arrived_at));
         next.zone_watermark = self.zone_watermark;
+        next.passed = self.passed;
         next.since = self.since;
         next.counts = self.counts;
         let mut ending = Vec::new();
@@ -123,7 +129,7 @@ impl PipelineRun {
             let hash = old.plan.description.hash;
             let same = next.windows.iter_mut().find(|new| !ended && new.plan.description.hash == hash);
             if let Some(new) = same {
-                old.replace_rules(new.rules.clone(), new.amend_every, cause, out);
+                old.replace_rules(new.rules.clone(), new.amend_every, moment);
                 *new = old;
             } else {
                 let follows = |new: &&WindowRun| {
@@ -131,14 +137,14 @@ impl PipelineRun {
                         && new.plan.grid.period() == old.plan.grid.period()
                 };
                 let successor = next.windows.iter().find(follows);
-                let ends_at = successor.map_or(cause.arrived_at, |new| new.bounds.begins_at);
+                let ends_at = successor.map_or(moment.cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
-                old.replace_rules(Vec::new(), old.amend_every, cause, out);
+                old.replace_rules(Vec::new(), old.amend_every, moment);
                 ending.push(old);
             }
         }
         next.windows.extend(ending);
-        next.readings.take_over(self.readings, cause, out);
+        next.readings.take_over(self.readings, moment);
         next
     }
 
@@ -153,11 +159,11 @@ impl PipelineRun {
     }
 
     /// The pipeline is gone: its open alerts are resolved.
-    pub fn end(mut self, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn end(mut self, moment: &mut Moment<'_>) {
         for window in &mut self.windows {
-            window.replace_rules(Vec::new(), window.amend_every, cause, out);
+            window.replace_rules(Vec::new(), window.amend_every, moment);
         }
-        self.readings.end(cause, out);
+        self.readings.end(moment);
     }
 
     /// Takes in an event of one of its feeds.
@@ -167,8 +173,7 @@ impl PipelineRun {
         readings: &[Reading],
         watermark: Timestamp,
         dictionary: &Dictionary,
-        cause: Cause,
-        out: &mut Vec<ResultRow>,
+        moment: &mut Moment<'_>,
     ) {
         let Some((_, device)) = dictionary.device(event.device) else { return };
         let mut samples: Vec<(u16, Sample<'_>)> = Vec::with_capacity(readings.len());
@@ -179,7 +184,7 @@ impl PipelineRun {
                 event_at: event.event_at,
                 device,
                 counter: event.counter,
-                sequence: cause.sequence,
+                sequence: moment.cause.sequence,
             };
             samples.push((place, sample));
         }
@@ -192,7 +197,7 @@ impl PipelineRun {
             let speaks = plan.columns.is_empty()
                 || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
             let samples = (!excluded && speaks).then_some(samples.as_slice());
-            match window.event(&Arrived { event, feed, watermark, samples }, dictionary, cause, out) {
+            match window.event(&Arrived { event, feed, watermark, samples }, dictionary, moment) {
                 Some(Outcome::Counted) => self.counts.counted += 1,
                 Some(Outcome::Late) => self.counts.late += 1,
                 Some(Outcome::TooLate) => self.counts.too_late += 1,
@@ -201,7 +206,9 @@ impl PipelineRun {
         }
         self.counts.excluded += u64::from(excluded);
         if !self.plan.readings.is_empty() {
-            self.readings.event(event, watermark, (!excluded).then_some(&row), dictionary, cause, out);
+            let row = (!excluded).then_some(&row);
+            let judged = self.readings.event(event, watermark, row, dictionary, moment);
+            self.counts.unjudged += u64::from(!judged);
         }
     }
 
@@ -249,22 +256,35 @@ impl PipelineRun {
     }
 
     /// The watermark of its feeds has come to `to`.
-    pub fn zone_step(&mut self, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn zone_step(&mut self, to: Timestamp, moment: &mut Moment<'_>) {
         if to <= self.zone_watermark {
             return;
         }
         self.zone_watermark = to;
         for window in &mut self.windows {
-            window.zone_step(to, cause, out);
+            window.zone_step(to, moment);
+        }
+    }
+
+    /// By feed, how far observed time had come at the last tick with drained feeds.
+    #[must_use]
+    pub fn passed(&self) -> Arc<[Timestamp]> {
+        self.passed.clone()
+    }
+
+    /// Ticks come to `to`: its feeds have `drained`, and observed time has `passed`.
+    pub fn observe(&mut self, drained: bool, passed: impl FnOnce() -> Arc<[Timestamp]>) {
+        if drained {
+            self.passed = passed();
         }
     }
 
     /// Ticks have come to `to`.
-    pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
         for window in &mut self.windows {
-            window.tick(to, drained, cause, out);
+            window.tick(to, drained, moment);
         }
-        self.readings.tick(to, drained, cause, out);
+        self.readings.tick(to, drained, moment);
         // A replaced definition is forgotten once its last window is sealed.
         self.windows.retain(|window| {
             let over = window

@@ -6,16 +6,22 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Thread;
+use std::time::Duration;
+
+use tracing::warn;
 
 use super::checkpoint::Keeper;
 use super::disk::Disk;
 use super::progress::Progress;
 use super::reader::{BatchReader, gather};
-use super::results::ResultsLog;
+use super::results::{ResultsError, ResultsLog};
 use crate::flow::Source;
 use crate::flow::past::Past;
 use crate::flow::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
+
+/// Results that a full disk refused are written again this often.
+const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub struct Ends {
@@ -73,7 +79,13 @@ impl Source for Ends {
     }
 
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
-        if let Err(failure) = self.results.publish(&rows) {
+        let mut outcome = self.results.publish(&rows);
+        while outcome.as_ref().is_err_and(ResultsError::is_disk_full) {
+            warn!("the results log's disk is full; results wait until there is room");
+            std::thread::sleep(FULL_DISK_RETRY);
+            outcome = self.results.publish_again();
+        }
+        if let Err(failure) = outcome {
             (self.stop_in_doubt)(&failure);
         }
         while let Some((_, next)) = self.handed.pop_front_if(|(handed, _)| *handed <= epoch) {

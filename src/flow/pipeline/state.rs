@@ -32,6 +32,7 @@ impl PipelineRun {
             since,
             readings,
             zone_watermark,
+            passed,
             places: _,
             rows: _,
             numbers: _,
@@ -50,6 +51,7 @@ impl PipelineRun {
             feeds: feeds.clone(),
             since: *since,
             zone_watermark: *zone_watermark,
+            passed: passed.to_vec(),
             windows: saved,
         })
     }
@@ -71,6 +73,7 @@ impl PipelineRun {
         let mut run = Self::new(plan, saved.feeds, share, saved.since, None);
         run.windows = windows;
         run.zone_watermark = saved.zone_watermark;
+        run.passed = saved.passed.into();
         run.counts = counts;
         Ok(run)
     }

@@ -37,6 +37,7 @@ impl WindowRun {
             seals: _,
             dirty: _,
             waiting,
+            alarms: _,
             zone_watermark,
             tick_closed_to,
             tick_sealed_to,
@@ -84,7 +85,7 @@ impl WindowRun {
             return Ok(());
         }
         let (mut run, waiting): (KeyRun, bool) = whole(state)?;
-        if run.lives.len() != self.rules.len() {
+        if run.courses.len() != self.rules.len() {
             let why = "another number of rules than its window has".into();
             return Err(StateError::Form { what: "a key", why });
         }
@@ -101,6 +102,7 @@ impl WindowRun {
         if run.dirty {
             self.dirty.push(number);
         }
+        self.alarms.restore(number, run.alarm);
         if waiting {
             self.waiting.insert(number);
         }

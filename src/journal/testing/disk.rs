@@ -177,6 +177,19 @@ impl SimDisk {
         self.lock().room_bytes = bytes;
     }
 
+    /// A disk as this one would be if everything that is not synced were lost now.
+    pub fn synced(&self) -> Arc<Self> {
+        let state = self.lock();
+        let mut only =
+            State { names: state.durable_names.clone(), next_node: state.next_node, ..State::default() };
+        only.durable_names.clone_from(&only.names);
+        for (number, node) in &state.nodes {
+            let (content, synced) = (node.synced.clone(), node.synced.clone());
+            only.nodes.insert(*number, Node { content, synced, ..Node::default() });
+        }
+        Arc::new(Self(Mutex::new(only)))
+    }
+
     /// The content of every file, as a process reads it.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.lock();
@@ -312,9 +325,11 @@ impl LogFile for SimFile {
             match room {
                 // A short write: as much as there is room for.
                 Some(left) if *left < growth => {
-                    let written = bytes.len() - (growth - *left) as usize;
+                    let written = bytes.len().saturating_sub((growth - *left) as usize);
                     *left = 0;
-                    node.write(&bytes[..written], offset);
+                    if written > 0 {
+                        node.write(&bytes[..written], offset);
+                    }
                     Err(io::ErrorKind::StorageFull.into())
                 }
                 room => {
