@@ -1,4 +1,5 @@
-//! Metrics that nobody pushes: how far the journal is and how large, looked up now and then.
+//! Metrics that nobody pushes: how far journal and flow are and how large the journal is, looked up
+//! now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::run::stopped;
-use crate::model::Durable;
+use crate::journal::Progress;
 use crate::telemetry::Metrics;
 
 /// They are looked up this often.
@@ -14,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Looks them up until `stop`.
 pub async fn run(
-    durable: watch::Receiver<Durable>,
+    (progress, flow): (Arc<Progress>, Arc<Progress>),
     metrics: Arc<Metrics>,
     journal: std::path::PathBuf,
     stop: watch::Receiver<bool>,
@@ -26,7 +27,9 @@ pub async fn run(
             _ = every.tick() => {}
             () = &mut stop => return,
         }
-        let now = *durable.borrow();
+        let now = progress.now();
+        let lag = progress.records().saturating_sub(flow.records());
+        metrics.flow_lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
         metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
         metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
         let bytes =

@@ -102,7 +102,7 @@ impl Service {
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
         others.spawn(super::gauges::run(
-            core.journal.subscribe(),
+            (core.journal.clone(), core.flow.clone()),
             parts.metrics.clone(),
             dir.journal(),
             stopping.clone(),
