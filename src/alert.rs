@@ -4,8 +4,10 @@
 //! from the last sealed state, and the difference to what was published leaves as transitions:
 //! confirmed, moved, annulled, raised again, merged.
 
+pub mod absence;
 pub mod episode;
 pub mod life;
 
-pub use episode::{Episode, Timing, Verdict};
-pub use life::{Life, Step, StepKind};
+pub use absence::Absence;
+pub use episode::{Because, Episode, Timing, Verdict};
+pub use life::{Identify, Life, Step, StepKind};

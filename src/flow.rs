@@ -5,17 +5,22 @@
 //! batch and acts on the keys of its own groups, so no reading is copied between workers; the rows
 //! of one epoch meet again in one place and leave in one order.
 
+pub mod alarms;
 pub mod compile;
+pub mod course;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
 pub mod key_runs;
 pub mod keys;
+pub mod mapping;
+pub mod moment;
 pub mod past;
 pub mod pipeline;
 pub mod readings;
 pub mod recompute;
 pub mod rules;
+pub mod slots;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -26,8 +31,14 @@ pub use interpreter::Interpreter;
 pub use pipeline::Counts;
 
 #[cfg(test)]
+mod alerts_tests;
+#[cfg(test)]
 mod calendar_tests;
+#[cfg(test)]
+mod changes_tests;
 #[cfg(test)]
 mod cuts_testing;
 #[cfg(test)]
 mod cuts_tests;
+#[cfg(test)]
+mod timeline_testing;

@@ -9,6 +9,7 @@ pub mod core;
 pub mod data_dir;
 #[cfg(feature = "broker")]
 pub mod demo;
+pub mod gauges;
 pub mod outputs;
 pub mod readers;
 #[cfg(feature = "store")]

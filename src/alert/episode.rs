@@ -1,7 +1,11 @@
-//! From verdicts to episodes: `for`, `keep_firing_for`, the clear condition and staleness.
+//! From verdicts to episodes: `for`, `keep_firing_for`, the clear condition, staleness and silence.
+//!
+//! The fold of `docs/reference/semantics.md`, "From verdicts to episodes". At one instant a verdict
+//! decides before time does.
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::definition::NoData;
 use crate::model::{Span, Timestamp};
 
 /// What a rule says at one event time.
@@ -13,8 +17,35 @@ pub struct Verdict {
     pub cleared: Option<bool>,
 }
 
+impl Verdict {
+    /// Neither met nor cleared.
+    pub const NO_DATA: Self = Self { met: None, cleared: None };
+
+    /// Whether it says anything.
+    #[must_use]
+    pub fn has_data(self) -> bool {
+        self != Self::NO_DATA
+    }
+
+    /// Of two verdicts at one instant the greater stands: met before not met before no data, then
+    /// not cleared before cleared before no data.
+    #[must_use]
+    pub fn rank(self) -> (Option<bool>, Option<bool>) {
+        (self.met, self.cleared.map(|cleared| !cleared))
+    }
+}
+
+/// What a life folds, in the order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// A verdict.
+    Verdict(Verdict),
+    /// Nothing had been heard for `stale_after` of observed time; after a verdict of its instant.
+    Silence,
+}
+
 /// When verdicts turn into alerts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// The condition must hold this long (`for`).
     pub hold: Span,
@@ -22,9 +53,26 @@ pub struct Timing {
     pub keep: Span,
     /// A verdict stands this long without the next; then it is no data.
     pub stale_after: Span,
+    /// What a silence does.
+    pub no_data: NoData,
 }
 
-/// One stretch of time in which a condition held long enough to raise an alert.
+/// Why an alert was raised or is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Because {
+    /// The condition began or ended.
+    #[default]
+    Condition,
+    /// There was no data.
+    NoData,
+    /// The rule is another, and its condition does not hold.
+    RuleChanged,
+    /// There was data again.
+    DataAgain,
+}
+
+/// One stretch of time, [began_at, resolved_at), in which a condition held long enough to raise an
+/// alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
     /// When the condition began to hold.
@@ -33,6 +81,26 @@ pub struct Episode {
     pub raised_at: Timestamp,
     /// When it was over.
     pub resolved_at: Option<Timestamp>,
+    /// Why it was raised.
+    pub raised: Because,
+    /// Why it was over.
+    pub ended: Because,
+    /// How many changes of its rule it outlived.
+    pub changes: u32,
+}
+
+impl Episode {
+    /// Whether two episodes have an instant in common.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        !self.lies_before(other.began_at) && !other.lies_before(self.began_at)
+    }
+
+    /// Whether it is over by `at`.
+    #[must_use]
+    pub fn lies_before(&self, at: Timestamp) -> bool {
+        self.resolved_at.is_some_and(|end| end <= at)
+    }
 }
 
 /// Where a life stands.
@@ -45,15 +113,17 @@ pub enum State {
     Pending {
         /// Since when.
         since: Timestamp,
+        /// What began it.
+        because: Because,
     },
     /// Raised.
     Firing {
-        /// When the condition began to hold.
-        began_at: Timestamp,
-        /// When it was raised.
-        raised_at: Timestamp,
+        /// The episode, without an end.
+        episode: Episode,
         /// Since when the condition no longer holds.
-        ended: Option<Timestamp>,
+        ending: Option<Timestamp>,
+        /// The rule was changed, and no verdict of the new one has decided.
+        undecided: bool,
     },
 }
 
@@ -62,166 +132,142 @@ pub enum State {
 pub struct Fold {
     /// Where the life stands.
     pub state: State,
-    /// Time of the last verdict.
+    /// Time of the last verdict with data.
     pub last_at: Option<Timestamp>,
+    /// A silence since that verdict counted: nothing stands that could grow stale.
+    silent: bool,
 }
 
 impl Fold {
-    /// Lets time pass to `to` without a verdict; an episode that ends thereby is returned.
+    /// Lets time pass up to and with `to`; an episode that ends thereby is returned.
     pub fn advance(&mut self, to: Timestamp, timing: &Timing) -> Option<Episode> {
+        self.pass(to, true, timing)
+    }
+
+    /// Takes in the mark at `at`, not before the last one; an episode that ends thereby is returned
+    /// (at most one: what ends an episode begins none).
+    pub fn enter(&mut self, at: Timestamp, mark: Mark, timing: &Timing) -> Option<Episode> {
+        let by_time = self.pass(at, false, timing);
+        let by_mark = match mark {
+            Mark::Verdict(verdict) => {
+                if verdict.has_data() {
+                    self.last_at = Some(at);
+                    self.silent = false;
+                }
+                self.verdict(at, verdict)
+            }
+            Mark::Silence => self.silence(at, timing),
+        };
+        let at_last = self.pass(at, true, timing);
+        by_time.or(by_mark).or(at_last)
+    }
+
+    /// The rule is another from here on: what fires waits for the verdict that decides.
+    pub fn change(&mut self) {
+        if let State::Firing { undecided, .. } = &mut self.state {
+            *undecided = true;
+        }
+    }
+
+    fn pass(&mut self, to: Timestamp, with: bool, timing: &Timing) -> Option<Episode> {
+        let come = |at: Timestamp| at < to || with && at == to;
         match self.state {
             State::Inactive => None,
-            State::Pending { since } => {
-                // The verdict stands from its time until just before it is stale: exactly then the
-                // next one is due, and it decides.
-                let stale_at = self.last_at.map_or(since, |at| at.plus(timing.stale_after));
+            State::Pending { since, because } => {
+                // A verdict stands until just before it is stale: exactly then the next one is due,
+                // and it decides.
+                let stale_at = match self.last_at {
+                    Some(at) if !self.silent => at.plus(timing.stale_after),
+                    _ => Timestamp::MAX,
+                };
                 let due = since.plus(timing.hold);
-                if due < stale_at && due <= to {
-                    self.state = State::Firing { began_at: since, raised_at: due, ended: None };
+                if due < stale_at && come(due) {
+                    self.raise(since, due, because);
                 } else if stale_at < to {
                     self.state = State::Inactive;
                 }
                 None
             }
-            State::Firing { began_at, raised_at, ended } => {
-                let resolved_at = ended?.plus(timing.keep);
-                if resolved_at > to {
-                    return None;
-                }
-                self.state = State::Inactive;
-                Some(Episode { began_at, raised_at, resolved_at: Some(resolved_at) })
+            State::Firing { episode, ending, .. } => {
+                let over = ending?.plus(timing.keep);
+                come(over).then(|| self.end(episode, over, Because::Condition))
             }
         }
     }
 
-    /// Takes in the verdict at `at`, not before the last one; an episode that ends thereby is
-    /// returned (at most one: a verdict right after a resolution begins the next).
-    pub fn verdict(&mut self, at: Timestamp, verdict: Verdict, timing: &Timing) -> Option<Episode> {
-        let ended = self.advance(at, timing);
-        self.last_at = Some(at);
-        let over = match (self.state, verdict.met) {
+    fn verdict(&mut self, at: Timestamp, verdict: Verdict) -> Option<Episode> {
+        match (&mut self.state, verdict.met) {
             (State::Inactive, Some(true)) => {
-                self.state = State::Pending { since: at };
-                self.raise_if_due(at, timing);
-                None
+                self.state = State::Pending { since: at, because: Because::Condition };
             }
-            (State::Pending { .. }, Some(true)) => {
-                self.raise_if_due(at, timing);
-                None
-            }
-            (State::Pending { .. }, _) => {
-                self.state = State::Inactive;
-                None
-            }
-            (State::Firing { began_at, raised_at, ended }, _) => {
-                self.while_firing(at, verdict, began_at, raised_at, ended, timing)
-            }
-            (State::Inactive, _) => None,
-        };
-        ended.or(over)
+            (State::Inactive, _) | (State::Pending { .. }, Some(true)) => {}
+            // The silence that began it goes on.
+            (State::Pending { .. }, None) if self.silent => {}
+            (State::Pending { .. }, _) => self.state = State::Inactive,
+            (State::Firing { episode, ending, undecided }, _) => match verdict.cleared {
+                Some(true) if *undecided => {
+                    let episode = *episode;
+                    return Some(self.end(episode, at, Because::RuleChanged));
+                }
+                Some(true) => *ending = ending.or(Some(at)),
+                Some(false) => {
+                    *ending = None;
+                    episode.changes += u32::from(std::mem::take(undecided));
+                }
+                // No data: nothing changes.
+                None => {}
+            },
+        }
+        None
     }
 
-    fn raise_if_due(&mut self, at: Timestamp, timing: &Timing) {
-        if let State::Pending { since } = self.state {
-            let due = since.plus(timing.hold);
-            if due <= at {
-                self.state = State::Firing { began_at: since, raised_at: due, ended: None };
+    fn silence(&mut self, at: Timestamp, timing: &Timing) -> Option<Episode> {
+        // Late data has filled the gap.
+        let void = self.last_at.is_none_or(|last| last.plus(timing.stale_after) > at);
+        if void {
+            return None;
+        }
+        self.silent = true;
+        match (timing.no_data, &mut self.state) {
+            (NoData::Hold, _) | (NoData::Resolve, State::Inactive) => {}
+            (NoData::Resolve, State::Pending { .. }) => self.state = State::Inactive,
+            (NoData::Resolve, State::Firing { episode, .. }) => {
+                let episode = *episode;
+                return Some(self.end(episode, at, Because::NoData));
+            }
+            (NoData::Alert, State::Inactive) => {
+                self.state = State::Pending { since: at, because: Because::NoData };
+            }
+            (NoData::Alert, State::Pending { .. }) => {}
+            (NoData::Alert, State::Firing { episode, ending, undecided }) => {
+                *ending = None;
+                episode.changes += u32::from(std::mem::take(undecided));
             }
         }
+        None
     }
 
-    fn while_firing(
-        &mut self,
-        at: Timestamp,
-        verdict: Verdict,
-        began_at: Timestamp,
-        raised_at: Timestamp,
-        ended: Option<Timestamp>,
-        timing: &Timing,
-    ) -> Option<Episode> {
-        let ended = match verdict.cleared {
-            Some(true) => Some(ended.unwrap_or(at)),
-            Some(false) => None,
-            // No data: nothing changes.
-            None => ended,
-        };
-        self.state = State::Firing { began_at, raised_at, ended };
-        self.advance(at, timing)
+    fn raise(&mut self, began_at: Timestamp, raised_at: Timestamp, raised: Because) {
+        let ended = Because::Condition;
+        let episode = Episode { began_at, raised_at, resolved_at: None, raised, ended, changes: 0 };
+        self.state = State::Firing { episode, ending: None, undecided: false };
+    }
+
+    fn end(&mut self, episode: Episode, at: Timestamp, ended: Because) -> Episode {
+        self.state = State::Inactive;
+        Episode { resolved_at: Some(at), ended, ..episode }
     }
 
     /// The episode that is firing now.
     #[must_use]
     pub fn firing(&self) -> Option<Episode> {
         match self.state {
-            State::Firing { began_at, raised_at, .. } => {
-                Some(Episode { began_at, raised_at, resolved_at: None })
-            }
+            State::Firing { episode, .. } => Some(episode),
             _ => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn s(seconds: i64) -> Timestamp {
-        Timestamp(seconds * 1_000_000_000)
-    }
-
-    fn run(timing: &Timing, verdicts: &[(i64, Option<bool>)]) -> (Vec<Episode>, Fold) {
-        let mut fold = Fold::default();
-        let episodes = verdicts
-            .iter()
-            .filter_map(|(at, met)| {
-                fold.verdict(s(*at), Verdict { met: *met, cleared: met.map(|m| !m) }, timing)
-            })
-            .collect();
-        (episodes, fold)
-    }
-
-    fn timing(hold: i64, keep: i64, stale: i64) -> Timing {
-        Timing { hold: Span::seconds(hold), keep: Span::seconds(keep), stale_after: Span::seconds(stale) }
-    }
-
-    #[test]
-    fn two_minutes_on_one_minute_windows_raise_at_the_third_in_a_row() {
-        let timing = timing(120, 0, 60);
-        let (_, fold) = run(&timing, &[(60, Some(true)), (120, Some(true))]);
-        assert_eq!(fold.firing(), None);
-        let (_, fold) = run(&timing, &[(60, Some(true)), (120, Some(true)), (180, Some(true))]);
-        assert_eq!(fold.firing().map(|e| e.raised_at), Some(s(180)));
-    }
-
-    #[test]
-    fn a_missing_window_is_no_data_and_breaks_the_row() {
-        let (_, fold) = run(&timing(120, 0, 60), &[(60, Some(true)), (120, Some(true)), (240, Some(true))]);
-        assert_eq!(fold.firing(), None);
-    }
-
-    #[test]
-    fn time_alone_raises_between_readings_while_the_verdict_stands() {
-        let timing = timing(600, 0, 3_600);
-        let (_, mut fold) = run(&timing, &[(0, Some(true))]);
-        fold.advance(s(599), &timing);
-        assert_eq!(fold.firing(), None);
-        fold.advance(s(700), &timing);
-        assert_eq!(fold.firing().map(|e| e.raised_at), Some(s(600)));
-    }
-
-    #[test]
-    fn keep_firing_for_outlasts_a_dip_and_then_resolves() {
-        let timing = timing(0, 120, 60);
-        let (over, fold) = run(&timing, &[(0, Some(true)), (60, Some(false)), (120, Some(true))]);
-        assert!(over.is_empty() && fold.firing().is_some());
-        let (over, _) =
-            run(&timing, &[(0, Some(true)), (60, Some(false)), (120, Some(false)), (180, Some(false))]);
-        assert_eq!(over, [Episode { began_at: s(0), raised_at: s(0), resolved_at: Some(s(180)) }]);
-    }
-
-    #[test]
-    fn no_data_holds_a_firing_alert() {
-        let (over, fold) = run(&timing(0, 0, 60), &[(0, Some(true)), (60, None)]);
-        assert!(over.is_empty() && fold.firing().is_some());
-    }
-}
+#[path = "episode_tests.rs"]
+mod tests;

@@ -1,14 +1,23 @@
 //! The life of one rule on one key: verdicts in, steps to publish out, amended by late data.
+//!
+//! What was published is compared with the episodes that now follow from the verdicts, as
+//! `docs/reference/semantics.md`, "Identity of alerts", says.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::episode::{Episode, Fold, State, Timing, Verdict};
+use super::episode::{Episode, Fold, Mark, State, Timing, Verdict};
 use crate::model::{AlertId, Timestamp};
 
-/// Verdicts a life keeps to make its fold again; older ones count as sealed.
-const VERDICTS_KEPT_MAX: usize = 4_096;
+/// Verdicts a life keeps to make its fold again; older ones are final.
+pub const VERDICTS_KEPT_MAX: usize = 4_096;
+/// Ids a life remembers of alerts that were annulled or merged and could begin again.
+const GONE_KEPT_MAX: usize = 256;
+
+/// Makes the id of an episode from when it was first seen to begin and its number among those of
+/// the same beginning.
+pub type Identify<'a> = &'a dyn Fn(Timestamp, u64) -> AlertId;
 
 /// One step to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,93 +37,163 @@ pub enum StepKind {
     Pending,
     /// It stopped before the alert was due.
     Dropped,
-    /// The alert is raised.
+    /// The alert is raised; once for an id.
     Raised,
     /// It is over.
     Resolved,
-    /// Late data: it began or was raised at another time, and still fires.
+    /// Late data: it began, was raised or was over at another time.
     Moved,
     /// Late data: what was over goes on.
-    RaisedAgain,
+    Reopened,
     /// Late data: it never was.
     Annulled,
+    /// Late data: it was after all, and it had been annulled.
+    RaisedAgain,
     /// Late data: it is one with the earlier alert.
     Merged(AlertId),
+    /// The rule is another, and it goes on.
+    RuleChanged,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Known {
+/// A verdict, or a silence, at its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    at: Timestamp,
+    mark: Mark,
+}
+
+impl Entry {
+    /// Order of the fold: a silence comes after the verdict of its instant.
+    fn order(&self) -> (Timestamp, bool) {
+        (self.at, self.mark == Mark::Silence)
+    }
+}
+
+/// How an id is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Name {
+    /// The begin when it was first raised.
+    first: Timestamp,
+    /// Its number among the ids of that begin.
+    number: u64,
+}
+
+/// An alert that stands: raised, neither annulled nor merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Alert {
     id: AlertId,
+    name: Name,
+    /// As it was last published.
     episode: Episode,
 }
 
+impl Alert {
+    fn step(&self, kind: StepKind) -> Step {
+        Step { id: self.id, episode: self.episode, kind }
+    }
+}
+
+/// An alert that no longer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Gone {
+    name: Name,
+    /// An annulled alert may be raised again; a merged one is closed for ever.
+    annulled: bool,
+}
+
 /// One rule on one key.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
-    /// The fold over everything sealed.
+    /// The fold over everything final.
     base: Fold,
-    /// Verdicts that late data may still change, by time.
-    verdicts: VecDeque<(Timestamp, Verdict)>,
+    /// Verdicts at or before are final.
+    final_to: Option<Timestamp>,
+    /// Verdicts that late data may still change, in order.
+    entries: VecDeque<Entry>,
     /// The fold over everything.
     fold: Fold,
     /// How far time has passed.
     clock: Option<Timestamp>,
-    /// Episodes that ended and are not sealed.
+    /// Episodes that ended and are not final.
     ended: Vec<Episode>,
-    /// What was published of episodes that are not sealed.
-    known: Vec<Known>,
+    /// Alerts that stand and are not final, in the order of their episodes.
+    alerts: Vec<Alert>,
+    /// Alerts that do not, and whose begin is not final.
+    gone: Vec<Gone>,
     /// What was published as pending.
-    pending: Option<Known>,
+    pending: Option<Alert>,
 }
 
 impl Life {
-    /// Takes in the verdict at `at`; a verdict at the same time is replaced. `identify` makes an
-    /// id from the time an episode began.
+    /// Takes in the verdict at `at`, in the place of an earlier one of that time; `None` when what
+    /// was said of that time is final.
     pub fn verdict(
         &mut self,
         at: Timestamp,
         verdict: Verdict,
         timing: &Timing,
-        identify: &dyn Fn(Timestamp) -> AlertId,
-    ) -> Vec<Step> {
-        let in_order = self.verdicts.back().is_none_or(|last| last.0 < at)
-            && self.fold.last_at.is_none_or(|last| last < at)
-            && self.clock.is_none_or(|clock| clock <= at);
+        identify: Identify<'_>,
+    ) -> Option<Vec<Step>> {
+        self.enter(Entry { at, mark: Mark::Verdict(verdict) }, timing, identify)
+    }
+
+    /// Takes in one of several verdicts of a time, of which the greatest stands; `None` when what
+    /// was said of that time is final.
+    pub fn one_of(
+        &mut self,
+        at: Timestamp,
+        verdict: Verdict,
+        timing: &Timing,
+        identify: Identify<'_>,
+    ) -> Option<Vec<Step>> {
+        let greater = self.said_at(at).is_some_and(|said| said.rank() >= verdict.rank());
+        if greater { Some(Vec::new()) } else { self.verdict(at, verdict, timing, identify) }
+    }
+
+    /// Notes that nothing had been heard for so long at `at`.
+    pub fn silence(&mut self, at: Timestamp, timing: &Timing, identify: Identify<'_>) -> Vec<Step> {
+        self.enter(Entry { at, mark: Mark::Silence }, timing, identify).unwrap_or_default()
+    }
+
+    fn said_at(&self, at: Timestamp) -> Option<Verdict> {
+        let found = self.entries.binary_search_by_key(&(at, false), Entry::order).ok()?;
+        match self.entries.get(found)?.mark {
+            Mark::Verdict(verdict) => Some(verdict),
+            Mark::Silence => None,
+        }
+    }
+
+    fn enter(&mut self, entry: Entry, timing: &Timing, identify: Identify<'_>) -> Option<Vec<Step>> {
+        if self.final_to.is_some_and(|sealed| entry.at <= sealed) {
+            return None;
+        }
+        let in_order = self.entries.back().is_none_or(|last| last.order() < entry.order())
+            && self.clock.is_none_or(|clock| clock < entry.at);
         if in_order {
-            let idle = self.fold.state == State::Inactive && verdict.met != Some(true);
-            self.verdicts.push_back((at, verdict));
-            self.ended.extend(self.fold.verdict(at, verdict, timing));
-            self.bound(timing);
-            if idle && self.known.is_empty() {
-                return Vec::new();
+            let idle = self.fold.state == State::Inactive;
+            self.entries.push_back(entry);
+            self.ended.extend(self.fold.enter(entry.at, entry.mark, timing));
+            if idle && self.fold.state == State::Inactive {
+                self.bound(timing);
+                return Some(Vec::new());
             }
         } else {
-            if self.base.last_at.is_some_and(|sealed| at <= sealed) {
-                return Vec::new();
-            }
-            match self.verdicts.binary_search_by_key(&at, |entry| entry.0) {
-                Ok(found) => {
-                    if let Some(entry) = self.verdicts.get_mut(found) {
-                        if entry.1 == verdict {
-                            return Vec::new();
-                        }
-                        entry.1 = verdict;
-                    }
-                }
-                Err(place) => self.verdicts.insert(place, (at, verdict)),
+            match self.entries.binary_search_by_key(&entry.order(), Entry::order) {
+                Ok(found) => match self.entries.get_mut(found) {
+                    Some(held) if *held != entry => *held = entry,
+                    _ => return Some(Vec::new()),
+                },
+                Err(place) => self.entries.insert(place, entry),
             }
             self.fold_again(timing);
         }
-        self.reconcile(timing, identify)
+        let steps = self.reconcile(timing, identify);
+        self.bound(timing);
+        Some(steps)
     }
 
     /// Lets time pass to `to`.
-    pub fn advance(
-        &mut self,
-        to: Timestamp,
-        timing: &Timing,
-        identify: &dyn Fn(Timestamp) -> AlertId,
-    ) -> Vec<Step> {
+    pub fn advance(&mut self, to: Timestamp, timing: &Timing, identify: Identify<'_>) -> Vec<Step> {
         if self.clock.is_some_and(|clock| clock >= to) {
             return Vec::new();
         }
@@ -124,11 +203,30 @@ impl Life {
         if self.fold.state == before { Vec::new() } else { self.reconcile(timing, identify) }
     }
 
-    /// Forgets what late data can no longer change: verdicts before `to`.
+    /// Makes final what was said of times up to and with `to`.
     pub fn seal(&mut self, to: Timestamp, timing: &Timing) {
-        while self.verdicts.front().is_some_and(|entry| entry.0 < to) {
-            self.seal_one(timing);
+        if self.final_to.is_some_and(|sealed| to <= sealed) {
+            return;
         }
+        self.final_to = Some(to);
+        let mut sealed = false;
+        while self.entries.front().is_some_and(|entry| entry.at <= to) {
+            self.seal_one(timing);
+            sealed = true;
+        }
+        if sealed {
+            self.forget();
+        }
+    }
+
+    /// The rule is another from here on: everything up to now is final, what is pending goes on
+    /// pending, and the next verdict with data decides on an open alert.
+    pub fn change(&mut self) {
+        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at)).max(self.clock);
+        self.fold.change();
+        self.base = self.fold;
+        self.entries.clear();
+        self.ended.clear();
         self.forget();
     }
 
@@ -138,226 +236,205 @@ impl Life {
         match self.fold.state {
             State::Inactive => false,
             State::Pending { .. } => true,
-            State::Firing { ended, .. } => ended.is_some(),
+            State::Firing { ending, .. } => ending.is_some(),
         }
+    }
+
+    /// Time of the latest verdict with data.
+    #[must_use]
+    pub fn last_at(&self) -> Option<Timestamp> {
+        self.fold.last_at
     }
 
     /// The alert that is firing now, with its episode.
     #[must_use]
     pub fn open(&self) -> Option<(AlertId, Episode)> {
-        let open = self.known.iter().find(|known| known.episode.resolved_at.is_none())?;
+        let open = self.alerts.last().filter(|alert| alert.episode.resolved_at.is_none())?;
         Some((open.id, open.episode))
     }
 
+    /// Closes it for good; the steps that resolve or drop what was open at `at`.
+    pub fn close(&mut self, at: Timestamp) -> Vec<Step> {
+        let open = self.alerts.last().filter(|alert| alert.episode.resolved_at.is_none());
+        let over = |alert: &Alert| {
+            let ended = super::episode::Because::RuleChanged;
+            let episode = Episode { resolved_at: Some(at), ended, ..alert.episode };
+            Step { id: alert.id, episode, kind: StepKind::Resolved }
+        };
+        let dropped = self.pending.iter().map(|pending| pending.step(StepKind::Dropped));
+        let steps = dropped.chain(open.map(over)).collect();
+        *self = Self { final_to: Some(Timestamp::MAX), ..Self::default() };
+        steps
+    }
+
+    /// Whether it was closed for good.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.final_to == Some(Timestamp::MAX)
+    }
+
     fn bound(&mut self, timing: &Timing) {
-        if self.verdicts.len() > VERDICTS_KEPT_MAX {
-            self.seal_one(timing);
-            self.forget();
+        while self.entries.len() > VERDICTS_KEPT_MAX
+            || self.gone.len() > GONE_KEPT_MAX && !self.entries.is_empty()
+        {
+            let first = self.entries.front().map(|entry| entry.at);
+            if let Some(first) = first {
+                self.seal(first, timing);
+            }
         }
+        // Of several that began at one time the oldest goes.
+        let over = self.gone.len().saturating_sub(GONE_KEPT_MAX);
+        self.gone.drain(..over);
     }
 
     fn seal_one(&mut self, timing: &Timing) {
-        if let Some((at, verdict)) = self.verdicts.pop_front()
-            && self.base.verdict(at, verdict, timing).is_some()
+        if let Some(entry) = self.entries.pop_front()
+            && self.base.enter(entry.at, entry.mark, timing).is_some()
             && !self.ended.is_empty()
         {
             self.ended.remove(0);
         }
     }
 
-    /// Drops what was published of episodes that are sealed.
+    /// Drops what was published of episodes that are final.
     fn forget(&mut self) {
         let ended = &self.ended;
-        self.known.retain(|known| known.episode.resolved_at.is_none() || ended.contains(&known.episode));
+        self.alerts.retain(|alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode));
+        // The earliest time at which an episode that is not known yet could begin.
+        let begin = match self.base.state {
+            State::Pending { since, .. } => Some(since),
+            State::Firing { episode, .. } => Some(episode.began_at),
+            State::Inactive => self.final_to,
+        };
+        self.gone.retain(|gone| Some(gone.name.first) >= begin);
     }
 
     fn fold_again(&mut self, timing: &Timing) {
         self.fold = self.base;
         self.ended.clear();
-        for (at, verdict) in &self.verdicts {
-            self.ended.extend(self.fold.verdict(*at, *verdict, timing));
+        for entry in &self.entries {
+            self.ended.extend(self.fold.enter(entry.at, entry.mark, timing));
         }
         if let Some(clock) = self.clock {
             self.ended.extend(self.fold.advance(clock, timing));
         }
     }
 
-    /// Publishes the difference between the episodes and what is known of them.
-    fn reconcile(&mut self, timing: &Timing, identify: &dyn Fn(Timestamp) -> AlertId) -> Vec<Step> {
+    /// Publishes the difference between the episodes and the alerts that stand.
+    fn reconcile(&mut self, timing: &Timing, identify: Identify<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
-        let mut old: VecDeque<Known> = std::mem::take(&mut self.known).into();
+        let mut old: VecDeque<Alert> = std::mem::take(&mut self.alerts).into();
         let episodes: Vec<Episode> = self.ended.iter().copied().chain(self.fold.firing()).collect();
         for episode in episodes {
-            // Everything known that lies wholly before this episode never was.
-            while let Some(gone) = old.pop_front_if(|known| ends_before(&known.episode, episode.began_at)) {
-                steps.push(Step { kind: StepKind::Annulled, ..gone.step() });
+            while let Some(alert) = old.pop_front_if(|alert| alert.episode.lies_before(episode.began_at)) {
+                self.annul(&alert, &mut steps);
             }
-            let id = match old.pop_front_if(|known| overlap(&known.episode, &episode)) {
-                Some(known) => {
-                    steps.extend(changed(&known, &episode));
-                    known.id
+            let alert = match old.pop_front_if(|alert| alert.episode.overlaps(&episode)) {
+                Some(alert) => {
+                    steps.extend(changed(&alert, &episode));
+                    Alert { episode, ..alert }
                 }
-                None => {
-                    let id = identify(episode.began_at);
-                    let raised = Episode { resolved_at: None, ..episode };
-                    steps.push(Step { id, episode: raised, kind: StepKind::Raised });
-                    if episode.resolved_at.is_some() {
-                        steps.push(Step { id, episode, kind: StepKind::Resolved });
-                    }
-                    id
-                }
+                None => self.raise(episode, &old, identify, &mut steps),
             };
-            while let Some(joined) = old.pop_front_if(|known| overlap(&known.episode, &episode)) {
-                steps.push(Step { kind: StepKind::Merged(id), ..joined.step() });
+            while let Some(joined) = old.pop_front_if(|alert| alert.episode.overlaps(&episode)) {
+                self.gone.push(Gone { name: joined.name, annulled: false });
+                steps.push(joined.step(StepKind::Merged(alert.id)));
             }
-            self.known.push(Known { id, episode });
+            self.alerts.push(alert);
         }
-        steps.extend(old.iter().map(|gone| Step { kind: StepKind::Annulled, ..gone.step() }));
+        for alert in old {
+            self.annul(&alert, &mut steps);
+        }
         self.reconcile_pending(timing, identify, &mut steps);
         steps
     }
 
-    fn reconcile_pending(
+    fn annul(&mut self, alert: &Alert, steps: &mut Vec<Step>) {
+        self.gone.push(Gone { name: alert.name, annulled: true });
+        steps.push(alert.step(StepKind::Annulled));
+    }
+
+    fn raise(
         &mut self,
-        timing: &Timing,
-        identify: &dyn Fn(Timestamp) -> AlertId,
+        episode: Episode,
+        old: &VecDeque<Alert>,
+        identify: Identify<'_>,
         steps: &mut Vec<Step>,
-    ) {
+    ) -> Alert {
+        let (name, annulled) = self.free_name(episode.began_at, old);
+        if let Some(at) = annulled {
+            self.gone.remove(at);
+        }
+        let alert = Alert { id: identify(name.first, name.number), name, episode };
+        let kind = if annulled.is_some() { StepKind::RaisedAgain } else { StepKind::Raised };
+        let raised = Episode { resolved_at: None, ..episode };
+        steps.push(Step { id: alert.id, episode: raised, kind });
+        if episode.resolved_at.is_some() {
+            steps.push(alert.step(StepKind::Resolved));
+        }
+        alert
+    }
+
+    /// The first name of a begin that was never raised, or was annulled: then with its place among
+    /// those that are gone. `old` are alerts that still stand.
+    fn free_name(&self, first: Timestamp, old: &VecDeque<Alert>) -> (Name, Option<usize>) {
+        let mut number = 0;
+        loop {
+            let name = Name { first, number };
+            let stands = self.alerts.iter().chain(old).any(|alert| alert.name == name);
+            let gone = self.gone.iter().position(|gone| gone.name == name);
+            match gone.and_then(|at| Some((at, self.gone.get(at)?.annulled))) {
+                Some((at, true)) => return (name, Some(at)),
+                None if !stands => return (name, None),
+                _ => number += 1,
+            }
+        }
+    }
+
+    fn reconcile_pending(&mut self, timing: &Timing, identify: Identify<'_>, steps: &mut Vec<Step>) {
         let now = match self.fold.state {
-            State::Pending { since } => {
-                Some(Episode { began_at: since, raised_at: since.plus(timing.hold), resolved_at: None })
+            State::Pending { since, because } => {
+                let raised_at = since.plus(timing.hold);
+                let (name, _) = self.free_name(since, &VecDeque::new());
+                let episode = Episode {
+                    began_at: since,
+                    raised_at,
+                    resolved_at: None,
+                    raised: because,
+                    ended: because,
+                    changes: 0,
+                };
+                Some(Alert { id: identify(name.first, name.number), name, episode })
             }
             _ => None,
         };
-        let before = self.pending.take();
-        if let Some(held) = before {
-            if now == Some(held.episode) {
-                self.pending = before;
-                return;
-            }
-            let raised = self.known.iter().any(|known| known.id == held.id);
-            if !raised {
-                steps.insert(0, Step { kind: StepKind::Dropped, ..held.step() });
-            }
+        let before = std::mem::replace(&mut self.pending, now);
+        if before == now {
+            return;
         }
-        if let Some(episode) = now {
-            let known = Known { id: identify(episode.began_at), episode };
-            self.pending = Some(known);
-            steps.push(Step { kind: StepKind::Pending, ..known.step() });
+        let raised = |id| self.alerts.iter().any(|alert| alert.id == id);
+        let dropped = before.filter(|before| !raised(before.id));
+        if let Some(dropped) = dropped {
+            steps.insert(0, dropped.step(StepKind::Dropped));
         }
+        steps.extend(now.map(|now| now.step(StepKind::Pending)));
     }
 }
 
-impl Known {
-    fn step(&self) -> Step {
-        Step { id: self.id, episode: self.episode, kind: StepKind::Annulled }
-    }
-}
-
-fn changed(known: &Known, now: &Episode) -> Option<Step> {
-    let kind = match (known.episode.resolved_at, now.resolved_at) {
+fn changed(alert: &Alert, now: &Episode) -> Option<Step> {
+    let was = &alert.episode;
+    let moved =
+        (was.began_at, was.raised_at, was.resolved_at) != (now.began_at, now.raised_at, now.resolved_at);
+    let kind = match (was.resolved_at, now.resolved_at) {
         (None, Some(_)) => StepKind::Resolved,
-        (Some(_), None) => StepKind::RaisedAgain,
-        _ if known.episode != *now => StepKind::Moved,
+        (Some(_), None) => StepKind::Reopened,
+        (None, None) if now.changes > was.changes => StepKind::RuleChanged,
+        _ if moved => StepKind::Moved,
         _ => return None,
     };
-    Some(Step { id: known.id, episode: *now, kind })
-}
-
-fn ends_before(episode: &Episode, at: Timestamp) -> bool {
-    episode.resolved_at.is_some_and(|end| end < at)
-}
-
-fn overlap(a: &Episode, b: &Episode) -> bool {
-    !ends_before(a, b.began_at) && !ends_before(b, a.began_at)
+    Some(Step { id: alert.id, episode: *now, kind })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Span;
-
-    const TIMING: Timing = Timing { hold: Span::ZERO, keep: Span::ZERO, stale_after: Span::seconds(3_600) };
-
-    fn s(seconds: i64) -> Timestamp {
-        Timestamp(seconds * 1_000_000_000)
-    }
-
-    fn id(at: Timestamp) -> AlertId {
-        AlertId(at.0 as u128)
-    }
-
-    fn tell(life: &mut Life, at: i64, met: bool) -> Vec<(StepKind, u128)> {
-        let verdict = Verdict { met: Some(met), cleared: Some(!met) };
-        life.verdict(s(at), verdict, &TIMING, &id)
-            .iter()
-            .map(|step| (step.kind, step.id.0 / 1_000_000_000))
-            .collect()
-    }
-
-    #[test]
-    fn raises_once_and_resolves_once() {
-        let mut life = Life::default();
-        assert!(tell(&mut life, 1, false).is_empty());
-        assert_eq!(tell(&mut life, 2, true), [(StepKind::Raised, 2)]);
-        assert!(tell(&mut life, 3, true).is_empty());
-        assert_eq!(tell(&mut life, 4, false), [(StepKind::Resolved, 2)]);
-        assert!(tell(&mut life, 5, false).is_empty());
-        assert_eq!(tell(&mut life, 6, true), [(StepKind::Raised, 6)]);
-    }
-
-    #[test]
-    fn a_late_verdict_annuls_an_alert_that_never_was() {
-        let mut life = Life::default();
-        tell(&mut life, 2, true);
-        assert_eq!(tell(&mut life, 2, false), [(StepKind::Annulled, 2)]);
-        assert_eq!(tell(&mut life, 2, true), [(StepKind::Raised, 2)]);
-    }
-
-    #[test]
-    fn a_late_verdict_joins_two_episodes_into_the_earlier() {
-        let mut life = Life::default();
-        tell(&mut life, 2, true);
-        tell(&mut life, 3, false);
-        tell(&mut life, 4, true);
-        let steps = tell(&mut life, 3, true);
-        assert_eq!(steps, [(StepKind::RaisedAgain, 2), (StepKind::Merged(id(s(2))), 4)]);
-    }
-
-    #[test]
-    fn a_late_verdict_splits_an_episode_and_the_later_part_is_new() {
-        let mut life = Life::default();
-        tell(&mut life, 2, true);
-        tell(&mut life, 4, true);
-        assert_eq!(tell(&mut life, 3, false), [(StepKind::Resolved, 2), (StepKind::Raised, 4)]);
-    }
-
-    #[test]
-    fn an_earlier_start_keeps_the_id() {
-        let mut life = Life::default();
-        tell(&mut life, 4, true);
-        assert_eq!(tell(&mut life, 3, true), [(StepKind::Moved, 4)]);
-    }
-
-    #[test]
-    fn sealed_verdicts_no_longer_change() {
-        let mut life = Life::default();
-        tell(&mut life, 2, true);
-        tell(&mut life, 5, false);
-        life.seal(s(6), &TIMING);
-        assert!(tell(&mut life, 3, false).is_empty());
-        assert_eq!(tell(&mut life, 7, true), [(StepKind::Raised, 7)]);
-    }
-
-    #[test]
-    fn pending_is_told_and_dropped_or_raised_under_one_id() {
-        let timing = Timing { hold: Span::seconds(10), ..TIMING };
-        let mut life = Life::default();
-        let met = |met: bool| Verdict { met: Some(met), cleared: Some(!met) };
-        let kinds = |steps: Vec<Step>| steps.iter().map(|step| step.kind).collect::<Vec<_>>();
-        assert_eq!(kinds(life.verdict(s(1), met(true), &timing, &id)), [StepKind::Pending]);
-        assert_eq!(kinds(life.verdict(s(5), met(false), &timing, &id)), [StepKind::Dropped]);
-        assert_eq!(kinds(life.verdict(s(6), met(true), &timing, &id)), [StepKind::Pending]);
-        assert_eq!(kinds(life.verdict(s(16), met(true), &timing, &id)), [StepKind::Raised]);
-    }
-}
+#[path = "life_tests.rs"]
+mod tests;

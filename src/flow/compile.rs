@@ -65,8 +65,22 @@ pub struct PipelinePlan {
     pub allowed_lateness: Span,
     /// How long after the end silent keys close.
     pub close_after: Span,
+    /// How long after the end ticks seal.
+    pub open_max: Span,
     /// How often a window is amended.
     pub amend_every: Span,
+}
+
+impl PipelinePlan {
+    /// Whether a rule of this name is there on a window that groups by these tags; `None` when no
+    /// rule has the name.
+    #[must_use]
+    pub fn succeeds(&self, name: &str, by: &[Arc<str>]) -> Option<bool> {
+        let has = |rules: &[Arc<RulePlan>]| rules.iter().any(|rule| &*rule.name == name);
+        let mut windows = self.windows.iter().filter(|window| has(&window.1)).peekable();
+        let known = windows.peek().is_some() || has(&self.readings);
+        known.then(|| windows.any(|window| window.0.description.by == by))
+    }
 }
 
 /// Compiles a pipeline over the feeds it reads.
@@ -94,13 +108,14 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
             let plan = window(pipeline, definition, grid, feeds, &columns, close_after).map_err(fault)?;
             let plan = Arc::new(plan);
             let rules = rules(pipeline, &definition.name, |rule| {
-                RulePlan::compile(rule, &schema, &name, &plan.description.by, plan.grid.stale_after())
+                let times = (plan.grid.stale_after(), close_after);
+                RulePlan::compile(rule, &schema, &name, &plan.description.by, times)
             })?;
             windows.push((plan, rules));
         }
     }
     let readings = rules(pipeline, READINGS, |rule| {
-        RulePlan::compile(rule, &schema, &name, &["sensor".into()], rule.stale_after)
+        RulePlan::compile(rule, &schema, &name, &["sensor".into()], (rule.stale_after, close_after))
     })?;
     let feeds = feeds.iter().map(|feed| (*feed).clone()).collect();
     Ok(PipelinePlan {
@@ -113,6 +128,7 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
         readings,
         allowed_lateness: pipeline.allowed_lateness,
         close_after,
+        open_max: pipeline.open_max,
         amend_every: pipeline.amend_every,
     })
 }

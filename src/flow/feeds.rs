@@ -1,4 +1,9 @@
-//! Feed watermarks as the flow sees them: steps, idleness and ticks, from records in order.
+//! Feeds as the flow sees them: watermarks, idleness, observed time, from records in order.
+//!
+//! The journal says which feeds were observed in a tick, not which were connected: one that is
+//! draining a backlog is neither observed nor gone. So a feed counts as gone after a minute of
+//! ticks without it and without a record of it. Repeated messages leave no record: a feed that
+//! sends nothing else for a minute while it drains counts as gone until its next event.
 
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -8,6 +13,8 @@ use crate::model::{FeedId, Span, Timestamp};
 
 /// A feed that is not connected for this long holds nothing back.
 const GONE_AFTER: Span = Span::seconds(60);
+/// What a tick stands for when nothing was merged into it.
+const ONE_TICK: Span = Span::seconds(1);
 
 /// One feed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -19,24 +26,36 @@ pub struct FeedClock {
     pub watermark: Option<Timestamp>,
     /// Whether the last tick named it observed.
     pub observed: bool,
-    /// Observed time without an event.
+    /// All the time in which it was not observed.
+    pub unobserved: Span,
+    /// Observed time since its last record.
     quiet: Span,
-    /// Unobserved time without an event.
+    /// Unobserved time since its last record, while Sereno ran.
     unseen: Span,
 }
 
 impl FeedClock {
-    /// An event came in.
-    pub fn event(&mut self) {
+    /// An event of it came in, or was refused.
+    pub fn record(&mut self) {
         self.quiet = Span::ZERO;
         self.unseen = Span::ZERO;
     }
 
-    /// `passed` went by with the feed observed or not.
-    pub fn tick(&mut self, observed: bool, passed: Span) {
+    /// `passed` went by with the feed observed or not. In an outage Sereno did not run: nobody
+    /// could be connected, and everybody has a minute to connect again.
+    pub fn tick(&mut self, observed: bool, passed: Span, outage: bool) {
         self.observed = observed;
-        let count = if observed { &mut self.quiet } else { &mut self.unseen };
-        count.0 = count.0.saturating_add(passed.0);
+        let add = |count: &mut Span| count.0 = count.0.saturating_add(passed.0);
+        if observed {
+            add(&mut self.quiet);
+            return;
+        }
+        add(&mut self.unobserved);
+        if outage {
+            self.unseen = Span::ZERO;
+        } else {
+            add(&mut self.unseen);
+        }
     }
 
     /// How far its devices' readings come out of order.
@@ -56,7 +75,7 @@ impl FeedClock {
     }
 
     fn idle(&self) -> bool {
-        self.gone() || self.quiet >= self.idle_after()
+        self.gone() || self.observed && self.quiet >= self.idle_after()
     }
 }
 
@@ -97,11 +116,25 @@ impl FeedClocks {
         self.clocks.get_mut(id.index())
     }
 
-    /// A span of ticks went by.
+    /// A span of ticks went by. One that names no feed and is longer than a second is an outage
+    /// of Sereno itself.
     pub fn tick(&mut self, observed: &[FeedId], passed: Span) {
+        let outage = observed.is_empty() && passed > ONE_TICK;
         for (id, clock) in (0_u16..).zip(&mut self.clocks) {
-            clock.tick(observed.contains(&FeedId(id)), passed);
+            clock.tick(observed.contains(&FeedId(id)), passed, outage);
         }
+    }
+
+    /// All the time in which a feed was not observed.
+    #[must_use]
+    pub fn unobserved(&self, id: FeedId) -> Span {
+        self.get(id).map_or(Span::ZERO, |clock| clock.unobserved)
+    }
+
+    /// How far observed time has come on each feed by `to`: `to` less the time unobserved.
+    #[must_use]
+    pub fn passed(&self, to: Timestamp) -> Vec<Timestamp> {
+        self.clocks.iter().map(|clock| to.minus(clock.unobserved)).collect()
     }
 
     /// Watermark of the keys that are not a single sensor: the minimum over the feeds that are not
@@ -121,5 +154,62 @@ impl FeedClocks {
     #[must_use]
     pub fn drained(&self, feeds: &[FeedId]) -> bool {
         feeds.iter().filter_map(|id| self.get(*id)).all(|clock| clock.observed || clock.gone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FEED: FeedId = FeedId(0);
+
+    fn s(seconds: i64) -> Timestamp {
+        Timestamp(seconds * 1_000_000_000)
+    }
+
+    fn one() -> FeedClocks {
+        let mut feeds = FeedClocks::default();
+        feeds.learn("aire");
+        feeds
+    }
+
+    fn seconds(feeds: &mut FeedClocks, count: usize, observed: &[FeedId]) {
+        (0..count).for_each(|_| feeds.tick(observed, ONE_TICK));
+    }
+
+    #[test]
+    fn a_feed_is_gone_after_a_minute_without_it() {
+        let mut feeds = one();
+        seconds(&mut feeds, 59, &[]);
+        assert!(!feeds.drained(&[FEED]));
+        seconds(&mut feeds, 1, &[]);
+        assert!(feeds.drained(&[FEED]));
+        feeds.get_mut(FEED).unwrap().record();
+        assert!(!feeds.drained(&[FEED]), "it is back, and drains");
+    }
+
+    #[test]
+    fn an_outage_of_sereno_gives_every_feed_a_minute_to_come_back() {
+        let mut feeds = one();
+        seconds(&mut feeds, 10, &[FEED]);
+        feeds.tick(&[], Span::seconds(7_200));
+        assert!(!feeds.drained(&[FEED]));
+        assert_eq!(feeds.unobserved(FEED), Span::seconds(7_200));
+        seconds(&mut feeds, 60, &[]);
+        assert!(feeds.drained(&[FEED]));
+        feeds.tick(&[], Span::seconds(3_600));
+        assert!(!feeds.drained(&[FEED]));
+    }
+
+    #[test]
+    fn idleness_counts_observed_time_only_and_ends_with_the_connection() {
+        let mut feeds = one();
+        feeds.get_mut(FEED).unwrap().watermark = Some(s(5));
+        seconds(&mut feeds, 59, &[FEED]);
+        assert_eq!(feeds.zone_watermark(&[FEED], s(1_000)), s(5));
+        seconds(&mut feeds, 1, &[FEED]);
+        assert_eq!(feeds.zone_watermark(&[FEED], s(1_000)), s(940), "idle: the tick less idle_after");
+        feeds.tick(&[], Span::seconds(7_200));
+        assert_eq!(feeds.zone_watermark(&[FEED], s(8_200)), s(5), "what came meanwhile is not known yet");
     }
 }

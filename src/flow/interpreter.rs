@@ -11,11 +11,12 @@ use tracing::error;
 use super::compile::{self, PipelinePlan};
 use super::feeds::FeedClocks;
 use super::keys::Share;
+use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
 use super::recompute::recompute;
-use super::rules::Cause;
 use super::state::names::Names;
+use super::state::shared::Texts;
 use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
@@ -39,6 +40,8 @@ pub struct Interpreter {
     /// The arrival clock: arrival time of the latest record that has one. Controls and steps have
     /// none of their own, and that of their batch depends on where it was cut.
     arrived_at: Timestamp,
+    /// Definitions as text, for checkpoints.
+    texts: Texts,
     out: Vec<ResultRow>,
 }
 
@@ -56,6 +59,7 @@ impl Interpreter {
             readers: Vec::new(),
             ticked: Timestamp::MIN,
             arrived_at: Timestamp::MIN,
+            texts: Texts::default(),
             out: Vec::new(),
         }
     }
@@ -89,11 +93,16 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     let passed = to.since(*from).0.saturating_add(SECOND);
                     self.feeds.tick(observed, Span(passed));
+                    self.ticked = *to;
                     self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }
                 Record::Entry(entry) => self.learn(entry),
-                Record::Refusal(_) => {}
+                Record::Refusal(refusal) => {
+                    if let Some(clock) = self.feeds.get_mut(refusal.feed) {
+                        clock.record();
+                    }
+                }
             }
         }
         std::mem::take(&mut self.out)
@@ -115,18 +124,15 @@ impl Interpreter {
 
     fn event(&mut self, batch: &Batch, event: &Event, cause: Cause) {
         let Some(clock) = self.feeds.get_mut(event.feed) else { return };
-        clock.event();
+        clock.record();
         let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
-                pipeline.event(
-                    event,
-                    batch.readings_of(event),
-                    watermark,
-                    &self.dictionary,
-                    cause,
-                    &mut self.out,
-                );
+                let passed = pipeline.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+                let readings = batch.readings_of(event);
+                pipeline.event(event, readings, watermark, &self.dictionary, &mut moment);
             }
         }
     }
@@ -135,18 +141,25 @@ impl Interpreter {
         for name in names {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
-                pipeline.zone_step(to, cause, &mut self.out);
+                let passed = pipeline.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+                pipeline.zone_step(to, &mut moment);
             }
         }
     }
 
     fn tick(&mut self, to: Timestamp, cause: Cause) {
-        self.ticked = to;
         for pipeline in self.pipelines.values_mut() {
             let watermark = self.feeds.zone_watermark(&pipeline.feeds, to);
-            pipeline.zone_step(watermark, cause, &mut self.out);
             let drained = self.feeds.drained(&pipeline.feeds);
-            pipeline.tick(to, drained, cause, &mut self.out);
+            let passed = pipeline.passed();
+            let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+            let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+            pipeline.zone_step(watermark, &mut moment);
+            pipeline.observe(drained, || self.feeds.passed(to).into());
+            let passed = pipeline.passed();
+            pipeline.tick(to, drained, &mut Moment { passed: &passed, ..moment });
         }
     }
 
@@ -170,7 +183,9 @@ impl Interpreter {
             Control::PipelineRemoved { name } => {
                 self.definitions.remove(name);
                 if let Some(pipeline) = self.pipelines.remove(name) {
-                    pipeline.end(cause, &mut self.out);
+                    let passed = pipeline.passed();
+                    let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out });
                 }
             }
             // Its readings come with the batch: see `apply_with`.
@@ -231,7 +246,12 @@ impl Interpreter {
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
         let mut next = match self.pipelines.remove(&definition.name) {
-            Some(old) => old.replaced_by(plan, ids, self.share, cause, &mut self.out),
+            Some(old) => {
+                let passed = old.passed();
+                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+                old.replaced_by(plan, ids, self.share, &mut moment)
+            }
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
         };
         next.register(&register, cause.arrived_at);

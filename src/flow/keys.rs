@@ -81,7 +81,7 @@ impl KeyTable {
             return known.map(|number| (number, None));
         }
         let key = self.key(event, dictionary);
-        let found = self.number(key);
+        let found = self.admit(key);
         self.cache.insert((device, tags), found.as_ref().map(|found| found.0));
         found
     }
@@ -94,10 +94,10 @@ impl KeyTable {
 
     /// The number of a registered sensor's key, like [`Self::of`], where keys are a sensor alone.
     pub fn register(&mut self, sensor: &str) -> Option<(u32, Option<Key>)> {
-        self.number(Key(std::iter::once(sensor.into()).chain(self.period.clone()).collect()))
+        self.admit(Key(std::iter::once(sensor.into()).chain(self.period.clone()).collect()))
     }
 
-    fn number(&mut self, key: Key) -> Option<(u32, Option<Key>)> {
+    fn admit(&mut self, key: Key) -> Option<(u32, Option<Key>)> {
         if let Some(known) = self.keys.get(&key) {
             return known.map(|number| (number, None));
         }

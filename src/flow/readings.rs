@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarms::Alarms;
+use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, SENSOR, Share};
-use super::rules::{self, Cause, Evidence, RulePlan};
-use crate::alert::Life;
-use crate::model::{Dictionary, Event, Key, ResultRow, Span, Timestamp};
+use super::moment::{Evidence, Heard, Moment};
+use super::rules::{self, RulePlan};
+use crate::model::{Dictionary, Event, Key, Span, Timestamp};
 use crate::rule::Row;
 
 /// The rules on readings of one pipeline.
@@ -20,11 +22,22 @@ pub struct ReadingsRun {
     pub rules: Vec<Arc<RulePlan>>,
     /// Names of the numbers of a row.
     names: Vec<Arc<str>>,
-    allowed_lateness: Span,
-    close_after: Span,
+    limits: Limits,
     table: KeyTable,
     keys: KeyRuns<KeyRun>,
+    /// Keys whose rules wait for time to pass.
     waiting: BTreeSet<u32>,
+    /// Keys that may be silent or absent.
+    alarms: Alarms,
+}
+
+/// How long readings may come late.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// By the sensor's own watermark.
+    pub allowed_lateness: Span,
+    /// By ticks.
+    pub open_max: Span,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,139 +46,179 @@ struct KeyRun {
     #[serde(skip)]
     key: Key,
     watermark: Timestamp,
-    lives: Vec<Life>,
+    courses: Vec<Course>,
     evidence: Evidence,
+    /// When it is due among `alarms`.
+    alarm: Option<Timestamp>,
 }
 
 impl ReadingsRun {
     /// Rules that have judged nothing.
     #[must_use]
-    pub fn new(
-        rules: Vec<Arc<RulePlan>>,
-        names: Vec<Arc<str>>,
-        allowed_lateness: Span,
-        close_after: Span,
-        share: Share,
-    ) -> Self {
+    pub fn new(rules: Vec<Arc<RulePlan>>, names: Vec<Arc<str>>, limits: Limits, share: Share) -> Self {
         Self {
             rules,
             names,
-            allowed_lateness,
-            close_after,
+            limits,
             table: KeyTable::new(&[SENSOR.into()], None, share),
             keys: KeyRuns::default(),
             waiting: BTreeSet::new(),
+            alarms: Alarms::default(),
         }
     }
 
     /// Goes on with the keys of an earlier definition: rules of the same name keep their alerts,
     /// open alerts of those that are gone are resolved.
-    pub fn take_over(&mut self, old: Self, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn take_over(&mut self, old: Self, moment: &mut Moment<'_>) {
         self.table = old.table;
         self.waiting = old.waiting;
+        self.alarms = old.alarms;
         self.keys = old.keys;
-        for run in &mut self.keys {
-            let lives = std::mem::take(&mut run.lives);
-            run.lives = rules::take_over(lives, &old.rules, &self.rules, &run.key, &run.evidence, cause, out);
+        for (number, run) in (0_u32..).zip(&mut self.keys) {
+            let courses = std::mem::take(&mut run.courses);
+            let rules = (&*old.rules, &*self.rules);
+            run.courses = rules::take_over(courses, rules, &run.key, &run.evidence, moment);
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
 
     /// The pipeline is gone: open alerts are resolved.
-    pub fn end(&mut self, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn end(&mut self, moment: &mut Moment<'_>) {
         for run in &mut self.keys {
-            let lives = std::mem::take(&mut run.lives);
-            let _ = rules::take_over(lives, &self.rules, &[], &run.key, &run.evidence, cause, out);
+            let courses = std::mem::take(&mut run.courses);
+            let _ = rules::take_over(courses, (&self.rules, &[]), &run.key, &run.evidence, moment);
         }
     }
 
-    /// Judges an event; `row` is `None` when the event is excluded and only its time counts.
+    /// Judges an event; `row` is `None` when the event is excluded and only its time counts. `false`
+    /// when it was too late for a rule.
     pub fn event(
         &mut self,
         event: &Event,
         watermark: Timestamp,
         row: Option<&Row<'_>>,
         dictionary: &Dictionary,
-        cause: Cause,
-        out: &mut Vec<ResultRow>,
-    ) {
-        let Some((number, new)) = self.table.of(event, dictionary) else { return };
+        moment: &mut Moment<'_>,
+    ) -> bool {
+        let Some((number, new)) = self.table.of(event, dictionary) else { return true };
         if let Some(key) = new {
-            let lives = vec![Life::default(); self.rules.len()];
-            self.keys.push(KeyRun { key, watermark: Timestamp::MIN, lives, evidence: Evidence::default() });
+            self.keys.push(KeyRun::new(key, self.rules.len()));
         }
-        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        let Some(run) = self.keys.get_mut(number as usize) else { return true };
+        let mut judged = true;
         if let Some(row) = row {
-            judge(run, &self.rules, &self.names, event.event_at, row, cause, out);
+            let sealed_to = run
+                .watermark
+                .minus(self.limits.allowed_lateness)
+                .max(moment.ticked.minus(self.limits.open_max));
+            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+                course.seal(sealed_to, rule);
+            }
+            judged = judge(run, &self.rules, &self.names, event, row, moment);
         }
         if watermark > run.watermark {
             run.watermark = watermark;
-            let sealed_to = watermark.minus(self.allowed_lateness);
-            for (life, rule) in run.lives.iter_mut().zip(&self.rules) {
-                life.seal(sealed_to, &rule.timing);
+            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+                let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+                course.pass(whose, watermark, moment);
             }
-            pass(run, &self.rules, watermark, cause, out);
         }
-        note_waiting(&mut self.waiting, number, run);
+        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        judged
     }
 
     /// Ticks have come to `to`.
-    pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
-        if !drained {
-            return;
-        }
-        let waiting: Vec<u32> = self.waiting.iter().copied().collect();
+    pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let waiting: Vec<u32> = self.waiting.iter().copied().filter(|_| drained).collect();
         for number in waiting {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            pass(run, &self.rules, to.minus(self.close_after), cause, out);
-            note_waiting(&mut self.waiting, number, run);
+            pass_observed(run, &self.rules, moment);
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        }
+        while let Some(number) = self.alarms.take(to) {
+            let Some(run) = self.keys.get_mut(number as usize) else { continue };
+            run.alarm = None;
+            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+                let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+                let again = course.ring(whose, to, drained, moment);
+                self.alarms.set(number, &mut run.alarm, again);
+            }
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
 }
 
+/// Judges an event by every rule; `false` when it was too late for one.
 fn judge(
     run: &mut KeyRun,
     rules: &[Arc<RulePlan>],
     names: &[Arc<str>],
-    at: Timestamp,
+    event: &Event,
     row: &Row<'_>,
-    cause: Cause,
-    out: &mut Vec<ResultRow>,
-) {
-    for (life, rule) in run.lives.iter_mut().zip(rules) {
+    moment: &mut Moment<'_>,
+) -> bool {
+    let at = event.event_at;
+    let heard = Heard::now(event.feed, moment.feeds);
+    let mut judged = true;
+    pass_observed(run, rules, moment);
+    for (course, rule) in run.courses.iter_mut().zip(rules) {
+        let key = &run.key;
+        if rule.absent_for.is_some() {
+            let evidence = Evidence { fields: Vec::new(), window: (at, at) };
+            course.heard(Whose { rule, key, evidence: &evidence }, heard, moment);
+            continue;
+        }
         // An event that carries none of the rule's quantities says nothing to the rule.
         let speaks = rule.numbers.is_empty()
             || rule.numbers.iter().any(|at| row.numbers.get(*at).is_some_and(Option::is_some));
         if !speaks {
             continue;
         }
-        let key = &run.key;
-        let steps =
-            life.verdict(at, rule.verdict(row), &rule.timing, &|began_at| rule.identify(key, began_at));
-        let pending = life.is_waiting();
-        if steps.is_empty() && !pending {
+        let Some(steps) = course.one_of(rule, key, (at, rule.verdict(row)), heard) else {
+            judged = false;
+            continue;
+        };
+        if steps.is_empty() && !course.is_waiting() {
             continue;
         }
         let fields = names.iter().cloned().zip(row.numbers.iter().copied()).filter(|field| field.1.is_some());
         run.evidence = Evidence { fields: fields.collect(), window: (at, at) };
-        for step in steps {
-            out.push(ResultRow::Transition(Box::new(rule.transition(&step, key, &run.evidence, cause))));
-        }
+        Whose { rule, key, evidence: &run.evidence }.tell(steps, moment);
+    }
+    judged
+}
+
+fn pass_observed(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<'_>) {
+    for (course, rule) in run.courses.iter_mut().zip(rules) {
+        course.pass_observed(Whose { rule, key: &run.key, evidence: &run.evidence }, moment);
     }
 }
 
-fn pass(run: &mut KeyRun, rules: &[Arc<RulePlan>], to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
-    for (life, rule) in run.lives.iter_mut().zip(rules) {
-        let key = &run.key;
-        for step in life.advance(to, &rule.timing, &|began_at| rule.identify(key, began_at)) {
-            out.push(ResultRow::Transition(Box::new(rule.transition(&step, key, &run.evidence, cause))));
-        }
-    }
-}
-
-fn note_waiting(waiting: &mut BTreeSet<u32>, number: u32, run: &KeyRun) {
-    if run.lives.iter().any(Life::is_waiting) {
+fn note(
+    waiting: &mut BTreeSet<u32>,
+    alarms: &mut Alarms,
+    number: u32,
+    run: &mut KeyRun,
+    rules: &[Arc<RulePlan>],
+    moment: &Moment<'_>,
+) {
+    if run.courses.iter().any(Course::is_waiting) {
         waiting.insert(number);
     } else {
         waiting.remove(&number);
+    }
+    let due = run.courses.iter().zip(rules).filter_map(|(course, rule)| course.alarm(rule, moment)).min();
+    alarms.set(number, &mut run.alarm, due);
+}
+
+impl KeyRun {
+    fn new(key: Key, rules: usize) -> Self {
+        Self {
+            key,
+            watermark: Timestamp::MIN,
+            courses: vec![Course::default(); rules],
+            evidence: Evidence::default(),
+            alarm: None,
+        }
     }
 }

@@ -7,10 +7,11 @@
 //! Rules are not asked: a recompute raises and ends no alert.
 
 use super::compile::PipelinePlan;
+use super::feeds::FeedClocks;
 use super::keys::Share;
+use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::PipelineRun;
-use super::rules::Cause;
 use crate::model::{Aggregate, Dictionary, FeedId, ResultRow, Timestamp};
 
 /// The windows of one pipeline over a range, as revisions of the record that asked for them.
@@ -29,15 +30,23 @@ pub fn recompute(
     let until = past.to.plus(plan.close_after);
     let mut run = PipelineRun::new(plan, feeds, share, past.sequence, None);
     let mut rows = Vec::new();
-    let cause = Cause { sequence: past.sequence, arrived_at: past.to };
+    // There are no rules, so that nobody asks for the clocks of feeds.
+    let (feeds, passed, ticked) = (FeedClocks::default(), &[], Timestamp::MIN);
     for (sequence, event) in past.in_order(dictionary) {
         if run.feeds.contains(&event.feed) {
             // No watermark: nothing closes before everything was counted.
             let own = Cause { sequence, arrived_at: event.arrived_at };
-            run.event(event, past.readings_of(event), Timestamp::MIN, dictionary, own, &mut rows);
+            let mut moment =
+                Moment { cause: own, ticked, feeds: &feeds, passed, ending: &mut [], out: &mut rows };
+            run.event(event, past.readings_of(event), Timestamp::MIN, dictionary, &mut moment);
         }
     }
-    run.tick(until, true, cause, &mut rows);
+    let cause = Cause { sequence: past.sequence, arrived_at: past.to };
+    run.tick(
+        until,
+        true,
+        &mut Moment { cause, ticked, feeds: &feeds, passed, ending: &mut [], out: &mut rows },
+    );
     let within = |row: &Aggregate| past.from <= row.start && row.end <= past.to;
     let settled = |row: &Aggregate| live.is_none_or(|live| !live.may_amend(row));
     let published = rows.into_iter().filter_map(|row| match row {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::alert::{Episode, Life, Step, StepKind, Timing, Verdict};
+use super::course::{Course, Whose};
+use super::moment::{Cause, Evidence, Moment};
+use crate::alert::{Because, Step, StepKind, Timing, Verdict};
 use crate::model::definition::{LocalText, RuleDefinition, Severity};
-use crate::model::{AlertId, AlertState, Fault, Key, ResultRow, Span, Timestamp, Transition};
+use crate::model::{AlertId, AlertState, Fault, Key, Span, Timestamp, Transition};
 use crate::rule::{Expression, Locale, Part, Row, Schema, Template};
 
 /// A compiled rule.
@@ -18,12 +19,19 @@ pub struct RulePlan {
     pub name: Arc<str>,
     /// When verdicts turn into alerts.
     pub timing: Timing,
+    /// In the place of conditions: how long a sensor says nothing before it is absent.
+    pub absent_for: Option<Span>,
+    /// How long ticks wait for readings that come out of order.
+    pub close_after: Span,
     /// Places of the numbers that the conditions read.
     pub numbers: Vec<usize>,
     pipeline: Arc<str>,
     by: Vec<Arc<str>>,
-    when: Expression,
+    /// None in an absence rule.
+    when: Option<Expression>,
     clear: Option<Expression>,
+    /// The conditions as they were written.
+    written: (String, Option<String>),
     severity: Severity,
     labels: BTreeMap<String, String>,
     title: LocalText,
@@ -31,27 +39,9 @@ pub struct RulePlan {
     notify_within: Span,
 }
 
-/// What a verdict saw: names and values, and the window or moment they are of.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Fields or quantities, by name.
-    pub fields: Vec<(Arc<str>, Option<f64>)>,
-    /// Start and end; for an event both are its time.
-    pub window: (Timestamp, Timestamp),
-}
-
-/// The record that decides: its journal sequence and arrival time.
-#[derive(Clone, Copy, Debug)]
-pub struct Cause {
-    /// Journal sequence.
-    pub sequence: u64,
-    /// Arrival time.
-    pub arrived_at: Timestamp,
-}
-
 impl RulePlan {
     /// Compiles a rule over rows of `schema`; `stale_after` is the slide of its window, or the
-    /// rule's own for readings.
+    /// rule's own for readings, `close_after` the pipeline's.
     ///
     /// # Errors
     /// The first fault of its conditions or messages.
@@ -60,23 +50,32 @@ impl RulePlan {
         schema: &Schema,
         pipeline: &Arc<str>,
         by: &[Arc<str>],
-        stale_after: Span,
+        (stale_after, close_after): (Span, Span),
     ) -> Result<Self, Fault> {
-        let when = Expression::compile(&definition.when, schema)?;
+        let conditional = definition.absent_for.is_none();
+        let when = conditional.then(|| Expression::compile(&definition.when, schema)).transpose()?;
         let clear = definition.clear.as_ref().map(|sql| Expression::compile(sql, schema)).transpose()?;
-        let used = when.columns().iter().chain(clear.iter().flat_map(|clear| clear.columns()));
+        let used = when.iter().chain(&clear).flat_map(Expression::columns);
         let mut numbers: Vec<usize> =
             used.filter(|column| column.kind != crate::rule::Kind::Text).map(|column| column.index).collect();
         numbers.sort_unstable();
         numbers.dedup();
         Ok(Self {
             name: definition.name.as_str().into(),
-            timing: Timing { hold: definition.hold, keep: definition.keep_firing_for, stale_after },
+            timing: Timing {
+                hold: definition.hold,
+                keep: definition.keep_firing_for,
+                stale_after,
+                no_data: definition.no_data,
+            },
+            absent_for: definition.absent_for,
+            close_after,
             numbers,
             pipeline: pipeline.clone(),
             by: by.to_vec(),
             when,
             clear,
+            written: (definition.when.clone(), definition.clear.clone()),
             severity: definition.severity,
             labels: definition.labels.clone(),
             title: definition.title.clone(),
@@ -88,7 +87,7 @@ impl RulePlan {
     /// What the rule says of a row.
     #[must_use]
     pub fn verdict(&self, row: &Row<'_>) -> Verdict {
-        let met = self.when.eval(row);
+        let met = self.when.as_ref().and_then(|when| when.eval(row));
         let cleared = match &self.clear {
             Some(clear) => clear.eval(row),
             None => met.map(|met| !met),
@@ -96,22 +95,46 @@ impl RulePlan {
         Verdict { met, cleared }
     }
 
-    /// The id of the alert whose episode began at `began_at`.
+    /// Whether it judges as `other` does; words may differ.
     #[must_use]
-    pub fn identify(&self, key: &Key, began_at: Timestamp) -> AlertId {
+    pub fn judges_as(&self, other: &Self) -> bool {
+        let condition = |rule: &Self| (rule.timing, rule.absent_for, rule.written.clone());
+        condition(self) == condition(other)
+    }
+
+    /// The same rule in the words of another: title, message, labels, severity, `notify_within`.
+    #[must_use]
+    pub fn in_words_of(&self, other: &Self) -> Self {
+        Self {
+            severity: other.severity,
+            labels: other.labels.clone(),
+            title: other.title.clone(),
+            message: other.message.clone(),
+            notify_within: other.notify_within,
+            ..self.clone()
+        }
+    }
+
+    /// The id of the alert whose episode was first seen to begin at `began_at`, and that is the
+    /// `number`th of that beginning.
+    #[must_use]
+    pub fn identify(&self, key: &Key, began_at: Timestamp, number: u64) -> AlertId {
         let mut bytes = Vec::with_capacity(64);
         for part in [&self.pipeline, &self.name].into_iter().chain(key.0.iter()) {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }
         bytes.extend_from_slice(&began_at.0.to_le_bytes());
+        if number > 0 {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         AlertId(xxh3_128(&bytes))
     }
 
     /// The transition that a step is.
     #[must_use]
     pub fn transition(&self, step: &Step, key: &Key, evidence: &Evidence, cause: Cause) -> Transition {
-        let (from, to, at, reason) = describe(step);
+        let (from, to, at, reason) = describe(step, evidence);
         let late = cause.arrived_at.since(at) > self.notify_within;
         Transition {
             cause: cause.sequence,
@@ -155,48 +178,62 @@ impl RulePlan {
     }
 }
 
-/// The lives of `new` rules: those that `old` had by the same name go on, the open alerts of those
-/// that are gone are resolved.
+/// The courses of `new` rules: those that `old` had by the same name go on, changed if they judge
+/// otherwise; what is open of those that are gone is resolved.
 #[must_use]
 pub fn take_over(
-    lives: Vec<Life>,
-    old: &[Arc<RulePlan>],
-    new: &[Arc<RulePlan>],
+    courses: Vec<Course>,
+    (old, new): (&[Arc<RulePlan>], &[Arc<RulePlan>]),
     key: &Key,
     evidence: &Evidence,
-    cause: Cause,
-    out: &mut Vec<ResultRow>,
-) -> Vec<Life> {
-    let mut lives: Vec<Option<Life>> = lives.into_iter().map(Some).collect();
+    moment: &mut Moment<'_>,
+) -> Vec<Course> {
+    let mut courses: Vec<Option<Course>> = courses.into_iter().map(Some).collect();
     let mut kept = Vec::with_capacity(new.len());
     for rule in new {
-        let before = old.iter().position(|before| before.name == rule.name);
-        kept.push(before.and_then(|at| lives.get_mut(at)).and_then(Option::take).unwrap_or_default());
+        let goes_on = |before: &Arc<RulePlan>| {
+            before.name == rule.name && before.absent_for.is_some() == rule.absent_for.is_some()
+        };
+        let before = old.iter().position(goes_on);
+        let mut course = before.and_then(|at| courses.get_mut(at)).and_then(Option::take).unwrap_or_default();
+        if before.and_then(|at| old.get(at)).is_some_and(|before| !before.judges_as(rule)) {
+            course.change();
+        }
+        kept.push(course);
     }
-    for (life, rule) in lives.into_iter().zip(old) {
-        let Some((id, episode)) = life.and_then(|life| life.open()) else { continue };
-        let episode = Episode { resolved_at: Some(cause.arrived_at), ..episode };
-        let step = Step { id, episode, kind: StepKind::Resolved };
-        let mut transition = rule.transition(&step, key, evidence, cause);
-        transition.reason = "rule changed".into();
-        out.push(ResultRow::Transition(Box::new(transition)));
+    for (course, rule) in courses.into_iter().zip(old) {
+        if let Some(mut course) = course {
+            course.close(Whose { rule, key, evidence }, moment.cause.arrived_at, moment);
+        }
     }
     kept
 }
 
-fn describe(step: &Step) -> (AlertState, AlertState, Timestamp, String) {
+fn describe(step: &Step, evidence: &Evidence) -> (AlertState, AlertState, Timestamp, String) {
     use AlertState::{Firing, Inactive, Pending, Resolved};
     let episode = &step.episode;
     let stands = if episode.resolved_at.is_some() { Resolved } else { Firing };
     let over = episode.resolved_at.unwrap_or(episode.raised_at);
+    let met = match episode.raised {
+        Because::NoData => "no data",
+        _ => "condition met",
+    };
+    let ended = match episode.ended {
+        Because::Condition => "condition ended",
+        Because::NoData => "no data",
+        Because::RuleChanged => "rule changed",
+        Because::DataAgain => "data again",
+    };
     match step.kind {
-        StepKind::Pending => (Inactive, Pending, episode.began_at, "condition met".into()),
+        StepKind::Pending => (Inactive, Pending, episode.began_at, met.into()),
         StepKind::Dropped => (Pending, Inactive, episode.began_at, "condition ended before its time".into()),
-        StepKind::Raised => (Inactive, Firing, episode.raised_at, "condition met".into()),
-        StepKind::Resolved => (Firing, Resolved, over, "condition ended".into()),
+        StepKind::Raised => (Inactive, Firing, episode.raised_at, met.into()),
+        StepKind::Resolved => (Firing, Resolved, over, ended.into()),
         StepKind::Moved => (stands, stands, over, "times changed by late data".into()),
-        StepKind::RaisedAgain => (Resolved, Firing, episode.raised_at, "still holds by late data".into()),
+        StepKind::Reopened => (Resolved, Firing, episode.raised_at, "still holds by late data".into()),
         StepKind::Annulled => (stands, Inactive, episode.raised_at, "annulled by late data".into()),
+        StepKind::RaisedAgain => (Inactive, Firing, episode.raised_at, "raised again by late data".into()),
         StepKind::Merged(into) => (stands, Resolved, over, format!("merged into {into}")),
+        StepKind::RuleChanged => (Firing, Firing, evidence.window.1, "rule changed".into()),
     }
 }

@@ -1,5 +1,6 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod handover;
 pub mod register;
 mod state;
 
@@ -8,12 +9,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarms::Alarms;
 use super::compile::Origin;
+use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
-use super::rules::{self, Cause, Evidence, RulePlan};
-use crate::alert::Life;
-use crate::model::{Aggregate, Dictionary, Event, Key, ResultRow, Span, Timestamp};
+use super::moment::{Evidence, Heard, Moment};
+use super::slots::Slot;
+use crate::alert::Verdict;
+use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
 use crate::window::vacant::Registration;
 use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
@@ -38,7 +42,7 @@ pub struct WindowRun {
     /// Which windows it publishes.
     pub bounds: Bounds,
     /// Its rules.
-    pub rules: Vec<Arc<RulePlan>>,
+    pub rules: Vec<Slot>,
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
@@ -51,6 +55,8 @@ pub struct WindowRun {
     dirty: Vec<u32>,
     /// Keys whose rules wait for time to pass.
     waiting: BTreeSet<u32>,
+    /// Keys that may be silent.
+    alarms: Alarms,
     /// Watermark of the keys that are not a single sensor.
     zone_watermark: Timestamp,
     /// By tick, windows that end at or before are closed.
@@ -68,10 +74,14 @@ struct KeyRun {
     key: Key,
     /// Position of the feed that named the key first: its interval is the one expected.
     feed: usize,
+    /// The feed by which its last event came.
+    heard_by: FeedId,
     watermark: Timestamp,
     windows: KeyWindows,
-    lives: Vec<Life>,
+    courses: Vec<Course>,
     evidence: Evidence,
+    /// When it is due among `alarms`.
+    alarm: Option<Timestamp>,
     amended_at: Timestamp,
     /// When it is due among `closes`.
     close_timer: Option<Timestamp>,
@@ -101,7 +111,7 @@ impl WindowRun {
     pub fn new(
         made: Made,
         plan: Arc<WindowPlan>,
-        rules: Vec<Arc<RulePlan>>,
+        rules: Vec<Slot>,
         amend_every: Span,
         bounds: Bounds,
         share: Share,
@@ -119,6 +129,7 @@ impl WindowRun {
             seals: BTreeSet::new(),
             dirty: Vec::new(),
             waiting: BTreeSet::new(),
+            alarms: Alarms::default(),
             zone_watermark: Timestamp::MIN,
             tick_closed_to: Timestamp::MIN,
             tick_sealed_to: Timestamp::MIN,
@@ -131,18 +142,18 @@ impl WindowRun {
         &mut self,
         arrived: &Arrived<'_>,
         dictionary: &Dictionary,
-        cause: Cause,
-        out: &mut Vec<ResultRow>,
+        moment: &mut Moment<'_>,
     ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, arrived.feed, self.rules.len()));
+            self.keys.push(KeyRun::new(key, arrived.feed, &self.rules));
         }
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
-            self.catch_up(number, cause, out);
+            self.catch_up(number, moment);
             let run = self.keys.get_mut(number as usize)?;
-            let (event_at, sequence) = (arrived.event.event_at, cause.sequence);
+            run.heard_by = arrived.event.feed;
+            let (event_at, sequence) = (arrived.event.event_at, moment.cause.sequence);
             let added = run.windows.add(&self.plan, self.bounds, arrived.feed, event_at, sequence, samples);
             match added {
                 Outcome::Counted | Outcome::Late => self.arm(number, event_at),
@@ -157,21 +168,23 @@ impl WindowRun {
             let run = self.keys.get_mut(number as usize)?;
             if arrived.watermark > run.watermark {
                 run.watermark = arrived.watermark;
-                self.close(number, arrived.watermark, cause, out);
-                self.seal(number, arrived.watermark.minus(self.plan.allowed_lateness), cause, out);
+                self.close(number, arrived.watermark, moment);
+                self.pass(number, moment);
+                self.seal(number, arrived.watermark.minus(self.plan.allowed_lateness), moment);
             }
         }
         outcome
     }
 
     /// A key that was idle learns how far its clock has come.
-    fn catch_up(&mut self, number: u32, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn catch_up(&mut self, number: u32, moment: &mut Moment<'_>) {
         if !self.table.by_sensor() {
-            self.close(number, self.zone_watermark, cause, out);
-            self.seal(number, self.zone_watermark.minus(self.plan.allowed_lateness), cause, out);
+            self.close(number, self.zone_watermark, moment);
+            self.seal(number, self.zone_watermark.minus(self.plan.allowed_lateness), moment);
         }
-        self.close(number, self.tick_closed_to, cause, out);
-        self.seal(number, self.tick_sealed_to, cause, out);
+        self.close(number, self.tick_closed_to, moment);
+        self.pass(number, moment);
+        self.seal(number, self.tick_sealed_to, moment);
     }
 
     fn arm(&mut self, number: u32, event_at: Timestamp) {
@@ -207,32 +220,32 @@ impl WindowRun {
     }
 
     /// The watermark of keys that are not a single sensor has come to `to`.
-    pub fn zone_step(&mut self, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn zone_step(&mut self, to: Timestamp, moment: &mut Moment<'_>) {
         if self.table.by_sensor() || to <= self.zone_watermark {
             return;
         }
         self.zone_watermark = to;
-        self.close_due(to, cause, out);
-        self.seal_due(to.minus(self.plan.allowed_lateness), cause, out);
+        self.close_due(to, moment);
+        self.pass_waiting(moment);
+        self.seal_due(to.minus(self.plan.allowed_lateness), moment);
     }
 
     /// Ticks have come to `to`; `drained` says whether silent keys may be closed.
-    pub fn tick(&mut self, to: Timestamp, drained: bool, cause: Cause, out: &mut Vec<ResultRow>) {
+    pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
         if drained {
             let limit = to.minus(self.plan.close_after);
             self.tick_closed_to = limit;
-            self.close_due(limit, cause, out);
-            let waiting: Vec<u32> = self.waiting.iter().copied().collect();
-            for number in waiting {
-                self.pass(number, limit, cause, out);
-            }
+            self.close_due(limit, moment);
+            self.pass_waiting(moment);
+            self.end_without_successor(limit, moment);
         }
+        self.ring(to, drained, moment);
         self.tick_sealed_to = to.minus(self.plan.open_max);
-        self.seal_due(self.tick_sealed_to, cause, out);
-        self.amend(to, cause, out);
+        self.seal_due(self.tick_sealed_to, moment);
+        self.amend(to, moment);
     }
 
-    fn amend(&mut self, tick: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn amend(&mut self, tick: Timestamp, moment: &mut Moment<'_>) {
         for number in std::mem::take(&mut self.dirty) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             let due = run.amended_at.plus(self.amend_every) <= tick;
@@ -247,11 +260,12 @@ impl WindowRun {
                 continue;
             }
             run.amended_at = tick;
-            self.publish(number, published, cause, out);
+            self.pass(number, moment);
+            self.publish(number, published, moment);
         }
     }
 
-    fn close_due(&mut self, limit: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn close_due(&mut self, limit: Timestamp, moment: &mut Moment<'_>) {
         while let Some(&(end, number)) = self.closes.first()
             && end <= limit
         {
@@ -259,7 +273,7 @@ impl WindowRun {
             if let Some(run) = self.keys.get_mut(number as usize) {
                 run.close_timer = None;
             }
-            self.close(number, limit, cause, out);
+            self.close(number, limit, moment);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             if let Some(end) = run.next_close(&self.plan) {
                 run.close_timer = Some(end);
@@ -268,7 +282,7 @@ impl WindowRun {
         }
     }
 
-    fn close(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn close(&mut self, number: u32, to: Timestamp, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let from = run.windows.closed_to();
         let mut published = run.windows.close(&self.plan, self.bounds, to);
@@ -277,13 +291,12 @@ impl WindowRun {
         {
             let usual = self.plan.expected.get(run.feed).copied().flatten();
             let step = (from, to);
-            registration.fill(&self.plan, self.bounds, step, usual, cause.sequence, &mut published);
+            registration.fill(&self.plan, self.bounds, step, usual, moment.cause.sequence, &mut published);
         }
-        self.publish(number, published, cause, out);
-        self.pass(number, to, cause, out);
+        self.publish(number, published, moment);
     }
 
-    fn seal_due(&mut self, limit: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn seal_due(&mut self, limit: Timestamp, moment: &mut Moment<'_>) {
         while let Some(&(end, number)) = self.seals.first()
             && end <= limit
         {
@@ -291,7 +304,7 @@ impl WindowRun {
             if let Some(run) = self.keys.get_mut(number as usize) {
                 run.seal_timer = None;
             }
-            self.seal(number, limit, cause, out);
+            self.seal(number, limit, moment);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             if let Some(end) = run.next_seal(&self.plan) {
                 run.seal_timer = Some(end);
@@ -300,20 +313,23 @@ impl WindowRun {
         }
     }
 
-    fn seal(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn seal(&mut self, number: u32, to: Timestamp, moment: &mut Moment<'_>) {
         // What nothing closed in time (a feed that never drained) is published before it is sealed.
-        self.close(number, to, cause, out);
+        self.close(number, to, moment);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let published = run.windows.seal(&self.plan, to);
-        self.publish(number, published, cause, out);
+        if !published.is_empty() {
+            self.pass(number, moment);
+        }
+        self.publish(number, published, moment);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for (life, rule) in run.lives.iter_mut().zip(&self.rules) {
-            life.seal(to.plus(Span(1)), &rule.timing);
+        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+            course.seal(to, slot.rule(course));
         }
     }
 
     /// Publishes revisions and lets the rules judge them.
-    fn publish(&mut self, number: u32, published: Vec<Publication>, cause: Cause, out: &mut Vec<ResultRow>) {
+    fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
             let interval = run.interval(&self.plan, publication.start);
@@ -322,10 +338,10 @@ impl WindowRun {
             self.plan.fill_capture(&mut publication.fields, capture);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
-                judge(run, &self.plan, &self.rules, &publication, capture, sufficient, cause, out);
+                judge(run, &self.plan, &self.rules, &publication, capture, sufficient, moment);
             }
-            out.push(ResultRow::Aggregate(Aggregate {
-                cause: cause.sequence,
+            moment.out.push(ResultRow::Aggregate(Aggregate {
+                cause: moment.cause.sequence,
                 plan: self.plan.description.clone(),
                 key: run.key.clone(),
                 start: publication.start,
@@ -337,34 +353,40 @@ impl WindowRun {
                 fields: publication.fields,
             }));
         }
-        note_waiting(&mut self.waiting, number, run);
+        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
     }
 
-    /// Lets time pass for a key's rules.
-    fn pass(&mut self, number: u32, to: Timestamp, cause: Cause, out: &mut Vec<ResultRow>) {
+    /// Lets time pass for a key's rules, after all that it closes: to the key's watermark, and by
+    /// ticks as far as it was observed.
+    fn pass(&mut self, number: u32, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for (life, rule) in run.lives.iter_mut().zip(&self.rules) {
-            let key = &run.key;
-            for step in life.advance(to, &rule.timing, &|began_at| rule.identify(key, began_at)) {
-                out.push(ResultRow::Transition(Box::new(rule.transition(&step, key, &run.evidence, cause))));
-            }
+        let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
+        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+            let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+            course.pass(whose, watermark, moment);
+            course.pass_observed(whose, moment);
         }
-        note_waiting(&mut self.waiting, number, run);
+        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
     }
 
-    /// Takes over the lives of rules that go on, and resolves the open alerts of those that do not.
-    pub fn replace_rules(
-        &mut self,
-        rules: Vec<Arc<RulePlan>>,
-        amend_every: Span,
-        cause: Cause,
-        out: &mut Vec<ResultRow>,
-    ) {
-        let old = std::mem::replace(&mut self.rules, rules);
-        self.amend_every = amend_every;
-        for run in &mut self.keys {
-            let lives = std::mem::take(&mut run.lives);
-            run.lives = rules::take_over(lives, &old, &self.rules, &run.key, &run.evidence, cause, out);
+    fn pass_waiting(&mut self, moment: &mut Moment<'_>) {
+        let waiting: Vec<u32> = self.waiting.iter().copied().collect();
+        for number in waiting {
+            self.pass(number, moment);
+        }
+    }
+
+    /// Notes the silences that are due at the tick `to`.
+    fn ring(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        while let Some(number) = self.alarms.take(to) {
+            let Some(run) = self.keys.get_mut(number as usize) else { continue };
+            run.alarm = None;
+            for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+                let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+                let again = course.ring(whose, to, drained, moment);
+                self.alarms.set(number, &mut run.alarm, again);
+            }
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
 }
@@ -373,12 +395,11 @@ impl WindowRun {
 fn judge(
     run: &mut KeyRun,
     plan: &WindowPlan,
-    rules: &[Arc<RulePlan>],
+    rules: &[Slot],
     publication: &Publication,
     capture: Option<f64>,
     sufficient: bool,
-    cause: Cause,
-    out: &mut Vec<ResultRow>,
+    moment: &mut Moment<'_>,
 ) {
     // The places of `Schema::of_window`: the fields, `count`, `capture`; the texts are the key.
     let mut numbers = publication.fields.clone();
@@ -391,37 +412,54 @@ fn judge(
     fields.push(("count".into(), Some(publication.count as f64)));
     fields.push(("capture".into(), capture));
     run.evidence = Evidence { fields, window: (publication.start, publication.end) };
-    for (life, rule) in run.lives.iter_mut().zip(rules) {
-        let mut verdict = rule.verdict(&row);
-        if !sufficient {
-            verdict.met = None;
-            verdict.cleared = None;
+    let heard = Heard::now(run.heard_by, moment.feeds);
+    let key = &run.key;
+    for (course, slot) in run.courses.iter_mut().zip(rules) {
+        if course.begins()
+            && let Some(before) = handover::taken(&plan.description.by, &slot.now.rule.name, key, moment)
+        {
+            *course = before;
         }
-        let key = &run.key;
-        let identify = |began_at| rule.identify(key, began_at);
-        for step in life.verdict(publication.end, verdict, &rule.timing, &identify) {
-            out.push(ResultRow::Transition(Box::new(rule.transition(&step, key, &run.evidence, cause))));
+        let next = slot.next.as_ref().filter(|next| !course.has_moved() && publication.start >= next.1);
+        if next.is_some() {
+            course.move_on();
         }
+        let rule = slot.rule(course);
+        let verdict = if sufficient { rule.verdict(&row) } else { Verdict::NO_DATA };
+        let steps = course.verdict(rule, key, (publication.end, verdict), heard).unwrap_or_default();
+        Whose { rule, key, evidence: &run.evidence }.tell(steps, moment);
     }
 }
 
-fn note_waiting(waiting: &mut BTreeSet<u32>, number: u32, run: &KeyRun) {
-    if run.lives.iter().any(Life::is_waiting) {
+fn note(
+    waiting: &mut BTreeSet<u32>,
+    alarms: &mut Alarms,
+    number: u32,
+    run: &mut KeyRun,
+    rules: &[Slot],
+    moment: &Moment<'_>,
+) {
+    if run.courses.iter().any(Course::is_waiting) {
         waiting.insert(number);
     } else {
         waiting.remove(&number);
     }
+    let alarm = |(course, slot): (&Course, &Slot)| course.alarm(slot.rule(course), moment);
+    let due = run.courses.iter().zip(rules).filter_map(alarm).min();
+    alarms.set(number, &mut run.alarm, due);
 }
 
 impl KeyRun {
-    fn new(key: Key, feed: usize, rules: usize) -> Self {
+    fn new(key: Key, feed: usize, rules: &[Slot]) -> Self {
         Self {
             key,
             feed,
+            heard_by: FeedId::default(),
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),
-            lives: vec![Life::default(); rules],
+            courses: rules.iter().map(Slot::course).collect(),
             evidence: Evidence::default(),
+            alarm: None,
             amended_at: Timestamp::MIN,
             close_timer: None,
             seal_timer: None,

@@ -12,6 +12,8 @@
 //! so that a reader can begin at any segment and old segments can go. Frames that earlier runs
 //! published keep their segments, also if the configured size has changed since.
 
+mod other_version;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use self::other_version::OtherVersion;
 use super::disk::{Disk, LogFile};
 use super::log::{self, LogError, LogKind, LogWriter};
 use super::mark::Mark;
@@ -103,9 +106,12 @@ impl Unsynced {
 /// The writing end of the results log.
 pub struct ResultsLog {
     writer: LogWriter,
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     /// Reads what earlier runs published, while the flow derives it again.
     check: Option<LogReader>,
+    /// Set while what another version published is compared.
+    other: Option<OtherVersion>,
     /// Frames that earlier runs published.
     held: u64,
     /// First frames of the segments that earlier runs began.
@@ -156,22 +162,46 @@ impl ResultsLog {
         let begun = log::segments(&*disk, dir)?.into_iter().map(|segment| segment.0).collect();
         let mark = Arc::new(Mark::open(&*disk, dir)?);
         mark.write(held)?;
-        let check =
-            (held > position.frame).then(|| LogReader::new(disk, dir, LogKind::Results, position.frame));
+        let check = (held > position.frame)
+            .then(|| LogReader::new(disk.clone(), dir, LogKind::Results, position.frame));
         let progress = Arc::new(Progress::new(held));
         let dir = dir.to_owned();
+        let (other, pending) = (None, None);
         Ok(Self {
             writer,
+            disk,
             dir,
             check,
+            other,
             held,
             begun,
             position,
-            pending: None,
+            pending,
             segment_bytes_max,
             mark,
             progress,
         })
+    }
+
+    /// Of a log that another engine version wrote: what differs is published anew in place of being
+    /// refused.
+    #[must_use]
+    pub fn of_another_version(mut self) -> Self {
+        if self.check.take().is_some() {
+            let from = self.position.frame;
+            self.other = Some(OtherVersion::new(self.disk.clone(), &self.dir, from, self.held));
+            self.position.frame = self.held;
+            // What is published anew begins a segment: how full the last one is, nobody counted.
+            self.position.segment_bytes = u64::MAX;
+        }
+        self
+    }
+
+    /// Whether its position is one that a checkpoint can keep: not while another version's rows are
+    /// compared.
+    #[must_use]
+    pub fn has_position(&self) -> bool {
+        self.other.is_none()
     }
 
     /// Frames that were published so far, by this run or earlier ones, and how many are synced.
@@ -205,6 +235,18 @@ impl ResultsLog {
     /// [`ResultsError`]: the service stops, unless [`ResultsError::is_disk_full`]: then the rows are
     /// kept for [`ResultsLog::publish_again`].
     pub fn publish(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(other) = &mut self.other else { return self.publish_all(rows) };
+        let differing = other.differing(rows)?;
+        if other.is_over() {
+            self.other = None;
+        }
+        self.publish_all(&differing)
+    }
+
+    fn publish_all(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
         if rows.is_empty() {
             return Ok(());
         }

@@ -88,6 +88,7 @@ impl Journal {
         }
         let progress = Arc::new(Progress::new(writer.next()));
         progress.arrived(sequencer.last_arrival());
+        progress.passed(sequencer.next());
         Ok(Self { options, writer, sequencer, maker, progress, holders: Arc::default() })
     }
 

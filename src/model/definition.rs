@@ -293,6 +293,19 @@ impl Severity {
     }
 }
 
+/// What no data means to a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NoData {
+    /// Nothing: what fires goes on firing.
+    #[default]
+    Hold,
+    /// A firing alert is over once there was no data for `stale_after`.
+    Resolve,
+    /// No data for `stale_after` is itself the condition.
+    Alert,
+}
+
 /// One alert rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -302,7 +315,12 @@ pub struct RuleDefinition {
     /// A window's name, or `readings` for the events themselves.
     pub on: String,
     /// SQL condition over the window's fields, `count` and `capture`, or the event's quantities.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub when: String,
+    /// In the place of `when`: a sensor from which nothing came for this long, while its feed was
+    /// observed. Only on `readings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_for: Option<Span>,
     /// SQL condition that ends a firing alert; by default `when` not met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clear: Option<String>,
@@ -315,6 +333,9 @@ pub struct RuleDefinition {
     /// How long a verdict on readings stands without a new reading; then it is no data.
     #[serde(default = "default_stale_after")]
     pub stale_after: Span,
+    /// What no data for `stale_after` does to an alert.
+    #[serde(default)]
+    pub no_data: NoData,
     /// Transitions decided later than this after they took effect are recorded, not sent.
     #[serde(default = "default_notify_within")]
     pub notify_within: Span,

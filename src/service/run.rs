@@ -23,14 +23,12 @@ use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads};
 use crate::config::{Configuration, LISTENER, controls};
 use crate::feed::broker::{Broker, BrokerEdges, RumqttClient};
 use crate::journal::{Clock as _, Holders, SystemClock};
-use crate::model::{Durable, Input, Span, Timestamp};
+use crate::model::{Input, Span, Timestamp};
 use crate::notify::{Backoff, Clock, Dispatcher, Ledger};
 use crate::telemetry::Metrics;
 
 /// A ledger that is rebuilt tells nobody of transitions older than this.
 const OWED_FOR: Span = Span::seconds(86_400);
-/// Metrics that nobody pushes are looked up this often.
-const GAUGES_EVERY: Duration = Duration::from_secs(5);
 
 /// How the service runs, beyond its configuration.
 #[derive(Clone, Debug)]
@@ -84,6 +82,8 @@ impl Service {
         };
         let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
         let parts = Parts::open(&dir, live)?;
+        // Before anything reads on: an alert that the ledger takes is owed to whoever is subscribed.
+        parts.ledger.subscribe(outputs::subscriptions(&configuration))?;
         let syncs = parts.metrics.clone();
         core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
         let ending = Arc::new(AtomicBool::new(false));
@@ -101,8 +101,8 @@ impl Service {
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        others.spawn(gauges(
-            core.journal.subscribe(),
+        others.spawn(super::gauges::run(
+            (core.journal.clone(), core.flow.clone()),
             parts.metrics.clone(),
             dir.journal(),
             stopping.clone(),
@@ -185,7 +185,7 @@ impl Parts {
     }
 }
 
-/// Subscribes the receivers to the ledger and starts what sends to them.
+/// Starts what sends to the receivers.
 fn start_receivers(
     others: &mut JoinSet<()>,
     configuration: &Configuration,
@@ -193,8 +193,7 @@ fn start_receivers(
     parts: &Parts,
     stop: &watch::Receiver<bool>,
 ) -> Result<(), ServiceError> {
-    let out = outputs::build(configuration, own, &parts.clock, stop)?;
-    parts.ledger.subscribe(out.subscriptions)?;
+    let routes = outputs::build(configuration, own, &parts.clock, stop)?;
     #[cfg(feature = "broker")]
     if let Some(publications) = &own.publications {
         let receivers = configuration.sereno.receivers.iter().filter_map(|receiver| receiver.mqtt.as_ref());
@@ -208,7 +207,7 @@ fn start_receivers(
         backoff: Backoff::default(),
         clock: parts.clock.clone(),
     };
-    others.spawn(dispatcher.run(out.routes, stop.clone()));
+    others.spawn(dispatcher.run(routes, stop.clone()));
     Ok(())
 }
 
@@ -482,27 +481,4 @@ async fn serve_http(
 
 fn read_zones(path: &Path) -> Result<Bytes, ServiceError> {
     std::fs::read(path).map(Bytes::from).map_err(ServiceError::io(format!("zones {}", path.display())))
-}
-
-async fn gauges(
-    durable: watch::Receiver<Durable>,
-    metrics: Arc<Metrics>,
-    journal: std::path::PathBuf,
-    stop: watch::Receiver<bool>,
-) {
-    let mut every = tokio::time::interval(GAUGES_EVERY);
-    let mut stop = std::pin::pin!(stopped(stop));
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = &mut stop => return,
-        }
-        let now = *durable.borrow();
-        metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
-        metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
-        let bytes =
-            std::fs::read_dir(&journal).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok());
-        let bytes: u64 = bytes.map(|metadata| metadata.len()).sum();
-        metrics.journal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
 }

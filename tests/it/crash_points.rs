@@ -48,7 +48,7 @@ fn a_crash_at_every_named_point_changes_nothing() {
     let site = Site::new(&settings).with_pipeline("level", witness::PIPELINE);
     let points = points(&site);
     assert!(points.len() > 15, "{points:?}");
-    let load = Load { begin_ms: now_ms() - BEGIN_MS, step_ms: 5, ..Load::usual() };
+    let load = Load { begin_ms: now_ms() - BEGIN_MS, step_ms: 10, rate: 1_000, ..Load::usual() };
     let witness = Witness::start(site.mqtt, load, &mut random);
     for point in (0..rounds()).flat_map(|_| &points) {
         let armed = format!("{point}:{}", random.within(1..3));

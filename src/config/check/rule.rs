@@ -4,7 +4,7 @@ use super::pipeline::{both_languages, close_after, out_of_orderness};
 use super::scope::Scope;
 use super::window::READINGS;
 use super::{Findings, In, at, key, name};
-use crate::model::definition::{LocalText, PipelineDefinition, RuleDefinition};
+use crate::model::definition::{LocalText, NoData, PipelineDefinition, RuleDefinition};
 use crate::model::{Fault, Span};
 use crate::rule::{Expression, Schema, Template, near};
 
@@ -25,6 +25,7 @@ pub(super) fn check(
         report(fault.under("name"));
     }
     check_times(rule, pipeline, scope, &mut report);
+    check_absence(rule, &mut report);
     for (place, text) in [("title", &rule.title), ("message", &rule.message)] {
         if let Err(fault) = both_languages(text) {
             report(fault.under(place));
@@ -32,12 +33,44 @@ pub(super) fn check(
     }
     // What a rule on something unknown could name cannot be told.
     let Some(schema) = schema(rule, pipeline, scope, &mut report) else { return };
-    check_condition("when", &rule.when, &schema, &mut report);
+    if !rule.when.is_empty() && rule.absent_for.is_none() {
+        check_condition("when", &rule.when, &schema, &mut report);
+    }
     if let Some(clear) = &rule.clear {
         check_condition("clear", clear, &schema, &mut report);
     }
     check_text("title", &rule.title, &schema, &mut report);
     check_text("message", &rule.message, &schema, &mut report);
+}
+
+/// A rule has a condition, or it is about sensors from which nothing comes.
+fn check_absence(rule: &RuleDefinition, report: &mut impl FnMut(Fault)) {
+    let Some(limit) = rule.absent_for else {
+        if rule.when.is_empty() {
+            let fault = Fault::new("the rule has no condition", "write `when`, or `absent_for`");
+            report(fault.under("when"));
+        }
+        return;
+    };
+    if limit == Span::ZERO || limit > LONGEST {
+        let message = format!("a sensor cannot be absent for {limit}");
+        report(Fault::new(message, format!("write more than 0s and at most {LONGEST}")).under("absent_for"));
+    }
+    if rule.on != READINGS {
+        let fault = Fault::new("only sensors can be absent", "write on = \"readings\", or use `no_data`");
+        report(fault.under("on"));
+    }
+    let others = [
+        ("when", !rule.when.is_empty()),
+        ("clear", rule.clear.is_some()),
+        ("for", rule.hold != Span::ZERO),
+        ("keep_firing_for", rule.keep_firing_for != Span::ZERO),
+        ("no_data", rule.no_data != NoData::Hold),
+    ];
+    for (place, _) in others.into_iter().filter(|other| other.1) {
+        let message = format!("`{place}` has no meaning beside `absent_for`");
+        report(Fault::new(message, "take it out, or make two rules").under(place));
+    }
 }
 
 /// The columns that the rule can name; `None` where `on` names nothing.

@@ -19,7 +19,7 @@ impl ReadingsRun {
         groups: &mut GroupWriter<'_>,
     ) -> Result<(), StateError> {
         // Every field is named: one that is added must be thought of here.
-        let Self { rules: _, names: _, allowed_lateness: _, close_after: _, table: _, keys, waiting } = self;
+        let Self { rules: _, names: _, limits: _, table: _, keys, waiting, alarms: _ } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since, place: READINGS_PLACE };
         groups.run(number, &name, keys, |run| &run.key, |at, run| (run, waiting.contains(&(at as u32))))?;
         keys.begin_period(request.period);
@@ -35,12 +35,13 @@ impl ReadingsRun {
             return Ok(());
         }
         let (mut run, waiting): (KeyRun, bool) = whole(state)?;
-        if run.lives.len() != self.rules.len() {
+        if run.courses.len() != self.rules.len() {
             let why = "another number of rules than its pipeline has".into();
             return Err(StateError::Form { what: "a key", why });
         }
         run.key = key.clone();
         let number = self.table.restore(key);
+        self.alarms.restore(number, run.alarm);
         if waiting {
             self.waiting.insert(number);
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{KeyRun, Made, WindowRun};
 use crate::flow::keys::Share;
-use crate::flow::rules::RulePlan;
+use crate::flow::slots::Slot;
 use crate::flow::state::groups::{GroupWriter, whole};
-use crate::flow::state::shared::{Origins, SharedWindow};
+use crate::flow::state::shared::{Origins, SharedRule, SharedWindow};
 use crate::flow::state::{Request, RunName, StateError};
 use crate::model::Key;
 use crate::window::WindowPlan;
@@ -37,6 +37,7 @@ impl WindowRun {
             seals: _,
             dirty: _,
             waiting,
+            alarms: _,
             zone_watermark,
             tick_closed_to,
             tick_sealed_to,
@@ -50,7 +51,7 @@ impl WindowRun {
             hash: plan.description.hash,
             since: made.since,
             place: made.place,
-            judged: !rules.is_empty(),
+            rules: rules.iter().map(|slot| SharedRule::of(slot, origins)).collect(),
             bounds: *bounds,
             amend_every: *amend_every,
             zone_watermark: *zone_watermark,
@@ -65,7 +66,7 @@ impl WindowRun {
         saved: &SharedWindow,
         made: Made,
         plan: Arc<WindowPlan>,
-        rules: Vec<Arc<RulePlan>>,
+        rules: Vec<Slot>,
         share: Share,
     ) -> Self {
         let mut run = Self::new(made, plan, rules, saved.amend_every, saved.bounds, share);
@@ -84,7 +85,7 @@ impl WindowRun {
             return Ok(());
         }
         let (mut run, waiting): (KeyRun, bool) = whole(state)?;
-        if run.lives.len() != self.rules.len() {
+        if run.courses.len() != self.rules.len() {
             let why = "another number of rules than its window has".into();
             return Err(StateError::Form { what: "a key", why });
         }
@@ -101,6 +102,7 @@ impl WindowRun {
         if run.dirty {
             self.dirty.push(number);
         }
+        self.alarms.restore(number, run.alarm);
         if waiting {
             self.waiting.insert(number);
         }

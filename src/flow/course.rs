@@ -1,0 +1,222 @@
+//! One rule on one key as it runs: its life, and how long it has heard nothing.
+//!
+//! Observed time is the tick less the time in which the key's feed was not observed since the last
+//! verdict came in, so that neither an outage of Sereno nor a feed that lost its connection counts
+//! for `for`, `keep_firing_for`, `no_data` and `absent_for`.
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::{Evidence, Heard, Moment};
+use super::rules::RulePlan;
+use crate::alert::{Absence, Life, Step, Verdict};
+use crate::model::definition::NoData;
+use crate::model::{Key, ResultRow, Span, Timestamp};
+
+/// A nanosecond later: the next tick at the earliest.
+const NEXT: Span = Span(1);
+
+/// See the module.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Course {
+    life: Life,
+    absence: Absence,
+    /// When the last verdict with data came in, or the silence after it was noted; for an absence rule, when
+    /// the last event came.
+    heard: Option<Heard>,
+    /// The silence after the last verdict with data is noted.
+    noted: bool,
+    /// It was judged before.
+    begun: bool,
+    /// The next definition of its rule judges it; see [`super::slots`].
+    moved: bool,
+}
+
+/// Whose course it is, and what was seen last.
+#[derive(Clone, Copy)]
+pub struct Whose<'a> {
+    /// The rule.
+    pub rule: &'a RulePlan,
+    /// The key.
+    pub key: &'a Key,
+    /// What the last verdict saw.
+    pub evidence: &'a Evidence,
+}
+
+impl Whose<'_> {
+    /// Publishes steps as transitions.
+    pub fn tell(self, steps: impl IntoIterator<Item = Step>, moment: &mut Moment<'_>) {
+        for step in steps {
+            let transition = self.rule.transition(&step, self.key, self.evidence, moment.cause);
+            moment.out.push(ResultRow::Transition(Box::new(transition)));
+        }
+    }
+}
+
+impl Course {
+    /// Takes in a window's verdict; the steps it leads to, or `None` when what was said of that time
+    /// is final. `heard` is of the feed by which the key's last event came.
+    pub fn verdict(
+        &mut self,
+        rule: &RulePlan,
+        key: &Key,
+        (at, verdict): (Timestamp, Verdict),
+        heard: Heard,
+    ) -> Option<Vec<Step>> {
+        let identify = |began_at, number| rule.identify(key, began_at, number);
+        let steps = self.life.verdict(at, verdict, &rule.timing, &identify)?;
+        self.told(verdict, heard);
+        Some(steps)
+    }
+
+    /// Takes in an event's verdict, of which the greatest of its time stands; otherwise like
+    /// [`Self::verdict`].
+    pub fn one_of(
+        &mut self,
+        rule: &RulePlan,
+        key: &Key,
+        (at, verdict): (Timestamp, Verdict),
+        heard: Heard,
+    ) -> Option<Vec<Step>> {
+        let identify = |began_at, number| rule.identify(key, began_at, number);
+        let steps = self.life.one_of(at, verdict, &rule.timing, &identify)?;
+        self.told(verdict, heard);
+        Some(steps)
+    }
+
+    fn told(&mut self, verdict: Verdict, heard: Heard) {
+        if verdict.has_data() {
+            (self.heard, self.noted) = (Some(heard), false);
+        }
+    }
+
+    /// An absence rule's sensor was heard.
+    pub fn heard(&mut self, whose: Whose<'_>, heard: Heard, moment: &mut Moment<'_>) {
+        self.heard = Some(heard);
+        whose.tell(self.absence.heard(moment.cause.arrived_at), moment);
+    }
+
+    /// Lets the key's own watermark pass.
+    pub fn pass(&mut self, whose: Whose<'_>, to: Timestamp, moment: &mut Moment<'_>) {
+        let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
+        let steps = self.life.advance(to, &whose.rule.timing, &identify);
+        whose.tell(steps, moment);
+    }
+
+    /// Lets observed time pass to the last tick with drained feeds.
+    pub fn pass_observed(&mut self, whose: Whose<'_>, moment: &mut Moment<'_>) {
+        if let Some(heard) = self.heard {
+            self.pass(whose, heard.passed(moment).minus(whose.rule.close_after), moment);
+        }
+    }
+
+    /// The earliest tick at which it may be silent or absent.
+    #[must_use]
+    pub fn alarm(&self, rule: &RulePlan, moment: &Moment<'_>) -> Option<Timestamp> {
+        let unobserved = self.heard?.unobserved_since(moment.feeds);
+        if let Some(limit) = rule.absent_for {
+            return self.absence.due(limit, unobserved);
+        }
+        let silent = rule.timing.no_data != NoData::Hold && !self.noted;
+        let last_at = self.life.last_at().filter(|_| silent)?;
+        Some(last_at.plus(rule.timing.stale_after).plus(unobserved).plus(rule.close_after))
+    }
+
+    /// Notes a silence or an absence that is due at the tick `to`; when to look again.
+    pub fn ring(
+        &mut self,
+        whose: Whose<'_>,
+        to: Timestamp,
+        drained: bool,
+        moment: &mut Moment<'_>,
+    ) -> Option<Timestamp> {
+        let due = self.alarm(whose.rule, moment)?;
+        if due > to {
+            return Some(due);
+        }
+        let heard = self.heard?;
+        let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
+        if let Some(limit) = whose.rule.absent_for {
+            let unobserved = heard.unobserved_since(moment.feeds);
+            let step = self.absence.advance(to, limit, unobserved, &identify);
+            let window = step.map_or((to, to), |step| (step.episode.began_at, step.episode.raised_at));
+            let evidence = Evidence { fields: Vec::new(), window };
+            Whose { evidence: &evidence, ..whose }.tell(step, moment);
+            return None;
+        }
+        if !drained {
+            return Some(to.plus(NEXT));
+        }
+        self.noted = true;
+        self.heard = Some(heard.again(moment.feeds));
+        let silent_at = due.minus(whose.rule.close_after);
+        let steps = self.life.silence(silent_at, &whose.rule.timing, &identify);
+        whose.tell(steps, moment);
+        None
+    }
+
+    /// Makes final what was said of times up to and with `to`.
+    pub fn seal(&mut self, to: Timestamp, rule: &RulePlan) {
+        self.life.seal(to, &rule.timing);
+    }
+
+    /// Whether the watermark or a tick may change it.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.life.is_waiting()
+    }
+
+    /// Whether the next definition of its rule judges it.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// What judged it as the next definition is now the only one.
+    pub fn stay(&mut self) {
+        self.moved = false;
+    }
+
+    /// Another definition judges from here on; see [`Life::change`].
+    pub fn change(&mut self) {
+        self.life.change();
+        self.moved = false;
+    }
+
+    /// The next definition judges from here on. What nobody judged has nothing to be final.
+    pub fn move_on(&mut self) {
+        if self.life.last_at().is_some() {
+            self.life.change();
+        }
+        self.moved = true;
+    }
+
+    /// Whether this is its first verdict: then it may go on with the course of a window before it.
+    pub fn begins(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
+    }
+
+    /// A course of which nothing more comes.
+    #[must_use]
+    pub fn over() -> Self {
+        let mut over = Self { begun: true, ..Self::default() };
+        over.life.close(Timestamp::MAX);
+        over
+    }
+
+    /// Hands it over to the window that comes after; `None` when it never began or is over.
+    pub fn hand_over(&mut self) -> Option<Self> {
+        let goes_on = self.begun && !self.life.is_over();
+        goes_on.then(|| {
+            let mut course = std::mem::replace(self, Self::over());
+            course.change();
+            course
+        })
+    }
+
+    /// The rule is gone: what is open is resolved at `at`.
+    pub fn close(&mut self, whose: Whose<'_>, at: Timestamp, moment: &mut Moment<'_>) {
+        let steps = self.life.close(at);
+        whose.tell(steps.into_iter().chain(self.absence.close(at)), moment);
+        *self = Self::over();
+    }
+}

@@ -1,0 +1,86 @@
+//! The record that is being folded, for whoever decides something by it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::feeds::FeedClocks;
+use super::windows::WindowRun;
+use crate::model::{FeedId, ResultRow, Span, Timestamp};
+
+/// The record that decides: its journal sequence and arrival time.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause {
+    /// Journal sequence.
+    pub sequence: u64,
+    /// The arrival clock at it.
+    pub arrived_at: Timestamp,
+}
+
+/// What a verdict saw: names and values, and the window or moment they are of.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Fields or quantities, by name.
+    pub fields: Vec<(Arc<str>, Option<f64>)>,
+    /// Start and end; for an event both are its time.
+    pub window: (Timestamp, Timestamp),
+}
+
+/// A record as it is folded: what it finds and what it leaves.
+pub struct Moment<'a> {
+    /// The record.
+    pub cause: Cause,
+    /// The last tick.
+    pub ticked: Timestamp,
+    /// Clocks of all feeds.
+    pub feeds: &'a FeedClocks,
+    /// By feed, how far observed time had come at the last tick at which the pipeline's feeds had
+    /// drained; see [`FeedClocks::passed`].
+    pub passed: &'a [Timestamp],
+    /// Older windows of the pipeline, newest first: courses of rules are handed over from them.
+    pub ending: &'a mut [WindowRun],
+    /// Rows caused.
+    pub out: &'a mut Vec<ResultRow>,
+}
+
+impl Moment<'_> {
+    /// The same record for one window, with the windows before it.
+    pub fn before<'b>(&'b mut self, ending: &'b mut [WindowRun]) -> Moment<'b> {
+        let Self { cause, ticked, feeds, passed, .. } = *self;
+        Moment { cause, ticked, feeds, passed, ending, out: &mut *self.out }
+    }
+}
+
+/// Where a feed's clock stood when something was heard by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    feed: FeedId,
+    unobserved: Span,
+}
+
+impl Heard {
+    /// Now, by `feed`.
+    #[must_use]
+    pub fn now(feed: FeedId, feeds: &FeedClocks) -> Self {
+        Self { feed, unobserved: feeds.unobserved(feed) }
+    }
+
+    /// The same feed, with all the time until now counted.
+    #[must_use]
+    pub fn again(self, feeds: &FeedClocks) -> Self {
+        Self::now(self.feed, feeds)
+    }
+
+    /// The time since in which the feed was not observed.
+    #[must_use]
+    pub fn unobserved_since(self, feeds: &FeedClocks) -> Span {
+        Span(feeds.unobserved(self.feed).0.saturating_sub(self.unobserved.0))
+    }
+
+    /// The last tick with drained feeds, less the time until then in which the feed was not
+    /// observed; [`Timestamp::MIN`] before the first.
+    #[must_use]
+    pub fn passed(self, moment: &Moment<'_>) -> Timestamp {
+        moment.passed.get(self.feed.index()).map_or(Timestamp::MIN, |passed| passed.plus(self.unobserved))
+    }
+}

@@ -1,0 +1,180 @@
+//! Timelines for tests of alerts: seconds pass, sensors speak, feeds come and go, and what rules say
+//! is read back in seconds.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::interpreter::{Interpreter, order};
+use crate::journal::Sequencer;
+use crate::model::arrival::Quantity;
+use crate::model::time::SECOND;
+use crate::model::{
+    Control, Decoded, DecodedEvent, DecodedReading, ResultRow, Submission, Timestamp, Transition, Value,
+};
+
+/// A whole minute.
+const BEGIN: i64 = 1_000_020;
+
+/// One service, from second 0 on.
+pub(super) struct Timeline {
+    sequencer: Sequencer,
+    fold: Interpreter,
+    now_s: i64,
+    feeds: Vec<Arc<str>>,
+    told: Vec<Transition>,
+}
+
+/// `{rule} {key}: {from} -> {to} at {seconds}, {reason}`.
+fn line(row: &Transition) -> String {
+    let at = row.at.0 / SECOND - BEGIN;
+    let (from, to) = (row.from.as_str(), row.to.as_str());
+    format!("{} {}: {from} -> {to} at {at}, {}", row.rule, row.key, row.reason)
+}
+
+impl Timeline {
+    /// Feeds `aire` and `rio`, connected and drained; `rules` and `windows` are JSON lists.
+    pub(super) fn new(windows: &str, rules: &str) -> Self {
+        let mut timeline = Self {
+            sequencer: Sequencer::default(),
+            fold: Interpreter::new(0, 1),
+            now_s: 0,
+            feeds: vec!["aire".into(), "rio".into()],
+            told: Vec::new(),
+        };
+        let feeds = timeline.feeds.iter().map(|name| feed(name, &["level"]));
+        let controls = feeds.chain([pipeline(windows, rules)]).collect();
+        timeline.sequencer.configure(controls, Timestamp(BEGIN * SECOND));
+        timeline.connected(true);
+        timeline.until(5);
+        timeline
+    }
+
+    /// The pipeline is another from now on.
+    pub(super) fn change(&mut self, windows: &str, rules: &str) {
+        self.sequencer.configure(vec![pipeline(windows, rules)], self.now());
+        self.fold();
+    }
+
+    /// Feeds measure other quantities from now on.
+    pub(super) fn measure(&mut self, quantities: &[&str], windows: &str, rules: &str) {
+        let feeds = self.feeds.iter().map(|name| feed(name, quantities));
+        let controls = feeds.chain([pipeline(windows, rules)]).collect();
+        self.sequencer.configure(controls, self.now());
+        self.fold();
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp((BEGIN + self.now_s) * SECOND)
+    }
+
+    fn fold(&mut self) {
+        for finished in self.sequencer.take() {
+            let mut rows = self.fold.apply(&finished.batch);
+            order(&mut rows);
+            self.told.extend(rows.into_iter().filter_map(|row| match row {
+                ResultRow::Transition(row) => Some(*row),
+                _ => None,
+            }));
+        }
+    }
+
+    /// All feeds get or lose their connections.
+    pub(super) fn connected(&mut self, up: bool) {
+        for feed in self.feeds.clone() {
+            self.sequencer.connected(&feed, up, self.now());
+        }
+    }
+
+    /// One feed gets or loses its connection.
+    pub(super) fn feed(&mut self, feed: &str, up: bool) {
+        self.sequencer.connected(&Arc::from(feed), up, self.now());
+    }
+
+    /// Lets seconds pass, one by one.
+    pub(super) fn until(&mut self, second: i64) {
+        while self.now_s < second {
+            self.now_s += 1;
+            self.sequencer.pass(self.now());
+            self.fold();
+        }
+    }
+
+    /// Sereno is down until `second`, when feeds connect again.
+    pub(super) fn outage(&mut self, second: i64) {
+        self.connected(false);
+        self.now_s = second;
+        self.sequencer.pass(self.now());
+        self.connected(true);
+        self.fold();
+    }
+
+    /// A sensor `feed-n` says `value` for the second `at`; it arrives now.
+    pub(super) fn late(&mut self, sensor: &str, value: i64, at: i64) {
+        let feed: Arc<str> = sensor.split('-').next().unwrap_or_default().into();
+        let level = Quantity { name: "level".into(), unit: "cm".into(), decimals: 0 };
+        let event = DecodedEvent {
+            sensor: sensor.into(),
+            tags: vec![("zone".into(), "centro".into())],
+            event_at: Some(Timestamp((BEGIN + at) * SECOND)),
+            counter: None,
+            readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }],
+        };
+        let message = Submission {
+            feed,
+            topic: "t".into(),
+            payload: Bytes::new(),
+            arrived_at: None,
+            decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+            repeated: false,
+            ack: None,
+        };
+        self.sequencer.accept(message, self.now());
+        self.fold();
+    }
+
+    /// Seconds pass to `at`, and a sensor says `value` for it.
+    pub(super) fn says(&mut self, at: i64, sensor: &str, value: i64) {
+        self.until(at);
+        self.late(sensor, value, at);
+    }
+
+    /// A sensor says `value` each `step` seconds from one second to another.
+    pub(super) fn says_each(&mut self, (from, to, step): (i64, i64, i64), sensor: &str, value: i64) {
+        let mut at = from;
+        while at <= to {
+            self.says(at, sensor, value);
+            at += step;
+        }
+    }
+
+    /// What rules said since this was last asked.
+    pub(super) fn lines(&mut self) -> Vec<String> {
+        self.told.drain(..).map(|row| line(&row)).collect()
+    }
+
+    /// The same, as they are.
+    pub(super) fn rows(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.told)
+    }
+}
+
+fn feed(name: &str, quantities: &[&str]) -> Control {
+    let unit = |name: &&str| ((*name).to_owned(), serde_json::json!({"unit": "cm", "decimals": 0}));
+    let quantities: serde_json::Map<String, serde_json::Value> = quantities.iter().map(unit).collect();
+    let feed = serde_json::json!({
+        "name": name, "topic": format!("{name}/{{zone}}/{{sensor}}"), "decoder": "json",
+        "out_of_orderness": "5s", "quantity": quantities
+    });
+    Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }
+}
+
+fn pipeline(windows: &str, rules: &str) -> Control {
+    let words = r#""title": {"es": "t", "en": "t"}, "message": {"es": "m", "en": "m"}"#;
+    let text = format!(
+        r#"{{"version": 1, "name": "p", "title": {{"es": "p", "en": "p"}}, "reads": ["aire", "rio"],
+            "allowed_lateness": "10m", "amend_every": "1s", "window": {windows}, "rule": {}}}"#,
+        rules.replace("WORDS", words)
+    );
+    Control::Pipeline { pipeline: Box::new(serde_json::from_str(&text).unwrap()) }
+}

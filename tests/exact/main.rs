@@ -1,0 +1,94 @@
+//! Everything published is a pure function of the journal: the engine against an evaluator that is
+//! too simple to be wrong, on generated cases, byte for byte.
+//!
+//! `SERENO_EXACT_CASES` says how many cases (by default 1,000), `SERENO_EXACT_SEED` repeats one.
+//! A failure prints the seed, what differs first, and the script cut down to what still fails.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test that meets the unexpected fails"
+)]
+
+mod case;
+mod chance;
+mod condition;
+mod driver;
+mod generator;
+mod machine;
+mod naive;
+
+use case::{Case, Happening};
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
+}
+
+/// Leaves out parts of the script for as long as it still fails.
+fn shrink(case: &Case) -> Case {
+    let mut least = case.clone();
+    let mut part = least.script.len() / 2;
+    while part > 0 {
+        let mut from = 0;
+        while from < least.script.len() {
+            let mut fewer = least.clone();
+            let to = (from + part).min(fewer.script.len());
+            // The first configuration stays: without it nothing is compared.
+            let kept =
+                fewer.script.drain(from..to).filter(|entry| matches!(entry.1, Happening::Configure(_)));
+            let kept: Vec<_> = kept.take(usize::from(from == 0)).collect();
+            fewer.script.splice(from..from, kept);
+            if fewer.script.len() < least.script.len() && driver::check(&fewer).is_err() {
+                least = fewer;
+            } else {
+                from += part;
+            }
+        }
+        part /= 2;
+    }
+    least
+}
+
+fn describe(case: &Case) -> String {
+    let mut text = format!("seed {}: {}\n", case.seed, case.title);
+    for (at, happening) in &case.script {
+        let line = match happening {
+            Happening::Configure(controls) => serde_json::to_string(controls).unwrap(),
+            Happening::Message(message) => {
+                let events = message.events.iter().map(|event| {
+                    let values = event.readings.iter().map(|r| format!("{}={}", r.quantity.name, r.value.0));
+                    let values = values.collect::<Vec<_>>().join(" ");
+                    let (tags, event_at) = (&event.tags, event.event_at.map(|at| at.to_string()));
+                    format!("{} {tags:?} {event_at:?} #{:?} {values}", event.sensor, event.counter)
+                });
+                format!("{} {}", message.feed, events.collect::<Vec<_>>().join("; "))
+            }
+            other => format!("{other:?}"),
+        };
+        text += &format!("  {} {line}\n", sereno::model::Timestamp(*at));
+    }
+    text
+}
+
+#[test]
+fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
+    let seeds: Vec<u64> = match std::env::var("SERENO_EXACT_SEED") {
+        Ok(seed) => vec![seed.parse().expect("a seed")],
+        Err(_) => (0..number("SERENO_EXACT_CASES", 1_000)).collect(),
+    };
+    let mut rows = 0;
+    for seed in seeds {
+        let case = generator::case(seed);
+        match driver::check(&case) {
+            Ok(compared) => rows += compared,
+            Err(_) => {
+                let least = shrink(&case);
+                let reason = driver::check(&least).expect_err("what was kept fails");
+                panic!("\nSERENO_EXACT_SEED={seed}\n{reason}\n{}", describe(&least));
+            }
+        }
+    }
+    println!("{rows} rows compared");
+}

@@ -1,0 +1,6 @@
+//! The naive evaluator: obvious, slow, and of no code in common with what it judges.
+
+pub mod accounts;
+pub mod fields;
+pub mod windows;
+pub mod world;

@@ -1,0 +1,168 @@
+//! What the journal says of names and feeds, record by record.
+
+use std::sync::Arc;
+
+use sereno::model::definition::FeedDefinition;
+use sereno::model::dictionary::TagSet;
+use sereno::model::time::SECOND;
+use sereno::model::{Entry, Event, Quantity, Reading, Record, Span, Timestamp};
+
+/// A record with its sequence and, for an event, its readings.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Journal sequence.
+    pub sequence: u64,
+    /// The record.
+    pub record: Record,
+    /// An event's readings.
+    pub readings: Vec<Reading>,
+}
+
+/// One feed.
+#[derive(Clone, Debug, Default)]
+pub struct Feed {
+    /// Its name.
+    pub name: String,
+    /// Its definition in force.
+    pub definition: Option<FeedDefinition>,
+    /// Its last step.
+    pub watermark: Option<i64>,
+    /// Whether the last tick names it.
+    pub observed: bool,
+    /// Observed time since its last event.
+    quiet: i64,
+    /// Time unobserved since its last event.
+    unseen: i64,
+}
+
+impl Feed {
+    /// Unobserved for a minute: nothing waits for it.
+    pub fn gone(&self) -> bool {
+        !self.observed && self.unseen >= 60 * SECOND
+    }
+
+    fn idle_after(&self) -> i64 {
+        self.definition.as_ref().map_or(60 * SECOND, |definition| definition.idle_after.0)
+    }
+
+    fn idle(&self) -> bool {
+        self.gone() || self.quiet >= self.idle_after()
+    }
+
+    fn out_of_orderness(&self) -> Span {
+        self.definition.as_ref().map_or(Span::seconds(30), |definition| definition.out_of_orderness)
+    }
+}
+
+/// Names, feeds and clocks at one position of the journal.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// By id.
+    pub feeds: Vec<Feed>,
+    devices: Vec<Arc<str>>,
+    tags: Vec<TagSet>,
+    quantities: Vec<Arc<Quantity>>,
+    /// The last tick.
+    pub tick: i64,
+    /// Arrival time of the last record that has one.
+    pub arrival: i64,
+}
+
+/// An event with names for ids.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Feed's id.
+    pub feed: usize,
+    /// Device.
+    pub device: Arc<str>,
+    /// Tags by name.
+    pub tags: TagSet,
+    /// When the device measured.
+    pub event_at: i64,
+    /// Its own counter.
+    pub counter: Option<u64>,
+    /// The watermark it gives its sensor.
+    pub watermark: i64,
+    /// Readings by quantity: name, unit, decimals.
+    pub readings: Vec<(Arc<Quantity>, i64)>,
+}
+
+impl World {
+    /// Takes in what a record says of names and clocks; controls are for others.
+    pub fn hear(&mut self, record: &Record) {
+        match record {
+            Record::Entry(Entry::Feed(name)) => {
+                self.feeds.push(Feed { name: name.to_string(), ..Feed::default() });
+            }
+            Record::Entry(Entry::Device(_, name)) => self.devices.push(name.clone()),
+            Record::Entry(Entry::Tags(tags)) => self.tags.push(tags.clone()),
+            Record::Entry(Entry::Quantity(quantity)) => self.quantities.push(quantity.clone()),
+            Record::Event(event) => {
+                let feed = &mut self.feeds[event.feed.index()];
+                (feed.quiet, feed.unseen) = (0, 0);
+                self.arrival = event.arrived_at.0;
+            }
+            Record::Step { feed, watermark } => self.feeds[feed.index()].watermark = Some(watermark.0),
+            Record::Tick { from, to, observed } => {
+                for (id, feed) in self.feeds.iter_mut().enumerate() {
+                    feed.observed = observed.iter().any(|seen| seen.index() == id);
+                    let passed = to.0 - from.0 + SECOND;
+                    *(if feed.observed { &mut feed.quiet } else { &mut feed.unseen }) += passed;
+                }
+                (self.tick, self.arrival) = (to.0, to.0);
+            }
+            Record::Refusal(refusal) => self.arrival = refusal.arrived_at.0,
+            Record::Control(_) => {}
+        }
+    }
+
+    /// An event in words.
+    pub fn said(&self, event: &Event, readings: &[Reading]) -> Said {
+        let feed = &self.feeds[event.feed.index()];
+        Said {
+            feed: event.feed.index(),
+            device: self.devices[event.device.index()].clone(),
+            tags: self.tags[event.tags.index()].clone(),
+            event_at: event.event_at.0,
+            counter: event.counter,
+            watermark: event.event_at.min(event.arrived_at).0 - feed.out_of_orderness().0,
+            readings: readings
+                .iter()
+                .map(|reading| (self.quantities[reading.quantity.index()].clone(), reading.value.0))
+                .collect(),
+        }
+    }
+
+    /// Watermark of keys that are not a single sensor: the least of the feeds that are not idle;
+    /// when all are, the last tick less the longest `idle_after`.
+    pub fn zone_watermark(&self, feeds: &[usize]) -> i64 {
+        let feeds = || feeds.iter().map(|id| &self.feeds[*id]);
+        let busy = feeds().filter(|feed| !feed.idle());
+        let least = busy.map(|feed| feed.watermark.unwrap_or(i64::MIN)).min();
+        least.unwrap_or_else(|| self.tick - feeds().map(Feed::idle_after).max().unwrap_or(0))
+    }
+
+    /// Whether every one of these feeds has drained, or is gone.
+    pub fn drained(&self, feeds: &[usize]) -> bool {
+        feeds.iter().map(|id| &self.feeds[*id]).all(|feed| feed.observed || feed.gone())
+    }
+}
+
+/// The start of the slide of a grid that holds `at`: from local midnight where the size divides a
+/// day, from 1970-01-01T00:00Z otherwise. Zones here have one offset all the year.
+pub fn floor(at: i64, size: Span, slide: Span, zone: &str) -> i64 {
+    let local = 86_400 * SECOND % size.0 == 0;
+    let offset = match zone {
+        "America/Bogota" => -5 * 3_600 * SECOND,
+        "Asia/Kolkata" => 19_800 * SECOND,
+        "UTC" => 0,
+        _ => panic!("the naive evaluator knows no zone {zone}"),
+    };
+    let offset = if local { offset } else { 0 };
+    (at + offset).div_euclid(slide.0) * slide.0 - offset
+}
+
+/// As the rows spell instants.
+pub fn stamp(at: i64) -> Timestamp {
+    Timestamp(at)
+}
