@@ -1,6 +1,7 @@
 //! The flow's two ends: it reads the synced journal, publishes to the results log, and has its
 //! state kept.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use crate::flow::past::Past;
 use crate::flow::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
 
-/// Results that a full disk refused are written again this often.
-const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Ends {
@@ -38,6 +39,8 @@ pub struct Ends {
     pub results: ResultsLog,
     /// Takes checkpoints.
     pub keeper: Keeper,
+    /// Epochs handed over and not published, each with the record after its last.
+    pub handed: VecDeque<(u64, u64)>,
     /// Stops the service: what is on disk cannot be relied on.
     pub stop_in_doubt: fn(&dyn Error) -> !,
 }
@@ -48,6 +51,12 @@ impl Source for Ends {
         match self.reader.next(self.journal.now().synced) {
             Ok(next) => {
                 self.keeper.passed(next.as_ref().map_or(0, |(_, batch)| batch.records.len()));
+                if let Some((_, batch)) = &next
+                    && self.flow.records() == 0
+                {
+                    self.flow.passed(batch.first);
+                }
+                self.handed.extend(next.as_ref().map(|(epoch, batch)| (*epoch, batch.next())));
                 next
             }
             Err(failure) => (self.stop_in_doubt)(&failure),
@@ -78,6 +87,9 @@ impl Source for Ends {
         }
         if let Err(failure) = outcome {
             (self.stop_in_doubt)(&failure);
+        }
+        while let Some((_, next)) = self.handed.pop_front_if(|(handed, _)| *handed <= epoch) {
+            self.flow.passed(next);
         }
         self.flow.written(epoch + 1);
     }

@@ -120,6 +120,7 @@ impl Appender {
             result => result?,
         };
         Point::JournalAppended.pass();
+        self.progress.passed(finished.batch.next());
         for ack in self.finished.pop_front().map(|finished| finished.acks).unwrap_or_default() {
             ack.gate.journaled(ack.ticket, epoch);
         }
