@@ -20,8 +20,8 @@ use crate::flow::past::Past;
 use crate::flow::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
 
-/// Results that a full disk refused are written again this often.
-const FULL_DISK_RETRY: Duration = Duration::from_millis(500);
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Ends {
