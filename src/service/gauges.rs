@@ -1,4 +1,5 @@
-//! Metrics that nobody pushes: how far the journal and the flow are, looked up now and then.
+//! Metrics that nobody pushes: how far journal and flow are and how large the journal is, looked up
+//! now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::telemetry::Metrics;
 /// They are looked up this often.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks them up until `stop`; how far the journal is, and the flow.
+/// Looks them up until `stop`.
 pub async fn run(
     (progress, flow): (Arc<Progress>, Arc<Progress>),
     metrics: Arc<Metrics>,
