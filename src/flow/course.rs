@@ -190,6 +190,12 @@ impl Course {
         self.moved = true;
     }
 
+    /// Whether it was judged before.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Whether this is its first verdict: then it may go on with the course of a window before it.
     pub fn begins(&mut self) -> bool {
         !std::mem::replace(&mut self.begun, true)

@@ -3,7 +3,7 @@
 
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::error;
@@ -34,6 +34,9 @@ pub struct Interpreter {
     feeds: FeedClocks,
     definitions: BTreeMap<String, PipelineDefinition>,
     pipelines: BTreeMap<String, PipelineRun>,
+    /// Names of pipelines that were removed: one that comes back begins with the first window after
+    /// that, so that no alert is raised twice.
+    removed: BTreeSet<String>,
     /// Names of the pipelines that read a feed, by feed id.
     readers: Vec<Vec<String>>,
     ticked: Timestamp,
@@ -56,6 +59,7 @@ impl Interpreter {
             feeds: FeedClocks::default(),
             definitions: BTreeMap::new(),
             pipelines: BTreeMap::new(),
+            removed: BTreeSet::new(),
             readers: Vec::new(),
             ticked: Timestamp::MIN,
             arrived_at: Timestamp::MIN,
@@ -182,6 +186,7 @@ impl Interpreter {
             }
             Control::PipelineRemoved { name } => {
                 self.definitions.remove(name);
+                self.removed.insert(name.clone());
                 if let Some(pipeline) = self.pipelines.remove(name) {
                     let passed = pipeline.passed();
                     let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
@@ -252,7 +257,10 @@ impl Interpreter {
                 let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 old.replaced_by(plan, ids, self.share, &mut moment)
             }
-            None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),
+            None => {
+                let begins_at = self.removed.contains(&definition.name).then_some(cause.arrived_at);
+                PipelineRun::new(plan, ids, self.share, cause.sequence, begins_at)
+            }
         };
         next.register(&register, cause.arrived_at);
         self.pipelines.insert(definition.name.clone(), next);

@@ -60,10 +60,11 @@ impl Slot {
         }
     }
 
-    /// The course of a key that is new.
+    /// The course of a key that is new; in a window that is ending, the one that comes after judges
+    /// it alone.
     #[must_use]
     pub fn course(&self) -> Course {
-        if self.over { Course::over() } else { Course::default() }
+        if self.over || self.succeeded { Course::over() } else { Course::default() }
     }
 
     /// The rule defined anew; another `for` judges windows that start at `begins_at` or later.

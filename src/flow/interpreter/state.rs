@@ -29,6 +29,7 @@ impl Interpreter {
             feeds,
             definitions,
             pipelines,
+            removed,
             readers: _,
             ticked,
             arrived_at,
@@ -60,6 +61,7 @@ impl Interpreter {
                 names: *names,
                 feeds: feed_texts,
                 definitions: definitions?,
+                removed: removed.clone(),
                 origins: origins.texts(texts)?,
                 pipelines: saved,
             };
@@ -115,6 +117,7 @@ impl Interpreter {
             0 => saved.counts.iter().map(|(name, counts)| (name.as_str(), *counts)).collect(),
             _ => BTreeMap::new(),
         };
+        fold.removed = shared.removed;
         for pipeline in shared.pipelines {
             let counts = counts.get(pipeline.name.as_str()).copied().unwrap_or_default();
             let name = pipeline.name.clone();

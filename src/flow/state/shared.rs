@@ -1,6 +1,6 @@
 //! The state that every worker has alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -31,6 +31,8 @@ pub struct Shared<F = FeedClock> {
     pub feeds: Vec<(F, Option<Arc<str>>)>,
     /// The pipelines' definitions in force.
     pub definitions: Vec<Arc<str>>,
+    /// Names of pipelines that were removed.
+    pub removed: BTreeSet<String>,
     /// What plans were compiled from: a pipeline with its feeds.
     pub origins: Vec<(Arc<str>, Vec<Arc<str>>)>,
     /// The pipelines that run.

@@ -60,7 +60,14 @@ impl WindowRun {
         for place in 0..self.rules.len() {
             let Some(slot) = self.rules.get_mut(place) else { continue };
             match succeeded(&slot.now.rule.name) {
-                Some(succeeded) => slot.succeeded = succeeded,
+                Some(succeeded) => {
+                    slot.succeeded = succeeded;
+                    // What was never judged here is judged by the window that comes after alone.
+                    let courses = (&mut self.keys).into_iter().filter_map(|run| run.courses.get_mut(place));
+                    courses
+                        .filter(|course| succeeded && !course.has_begun())
+                        .for_each(|course| *course = Course::over());
+                }
                 None => self.end_rule(place, at, moment),
             }
         }
