@@ -14,7 +14,7 @@ CARGO := cargo
 # `--workspace` always: the same features are unified, so nothing heavy is built twice.
 BUILD := --release --workspace --locked
 
-.PHONY: help setup setup-test console own build demo test test-core crash exact lint golden bench clean
+.PHONY: help setup setup-test console own build demo test test-core crash exact simulate lint golden bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,12 +48,20 @@ test: setup-test console own ## every test, with real brokers, stores and browse
 	SERENO_REQUIRE_PEERS=1 $(CARGO) test $(BUILD) --bins --lib --tests
 
 test-core: own ## the exact core alone: no store, listener or InfluxDB; quick to build
-	$(CARGO) test --locked --no-default-features --lib -- model decode window rule alert flow journal
+	$(CARGO) test --locked --no-default-features --lib -- model decode window rule alert flow journal simulation
 
-# As many kills by each door as `make crash N=100` says; SERENO_SEED=... repeats a run.
+# As many worlds as `make simulate SEEDS=2000` says; a failure prints its seed, SERENO_SEED=... repeats it.
+SEEDS ?= 2000
+simulate: setup own ## the whole core on a virtual clock and a disk that tears, SEEDS= worlds of it
+	SERENO_SEEDS=$(SEEDS) $(CARGO) test --release --locked --no-default-features --lib -- simulation
+
+# As many kills by each door as `make crash N=100` says, every named crash point ROUNDS= times, and
+# power cut under it; SERENO_SEED=... repeats a run.
 N ?= 50
+ROUNDS ?= 3
 crash: setup-test console own ## kill -9 of the real service under load, N= times by each door
-	SERENO_REQUIRE_PEERS=1 SERENO_KILLS=$(N) $(CARGO) test $(BUILD) --test it -- --nocapture crash::
+	SERENO_REQUIRE_PEERS=1 SERENO_KILLS=$(N) SERENO_ROUNDS=$(ROUNDS) $(CARGO) test $(BUILD) --test it -- \
+	    --nocapture crash power
 
 # SERENO_EXACT_SEED=... repeats one case.
 exact: own ## the engine against the naive evaluator, on ten thousand generated cases

@@ -19,11 +19,16 @@ const FAILED: u8 = 1;
 /// Exit code when the configuration has faults.
 pub const FAULTY: u8 = 2;
 
+/// Exit code when data on disk is damaged (`EX_DATAERR` of sysexits).
+pub const DAMAGED: u8 = 65;
+
 /// Why a command ended.
 #[derive(Debug)]
 pub enum Failure {
     /// Faults of the configuration, drawn already.
     Faults,
+    /// Damage on disk, told already.
+    Damaged,
     /// Something else, as one line.
     Other(String),
 }
@@ -53,12 +58,14 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "store")]
         Command::Query(query) => commands::query::run(&query),
         Command::Recompute(recompute) => commands::recompute::run(&recompute),
+        Command::Verify(verify) => commands::verify::run(&verify),
         Command::Schema(schema) => commands::schema::run(&schema),
         Command::Completions(completions) => commands::completions::run(&completions),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Faults) => ExitCode::from(FAULTY),
+        Err(Failure::Damaged) => ExitCode::from(DAMAGED),
         Err(Failure::Other(message)) => {
             eprintln!("sereno: {message}");
             ExitCode::from(FAILED)

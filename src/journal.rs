@@ -8,7 +8,10 @@ pub mod batch_codec;
 pub mod checkpoint;
 pub mod clock;
 pub mod disk;
+pub mod ends;
 pub mod feed_state;
+#[cfg(test)]
+mod format_tests;
 pub mod holders;
 pub mod identity;
 pub mod log;
@@ -21,9 +24,12 @@ pub mod result_codec;
 pub mod results;
 pub mod retention;
 pub mod sequencer;
+pub mod snapshot;
+pub mod snapshots;
 pub mod steps;
 #[cfg(test)]
 pub mod testing;
+pub mod verify;
 pub mod wire;
 pub mod writer;
 

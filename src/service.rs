@@ -9,6 +9,7 @@ pub mod core;
 pub mod data_dir;
 #[cfg(feature = "broker")]
 pub mod demo;
+pub mod gauges;
 pub mod outputs;
 pub mod readers;
 #[cfg(feature = "store")]
@@ -22,6 +23,7 @@ pub mod run;
 pub mod sources;
 pub mod statistics;
 pub mod texts;
+pub mod verify;
 
 use thiserror::Error;
 
@@ -49,6 +51,9 @@ pub enum ServiceError {
     /// The results log.
     #[error(transparent)]
     Results(#[from] crate::journal::results::ResultsError),
+    /// The checkpoints.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::journal::checkpoint::CheckpointError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] crate::notify::LedgerError),
@@ -70,6 +75,16 @@ pub enum ServiceError {
     /// A setting that only shows its fault at start.
     #[error("{0}")]
     Setting(String),
+}
+
+impl From<crate::journal::checkpoint::BeginError> for ServiceError {
+    fn from(failure: crate::journal::checkpoint::BeginError) -> Self {
+        use crate::journal::checkpoint::BeginError::{Checkpoint, Results};
+        match failure {
+            Checkpoint(failure) => Self::Checkpoint(failure),
+            Results(failure) => Self::Results(failure),
+        }
+    }
 }
 
 impl ServiceError {

@@ -5,18 +5,27 @@
 //! integer monoid, or follows the order of the semantics, so that the result depends on the
 //! readings alone and never on the order in which they came.
 
+pub mod answer;
 mod calendar;
+pub mod circular;
 mod clock;
+pub mod distinct;
+pub mod energy;
 pub mod exact;
+pub mod function;
 pub mod grid;
+pub mod held;
 pub mod keyed;
 pub mod plan;
+pub mod sensors;
 pub mod sketch;
 pub mod slot;
 pub mod vacant;
+pub mod value;
 
+pub use function::Function;
 pub use grid::Grid;
 pub use keyed::{Bounds, KeyWindows, Outcome, Publication};
-pub use plan::{Function, WindowPlan};
+pub use plan::WindowPlan;
 pub use sketch::Sketch;
 pub use slot::{Sample, Slot};

@@ -274,6 +274,12 @@ impl Life {
         steps
     }
 
+    /// Whether it was closed for good.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.final_to == Some(Timestamp::MAX)
+    }
+
     fn bound(&mut self, timing: &Timing) {
         while self.entries.len() > VERDICTS_KEPT_MAX
             || self.gone.len() > GONE_KEPT_MAX && !self.entries.is_empty()
@@ -434,7 +440,7 @@ fn changed(alert: &Alert, now: &Episode) -> Option<Step> {
     let kind = match (was.resolved_at, now.resolved_at) {
         (None, Some(_)) => StepKind::Resolved,
         (Some(_), None) => StepKind::Reopened,
-        _ if now.changes > was.changes => StepKind::RuleChanged,
+        (None, None) if now.changes > was.changes => StepKind::RuleChanged,
         _ if moved => StepKind::Moved,
         _ => return None,
     };

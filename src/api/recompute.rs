@@ -65,7 +65,8 @@ pub(super) async fn run(
     let stopping = || ApiError::busy("stopping", "Sereno is stopping", "ask again once it runs");
     state.inputs.send(Input::Recompute { from, to }).await.map_err(|_| stopping())?;
     let (tell, told) = oneshot::channel();
-    let flush = Input::Flush(Box::new(move |epoch| drop(tell.send(epoch))));
+    // Nobody hears it when the caller has gone.
+    let flush = Input::Flush(Box::new(move |epoch| tell.send(epoch).unwrap_or_default()));
     state.inputs.send(flush).await.map_err(|_| stopping())?;
     let epoch = told.await.map_err(|_| stopping())?;
     Ok((StatusCode::ACCEPTED, Json(Recomputing { epoch })))

@@ -30,6 +30,8 @@ pub enum Command {
     Query(Query),
     /// Compute windows of the past again, with readings that came too late and by today's definitions.
     Recompute(Recompute),
+    /// Read every file of the data folder and name what is damaged.
+    Verify(Verify),
     /// Print the JSON Schema of a configuration file, for editors.
     Schema(Schema),
     /// Print the completions of a shell.
@@ -158,6 +160,14 @@ pub struct Recompute {
     #[arg(long)]
     pub dry_run: bool,
     /// Where the configuration is.
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// `sereno verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Where the configuration is; with --data-dir none is needed.
     #[command(flatten)]
     pub at: Where,
 }

@@ -10,6 +10,7 @@ pub mod recompute;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod verify;
 
 use std::path::PathBuf;
 

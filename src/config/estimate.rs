@@ -12,7 +12,8 @@ use super::check::PANES_MAX;
 use crate::model::definition::{FeedDefinition, PipelineDefinition, WindowDefinition};
 use crate::model::{Fault, Span};
 use crate::rule::AggregateCall;
-use crate::window::Function;
+use crate::window::held::READINGS_MAX;
+use crate::window::slot::SlotKind;
 
 /// Devices of a feed that says nothing of them.
 const DEVICES_ASSUMED: u64 = 10_000;
@@ -25,7 +26,16 @@ const KEY_BYTES: u64 = 384;
 /// A pane: its place in the key's table, its counters.
 const PANE_BYTES: u64 = 96;
 /// An accumulator of one quantity.
-const SLOT_BYTES: u64 = 80;
+const SLOT_BYTES: u64 = 32;
+/// What some accumulators keep outside their slot: a reading with its device, two wide sums.
+const BOXED_BYTES: u64 = 64;
+/// A set of different values: hashes while there are few, registers beyond.
+const DISTINCT_BYTES_MAX: u64 = 4_096;
+const HASH_BYTES: u64 = 16;
+/// A reading kept in order, with the room a growing list keeps free.
+const READING_BYTES: u64 = 60;
+/// A sensor of a key that tells its sensors apart: its name, its places in tables.
+const SENSOR_BYTES: u64 = 256;
 /// A bucket of a quantile sketch, with the room a growing list keeps free.
 const BUCKET_BYTES: u64 = 24;
 /// Buckets of one sensor's sketch: its values of one pane within a factor of 3.6, at the sketch's
@@ -85,61 +95,102 @@ pub(super) fn of_window(
     if slide == Span::ZERO || size.0 / slide.0 > PANES_MAX {
         return None;
     }
-    let (keys, assumed) = keys(window, feeds);
+    let (keys, mut assumed) = keys(window, feeds);
     // Each period of the day has keys of its own.
-    let keys = keys.saturating_mul(window.periods.len().max(1) as u64);
+    let periods = window.periods.len().max(1) as u64;
+    let keys = keys.saturating_mul(periods);
     let late = feeds.iter().map(|feed| feed.out_of_orderness.0).max().unwrap_or_default();
     let held = size.0.saturating_add(pipeline.allowed_lateness.0).saturating_add(late);
     // One more is being filled.
     let panes = u64::try_from(held / slide.0).unwrap_or_default() + 1 + u64::from(held % slide.0 != 0);
-    let pane = PANE_BYTES + accumulators(window, slide, feeds);
-    let bytes = ByteSize(keys.saturating_mul(KEY_BYTES.saturating_add(panes.saturating_mul(pane))));
+    let single_sensor = window.by.iter().any(|tag| tag == "sensor");
+    let layout = Layout::of(window, single_sensor);
+    let pane = PANE_BYTES + layout.readings.bytes(slide, feeds, single_sensor);
+    let mut bytes = keys.saturating_mul(KEY_BYTES.saturating_add(panes.saturating_mul(pane)));
+    if !layout.sensors.0.is_empty() {
+        let (sensors, said) = devices(feeds);
+        let sensors = sensors.saturating_mul(periods);
+        assumed |= !said;
+        let pane = PANE_BYTES + layout.sensors.bytes(slide, feeds, true);
+        bytes = bytes
+            .saturating_add(sensors.saturating_mul(SENSOR_BYTES.saturating_add(panes.saturating_mul(pane))));
+    }
+    let bytes = ByteSize(bytes);
     let (pipeline, window) = (pipeline.name.clone(), window.name.clone());
     Some(Estimate { pipeline, window, keys, assumed, panes, bytes, place: (file, index) })
 }
 
-fn keys(window: &WindowDefinition, feeds: &[&FeedDefinition]) -> (u64, bool) {
+/// Devices of the feeds, and whether all of them say how many.
+fn devices(feeds: &[&FeedDefinition]) -> (u64, bool) {
     let said = |feed: &&FeedDefinition| feed.devices_max < DEVICES_UNSAID;
-    let devices =
-        |feed: &&FeedDefinition| if said(feed) { u64::from(feed.devices_max) } else { DEVICES_ASSUMED };
-    let devices: u64 = feeds.iter().map(devices).sum();
+    let devices = |feed: &&FeedDefinition| match said(feed) {
+        true => u64::from(feed.devices_max),
+        false => DEVICES_ASSUMED.max(feed.registered.len() as u64),
+    };
+    (feeds.iter().map(devices).sum(), feeds.iter().all(said))
+}
+
+fn keys(window: &WindowDefinition, feeds: &[&FeedDefinition]) -> (u64, bool) {
+    let (devices, said) = devices(feeds);
     if window.by.is_empty() {
         (1, false)
     } else if window.by.iter().any(|tag| tag == "sensor") {
-        (devices, !feeds.iter().all(said))
+        (devices, !said)
     } else {
         (devices.min(GROUPS_ASSUMED), true)
     }
 }
 
-/// Bytes of one pane's accumulators.
-fn accumulators(window: &WindowDefinition, slide: Span, feeds: &[&FeedDefinition]) -> u64 {
-    let mut slots: BTreeSet<(String, u8)> = BTreeSet::new();
-    let mut sketches: BTreeSet<String> = BTreeSet::new();
-    for call in window.fields.values().filter_map(|call| AggregateCall::parse(call).ok()) {
-        let Some(quantity) = call.quantity else { continue };
-        let kind = match call.function {
-            Function::Count | Function::Sum | Function::Mean => 0,
-            Function::Min | Function::Max => 1,
-            Function::Stddev => 2,
-            Function::First => 3,
-            Function::Last => 4,
-            Function::Quantile(_) => {
-                sketches.insert(quantity.clone());
-                5
-            }
-        };
-        // Every quantity is counted, whatever else is asked of it.
-        slots.insert((quantity.clone(), 0));
-        slots.insert((quantity, kind));
+/// Kinds of accumulators by quantity.
+#[derive(Default)]
+struct Slots(BTreeSet<(String, SlotKind)>);
+
+/// What a pane keeps: of all readings of a key, and of each sensor.
+#[derive(Default)]
+struct Layout {
+    readings: Slots,
+    sensors: Slots,
+}
+
+impl Layout {
+    fn of(window: &WindowDefinition, single_sensor: bool) -> Self {
+        let mut layout = Self::default();
+        for call in window.fields.values() {
+            let call = AggregateCall::parse(call).and_then(|call| call.in_window(single_sensor, window.of));
+            let Ok(AggregateCall { function, inner, quantity: Some(quantity) }) = call else { continue };
+            let inner = inner.or_else(|| function.per_sensor().then_some(function));
+            let slots = if inner.is_some() { &mut layout.sensors } else { &mut layout.readings };
+            // Every quantity is counted, whatever else is asked of it.
+            slots.0.insert((quantity.clone(), SlotKind::Sum));
+            let kinds = inner.unwrap_or(function).slots();
+            slots.0.extend(kinds.iter().map(|kind| (quantity.clone(), *kind)));
+        }
+        layout
     }
+}
+
+impl Slots {
+    /// Bytes of one pane's accumulators, of one sensor or of many.
+    fn bytes(&self, slide: Span, feeds: &[&FeedDefinition], sensor: bool) -> u64 {
+        let readings = readings(slide, feeds);
+        let buckets = if sensor { readings.min(BUCKETS_OF_SENSOR) } else { BUCKETS_OF_GROUP };
+        let outside = |kind: SlotKind| match kind {
+            SlotKind::Sum | SlotKind::Extremes | SlotKind::Squares | SlotKind::Circular => 0,
+            SlotKind::First | SlotKind::Last | SlotKind::Energy => BOXED_BYTES,
+            SlotKind::Sketch => buckets * BUCKET_BYTES,
+            SlotKind::Distinct if sensor => readings.saturating_mul(HASH_BYTES).min(DISTINCT_BYTES_MAX),
+            SlotKind::Distinct => DISTINCT_BYTES_MAX,
+            SlotKind::Held => readings.min(READINGS_MAX as u64).saturating_mul(READING_BYTES),
+        };
+        self.0.iter().map(|(_, kind)| SLOT_BYTES.saturating_add(outside(*kind))).fold(0, u64::saturating_add)
+    }
+}
+
+/// Readings of one sensor in one pane.
+pub(super) fn readings(slide: Span, feeds: &[&FeedDefinition]) -> u64 {
     let interval =
         feeds.iter().filter_map(|feed| feed.expected_interval).min().filter(|span| *span != Span::ZERO);
-    let readings =
-        interval.map_or(READINGS_ASSUMED, |span| u64::try_from(slide.0 / span.0).unwrap_or_default() + 1);
-    let sensor = window.by.iter().any(|tag| tag == "sensor");
-    let buckets = if sensor { readings.min(BUCKETS_OF_SENSOR) } else { BUCKETS_OF_GROUP };
-    slots.len() as u64 * SLOT_BYTES + sketches.len() as u64 * buckets * BUCKET_BYTES
+    interval.map_or(READINGS_ASSUMED, |span| u64::try_from(slide.0 / span.0).unwrap_or_default() + 1)
 }
 
 /// A fault at the largest window, by its file and number, if all of them together need more than

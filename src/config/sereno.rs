@@ -13,6 +13,7 @@ use super::byte_size::ByteSize;
 use super::listener::Listener;
 use super::receiver::Receiver;
 use super::sink::{Influx, Store};
+use crate::journal::checkpoint::Cadence;
 use crate::model::Span;
 use crate::rule::Locale;
 
@@ -52,6 +53,8 @@ pub struct Sereno {
     pub limits: Limits,
     /// The journal.
     pub journal: Journal,
+    /// Checkpoints of the dataflow.
+    pub checkpoint: Checkpoint,
     /// The log on standard error.
     pub log: Log,
 }
@@ -74,6 +77,7 @@ impl Default for Sereno {
             receivers: Vec::new(),
             limits: Limits::default(),
             journal: Journal::default(),
+            checkpoint: Checkpoint::default(),
             log: Log::default(),
         }
     }
@@ -164,6 +168,28 @@ impl Default for Journal {
             keep: Span::seconds(7 * 86_400),
             behind_max: Span::seconds(14 * 86_400),
         }
+    }
+}
+
+/// Checkpoints of the dataflow: a start goes on from the latest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Checkpoint {
+    /// One is taken after this long.
+    pub every: Span,
+    /// One is taken after this many records of the journal, if that is sooner.
+    pub records: u64,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: Span::seconds(30), records: 5_000_000 }
+    }
+}
+
+impl From<&Checkpoint> for Cadence {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Self { every: checkpoint.every, records: checkpoint.records }
     }
 }
 

@@ -146,7 +146,7 @@ mod tests {
 
     fn measure(min: Option<f64>, max: Option<f64>) -> Measure {
         let definition =
-            QuantityDefinition { path: None, unit: "Cel".into(), decimals: 2, min, max, label: None };
+            QuantityDefinition { path: None, unit: "Cel".into(), decimals: 2, min, max, counter_max: None, label: None };
         let mut faults = Vec::new();
         let measure = Measure::compile("temp", &definition, &mut faults);
         assert_eq!(faults, []);
@@ -214,6 +214,7 @@ mod tests {
             decimals: 13,
             min: Some(2.0),
             max: Some(1.0),
+            counter_max: None,
             label: None,
         };
         let mut faults = Vec::new();

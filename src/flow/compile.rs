@@ -7,11 +7,14 @@ use jiff::tz::TimeZone;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::rules::RulePlan;
-use crate::model::definition::{FeedDefinition, PipelineDefinition, RuleDefinition, WindowDefinition};
+use crate::model::decimal::DECIMALS;
+use crate::model::definition::{
+    FeedDefinition, FoldOf, PipelineDefinition, QuantityDefinition, RuleDefinition, WindowDefinition,
+};
 use crate::model::result::{Field, PlanDescription};
-use crate::model::{Fault, Span};
+use crate::model::{Fault, Span, Value};
 use crate::rule::{AggregateCall, Expression, Schema};
-use crate::window::plan::FieldPlan;
+use crate::window::plan::{FieldPlan, SensorsPlan};
 use crate::window::{Grid, WindowPlan, grid};
 
 /// Quantities that decoders add of themselves: position and link quality.
@@ -29,6 +32,8 @@ pub struct Column {
     pub unit: Arc<str>,
     /// Decimals.
     pub decimals: u8,
+    /// The count at which a counter starts over at 0, as a mantissa.
+    pub wrap: Option<i64>,
 }
 
 /// What a plan was compiled from: a checkpoint holds it in the plan's place.
@@ -64,6 +69,18 @@ pub struct PipelinePlan {
     pub open_max: Span,
     /// How often a window is amended.
     pub amend_every: Span,
+}
+
+impl PipelinePlan {
+    /// Whether a rule of this name is there on a window that groups by these tags; `None` when no
+    /// rule has the name.
+    #[must_use]
+    pub fn succeeds(&self, name: &str, by: &[Arc<str>]) -> Option<bool> {
+        let has = |rules: &[Arc<RulePlan>]| rules.iter().any(|rule| &*rule.name == name);
+        let mut windows = self.windows.iter().filter(|window| has(&window.1)).peekable();
+        let known = windows.peek().is_some() || has(&self.readings);
+        known.then(|| windows.any(|window| window.0.description.by == by))
+    }
 }
 
 /// Compiles a pipeline over the feeds it reads.
@@ -121,15 +138,21 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
 pub fn columns(feeds: &[&FeedDefinition]) -> BTreeMap<Arc<str>, Column> {
     let mut columns: BTreeMap<Arc<str>, Column> = OWN_QUANTITIES
         .iter()
-        .map(|(name, unit)| {
-            ((*name).into(), Column { unit: (*unit).into(), decimals: crate::model::decimal::DECIMALS })
-        })
+        .map(|(name, unit)| ((*name).into(), Column { unit: (*unit).into(), decimals: DECIMALS, wrap: None }))
         .collect();
     for (name, quantity) in feeds.iter().flat_map(|feed| &feed.quantities) {
-        let column = Column { unit: quantity.unit.as_str().into(), decimals: quantity.decimals };
-        columns.insert(name.as_str().into(), column);
+        let (unit, decimals) = (quantity.unit.as_str().into(), quantity.decimals);
+        columns.insert(name.as_str().into(), Column { unit, decimals, wrap: wrap(quantity) });
     }
     columns
+}
+
+/// A counter's `counter_max` as a mantissa, where one can be.
+#[must_use]
+pub fn wrap(quantity: &QuantityDefinition) -> Option<i64> {
+    // `{}` writes a float in full, so that it is read as a reading is.
+    let text = quantity.counter_max?.to_string();
+    Value::parse(text.as_bytes(), quantity.decimals).ok().map(|value| value.0).filter(|wrap| *wrap > 0)
 }
 
 /// How long after its end a silent key's window closes.
@@ -172,16 +195,22 @@ fn window(
 ) -> Result<WindowPlan, Fault> {
     let mut fields = Vec::new();
     let mut names = Vec::new();
+    let by_sensor = definition.by.iter().any(|name| name == super::keys::SENSOR);
     for (name, sql) in &definition.fields {
-        let (plan, unit) = field(sql, columns).map_err(|fault| fault.under(name.as_str()).under("fields"))?;
+        let (plan, unit) = field(sql, (by_sensor, definition.of), columns)
+            .map_err(|fault| fault.under(name.as_str()).under("fields"))?;
         fields.push(plan);
         names.push(Field { name: name.as_str().into(), unit });
     }
-    let by_sensor = definition.by.iter().any(|name| name == super::keys::SENSOR);
     let expected =
         |feed: &&FeedDefinition| feed.expected_interval.filter(|interval| by_sensor && interval.0 > 0);
     let period = grid.period().and_then(|name| definition.periods.get(&**name));
     let size = period.map_or(definition.size.nominal(), |period| Span(period.end().0 - period.begin().0));
+    let sensors = SensorsPlan {
+        intervals: feeds.iter().map(|feed| feed.expected_interval).collect(),
+        capture_min: definition.sensor_capture_min,
+        ..SensorsPlan::of(&fields, definition.hold_max.unwrap_or(size))
+    };
     let description = PlanDescription {
         hash: hash(pipeline, definition, grid.period(), feeds, columns),
         pipeline: pipeline.name.as_str().into(),
@@ -196,6 +225,7 @@ fn window(
         description: Arc::new(description),
         grid,
         columns: WindowPlan::columns_of(&fields),
+        sensors,
         fields,
         allowed_lateness: pipeline.allowed_lateness,
         close_after,
@@ -205,10 +235,14 @@ fn window(
     })
 }
 
-fn field(sql: &str, columns: &BTreeMap<Arc<str>, Column>) -> Result<(FieldPlan, Arc<str>), Fault> {
-    let call = AggregateCall::parse(sql)?;
+fn field(
+    sql: &str,
+    (by_sensor, of): (bool, Option<FoldOf>),
+    columns: &BTreeMap<Arc<str>, Column>,
+) -> Result<(FieldPlan, Arc<str>), Fault> {
+    let call = AggregateCall::parse(sql)?.in_window(by_sensor, of)?;
     let Some(quantity) = &call.quantity else {
-        return Ok((FieldPlan { function: call.function, column: None, decimals: 0 }, call.unit("1").into()));
+        return Ok((FieldPlan::new(call.function, None, 0), call.unit("1").into()));
     };
     let place = columns.keys().position(|name| **name == **quantity);
     let (Some(place), Some(column)) = (place, columns.get(quantity.as_str())) else {
@@ -217,7 +251,9 @@ fn field(sql: &str, columns: &BTreeMap<Arc<str>, Column>) -> Result<(FieldPlan, 
             "name one that a feed defines",
         ));
     };
-    let plan = FieldPlan { function: call.function, column: Some(place as u16), decimals: column.decimals };
+    let (inner, wrap) = (call.inner, column.wrap);
+    let plan =
+        FieldPlan { inner, wrap, ..FieldPlan::new(call.function, Some(place as u16), column.decimals) };
     Ok((plan, call.unit(&column.unit).into()))
 }
 
@@ -229,6 +265,7 @@ fn hash(
     feeds: &[&FeedDefinition],
     columns: &BTreeMap<Arc<str>, Column>,
 ) -> u64 {
+    let wraps: Vec<(&str, i64)> = columns.iter().filter_map(|(name, c)| Some((&**name, c.wrap?))).collect();
     let columns: Vec<(&str, &str, u8)> =
         columns.iter().map(|(name, c)| (&**name, &*c.unit, c.decimals)).collect();
     let feeds: Vec<(&str, Span, Option<Span>)> = feeds
@@ -240,5 +277,9 @@ fn hash(
     // Names, numbers and texts: writing them as JSON cannot fail.
     let mut bytes = serde_json::to_vec(&all).unwrap_or_default();
     bytes.extend(period.iter().flat_map(|name| name.bytes()));
+    if !wraps.is_empty() {
+        // Beside the rest, so that plans without counters keep the hashes they had.
+        bytes.extend(serde_json::to_vec(&wraps).unwrap_or_default());
+    }
     xxh3_64(&bytes)
 }

@@ -325,8 +325,8 @@ fn drive(
             let next = source.borrow_mut().as_mut().and_then(|source| source.next());
             let Some((epoch, batch)) = next else { break };
             input.advance_to(epoch);
-            let request = wanted(source, epoch + 1, false);
             let past = source.borrow_mut().as_mut().map(|source| source.past(epoch, &batch));
+            let request = wanted(source, epoch + 1, false);
             let given = Given { batch: Some(batch), past: past.unwrap_or_default(), request };
             input.send(InProcess(Arc::new(given)));
             input.advance_to(epoch + 1);

@@ -16,7 +16,8 @@ use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
 use super::recompute::recompute;
 use super::state::names::Names;
-use super::windows::register::register_of;
+use super::state::shared::Texts;
+use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::time::SECOND;
 use crate::model::{
@@ -39,6 +40,8 @@ pub struct Interpreter {
     /// The arrival clock: arrival time of the latest record that has one. Controls and steps have
     /// none of their own, and that of their batch depends on where it was cut.
     arrived_at: Timestamp,
+    /// Definitions as text, for checkpoints.
+    texts: Texts,
     out: Vec<ResultRow>,
 }
 
@@ -56,6 +59,7 @@ impl Interpreter {
             readers: Vec::new(),
             ticked: Timestamp::MIN,
             arrived_at: Timestamp::MIN,
+            texts: Texts::default(),
             out: Vec::new(),
         }
     }
@@ -126,7 +130,7 @@ impl Interpreter {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 let passed = pipeline.passed();
                 let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 let readings = batch.readings_of(event);
                 pipeline.event(event, readings, watermark, &self.dictionary, &mut moment);
             }
@@ -139,7 +143,7 @@ impl Interpreter {
                 let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
                 let passed = pipeline.passed();
                 let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 pipeline.zone_step(to, &mut moment);
             }
         }
@@ -151,7 +155,7 @@ impl Interpreter {
             let drained = self.feeds.drained(&pipeline.feeds);
             let passed = pipeline.passed();
             let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-            let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+            let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
             pipeline.zone_step(watermark, &mut moment);
             pipeline.observe(drained, || self.feeds.passed(to).into());
             let passed = pipeline.passed();
@@ -181,7 +185,7 @@ impl Interpreter {
                 if let Some(pipeline) = self.pipelines.remove(name) {
                     let passed = pipeline.passed();
                     let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, out });
+                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out });
                 }
             }
             // Its readings come with the batch: see `apply_with`.
@@ -198,19 +202,22 @@ impl Interpreter {
             return Vec::new();
         }
         let of_one = |definition: &PipelineDefinition| {
-            let (plan, ids) = self.compiled(definition).ok()?;
+            let (plan, ids, _) = self.compiled(definition).ok()?;
             let live = self.pipelines.get(&definition.name);
             Some(recompute(plan, ids, self.share, live, past, &self.dictionary))
         };
         self.definitions.values().filter_map(of_one).flatten().collect()
     }
 
-    /// A definition over its feeds as they are now.
-    fn compiled(&self, definition: &PipelineDefinition) -> Result<(PipelinePlan, Vec<FeedId>), Fault> {
+    /// A definition over its feeds as they are now, with these and the register of their sensors.
+    fn compiled(
+        &self,
+        definition: &PipelineDefinition,
+    ) -> Result<(PipelinePlan, Vec<FeedId>, Register), Fault> {
         let ids: Vec<FeedId> = reads(definition).iter().filter_map(|name| self.feeds.id(name)).collect();
         let feeds: Vec<&FeedDefinition> =
             ids.iter().filter_map(|id| self.feeds.get(*id)?.definition.as_deref()).collect();
-        Ok((compile::compile(definition, &feeds)?, ids))
+        Ok((compile::compile(definition, &feeds)?, ids, register_of(&feeds)))
     }
 
     /// Finds again which pipelines read a feed.
@@ -226,7 +233,7 @@ impl Interpreter {
     }
 
     fn define(&mut self, definition: &PipelineDefinition, cause: Cause) {
-        let (plan, ids) = match self.compiled(definition) {
+        let (plan, ids, register) = match self.compiled(definition) {
             Ok(compiled) => compiled,
             Err(fault) => {
                 // `config` refuses what does not compile; a journal of another version may hold it.
@@ -238,12 +245,11 @@ impl Interpreter {
             let plans = plan.windows.iter().map(|(window, _)| window.description.clone());
             self.out.extend(plans.map(|plan| ResultRow::Plan(cause.sequence, plan)));
         }
-        let register = register_of(&plan.origin.feeds.iter().collect::<Vec<_>>());
         let mut next = match self.pipelines.remove(&definition.name) {
             Some(old) => {
                 let passed = old.passed();
                 let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 old.replaced_by(plan, ids, self.share, &mut moment)
             }
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),

@@ -119,7 +119,7 @@ impl KeyTable {
 
     /// The number of a key of this worker, if it has one.
     #[must_use]
-    pub fn number(&self, key: &Key) -> Option<u32> {
+    pub fn find(&self, key: &Key) -> Option<u32> {
         self.keys.get(key).copied().flatten()
     }
 

@@ -124,7 +124,8 @@ fn encode_event(out: &mut Writer, batch: &Batch, event: &Event) {
     }
 }
 
-fn encode_entry(out: &mut Writer, entry: &Entry) {
+/// Writes a dictionary entry.
+pub fn encode_entry(out: &mut Writer, entry: &Entry) {
     match entry {
         Entry::Feed(name) => {
             out.byte(1);
@@ -242,7 +243,11 @@ fn decode_event(input: &mut Reader<'_>, batch: &mut Batch) -> Result<Event, BadC
     })
 }
 
-fn decode_entry(input: &mut Reader<'_>) -> Result<Entry, BadContent> {
+/// Reads a dictionary entry.
+///
+/// # Errors
+/// [`BadContent`].
+pub fn decode_entry(input: &mut Reader<'_>) -> Result<Entry, BadContent> {
     Ok(match input.byte()? {
         1 => Entry::Feed(input.shared()?),
         2 => Entry::Device(FeedId(input.small()?), input.shared()?),

@@ -41,7 +41,7 @@
 pub mod begin;
 pub mod keeper;
 mod manifest;
-mod plan;
+pub mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -51,7 +51,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use thiserror::Error;
 
-pub use self::begin::Begun;
+pub use self::begin::{BeginError, Beginning, Begun};
 pub use self::keeper::{Cadence, Keeper};
 pub use self::manifest::{Block, Manifest};
 use super::disk::{self, Disk, LogFile};
@@ -265,30 +265,28 @@ impl Checkpoints {
 
     fn write_files(&self, number: u64, taken: &Taken) -> Result<(Manifest, u64), CheckpointError> {
         let groups = || taken.parts.iter().flat_map(|part| &part.groups);
-        let old = self.kept.first();
-        let mut bases = old.map_or_else(BTreeMap::new, |old| old.bases.clone());
+        let mut bases = self.kept.first().map_or_else(BTreeMap::new, |old| old.bases.clone());
         let mut deltas = BTreeMap::new();
-        let mut base_file = FileWriter::new(number, Kind::Base);
-        let mut delta_file = FileWriter::new(number, Kind::Delta);
+        let mut delta_file = self.create(number, Kind::Delta)?;
+        let mut shared = Block::default();
         for part in taken.parts.iter().filter(|part| !part.shared.is_empty()) {
-            delta_file.shared = Some(delta_file.add(&part.shared, 0));
+            shared = delta_file.add(&part.shared, 0)?;
         }
-        for group in groups() {
-            let (file, blocks) = match group.base {
-                true => (&mut base_file, &mut bases),
-                false => (&mut delta_file, &mut deltas),
-            };
-            blocks.remove(&group.group);
-            if group.keys > 0 {
-                blocks.insert(group.group, file.add(&group.bytes, group.keys));
+        for group in groups().filter(|group| !group.base && group.keys > 0) {
+            deltas.insert(group.group, delta_file.add(&group.bytes, group.keys)?);
+        }
+        let mut bytes = delta_file.finish()?;
+        for group in groups().filter(|group| group.base) {
+            bases.remove(&group.group);
+        }
+        let mut new_bases = groups().filter(|group| group.base && group.keys > 0).peekable();
+        if new_bases.peek().is_some() {
+            let mut base_file = self.create(number, Kind::Base)?;
+            for group in new_bases {
+                bases.insert(group.group, base_file.add(&group.bytes, group.keys)?);
             }
+            bytes += base_file.finish()?;
         }
-        let shared = delta_file.shared;
-        let mut written = 0;
-        if groups().any(|group| group.base && group.keys > 0) {
-            written += self.create(number, base_file)?;
-        }
-        written += self.create(number, delta_file)?;
         Point::CheckpointWritten.pass();
         let manifest = Manifest {
             number,
@@ -297,25 +295,21 @@ impl Checkpoints {
             next: taken.next,
             results: taken.results.clone(),
             counts: total(&taken.parts),
-            shared: shared.unwrap_or_default(),
+            shared,
             bases,
             deltas,
         };
-        let path = self.path(number, "manifest");
-        let bytes = manifest.encode();
-        disk::replace(&*self.disk, &path, &bytes).map_err(|source| at(&path, source))?;
-        Ok((manifest, written + bytes.len() as u64))
+        let (path, content) = (self.path(number, "manifest"), manifest.encode());
+        disk::replace(&*self.disk, &path, &content).map_err(|source| at(&path, source))?;
+        Ok((manifest, bytes + content.len() as u64))
     }
 
-    fn create(&self, number: u64, file: FileWriter) -> Result<u64, CheckpointError> {
-        let path = self.path(number, file.kind.extension());
-        let write = || {
-            let open = self.disk.open(&path, true)?;
-            open.write_at(&file.bytes, 0)?;
-            open.sync()
-        };
-        write().map_err(|source| at(&path, source))?;
-        Ok(file.bytes.len() as u64)
+    fn create(&self, number: u64, kind: Kind) -> Result<FileWriter, CheckpointError> {
+        let path = self.path(number, kind.extension());
+        let file = self.disk.open(&path, true).map_err(|source| at(&path, source))?;
+        let mut writer = FileWriter { file, path, number, end: 0 };
+        writer.write(&kind.header(number, VERSION))?;
+        Ok(writer)
     }
 
     /// Removes everything that no kept manifest names, manifests first.
@@ -378,24 +372,30 @@ impl Kind {
     }
 }
 
-/// Lays out one file in memory.
+/// Writes one file, block by block.
 struct FileWriter {
+    file: Arc<dyn LogFile>,
+    path: PathBuf,
     number: u64,
-    kind: Kind,
-    bytes: Vec<u8>,
-    shared: Option<Block>,
+    end: u64,
 }
 
 impl FileWriter {
-    fn new(number: u64, kind: Kind) -> Self {
-        Self { number, kind, bytes: kind.header(number, VERSION).to_vec(), shared: None }
+    fn write(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        self.file.write_at(bytes, self.end).map_err(|source| at(&self.path, source))?;
+        self.end += bytes.len() as u64;
+        Ok(())
     }
 
-    fn add(&mut self, bytes: &[u8], keys: u64) -> Block {
-        let offset = self.bytes.len() as u64;
-        self.bytes.extend_from_slice(bytes);
-        let crc = crc(self.number, offset, bytes);
-        Block { file: self.number, offset, length: bytes.len() as u64, crc, keys }
+    fn add(&mut self, bytes: &[u8], keys: u64) -> Result<Block, CheckpointError> {
+        let (offset, length) = (self.end, bytes.len() as u64);
+        self.write(bytes)?;
+        Ok(Block { file: self.number, offset, length, crc: crc(self.number, offset, bytes), keys })
+    }
+
+    fn finish(self) -> Result<u64, CheckpointError> {
+        self.file.sync().map_err(|source| at(&self.path, source))?;
+        Ok(self.end)
     }
 }
 

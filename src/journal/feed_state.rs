@@ -34,6 +34,19 @@ pub struct FeedState {
     link: Link,
 }
 
+/// What a snapshot keeps of a feed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeptFeed {
+    /// Devices it has named.
+    pub devices: u32,
+    /// Quantities it has used, in the order of their bits.
+    pub quantities: Vec<QuantityId>,
+    /// The latest time that moved its watermark.
+    pub latest: Option<Timestamp>,
+    /// The watermark's last whole second.
+    pub stepped: Option<Timestamp>,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Link {
     #[default]
@@ -48,6 +61,24 @@ enum Link {
 }
 
 impl FeedState {
+    /// What a snapshot keeps of it. Its definition is a control; its connection ends with the process.
+    #[must_use]
+    pub fn kept(&self) -> KeptFeed {
+        KeptFeed {
+            devices: self.devices,
+            quantities: self.quantities.clone(),
+            latest: self.latest,
+            stepped: self.stepped,
+        }
+    }
+
+    /// The feed as a snapshot kept it.
+    #[must_use]
+    pub fn restored(kept: KeptFeed) -> Self {
+        let KeptFeed { devices, quantities, latest, stepped } = kept;
+        Self { devices, quantities, latest, stepped, ..Self::default() }
+    }
+
     /// Out-of-orderness in force.
     #[must_use]
     pub fn out_of_orderness(&self) -> Span {
@@ -140,6 +171,12 @@ impl FeedState {
         };
         1 << at.min(63)
     }
+}
+
+/// The bit of one of a feed's quantities.
+#[must_use]
+pub fn quantity_bit(quantities: &[QuantityId], quantity: QuantityId) -> u64 {
+    1 << quantities.iter().position(|known| *known == quantity).unwrap_or(63).min(63)
 }
 
 #[cfg(test)]

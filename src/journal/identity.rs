@@ -1,29 +1,31 @@
 //! What tells a repeated event from a new one.
 
-use std::collections::VecDeque;
-
 use crate::model::{Reading, Timestamp};
 
 /// Events that a device's identity ring remembers, those that came last. An older repeat counts as new.
 pub const RING_EVENTS_MAX: usize = 256;
 
-/// What a device is known to have said.
+/// What a device is known to have said: its last events, in the order in which they were taken in.
 #[derive(Clone, Debug, Default)]
 pub struct Ring {
-    /// By (time, counter).
-    seen: VecDeque<Seen>,
-    /// Events taken in so far; the ring forgets what came first, whatever its time.
-    taken: u32,
+    /// Once it is full, the next event takes the place of the one at `oldest`.
+    seen: Vec<Seen>,
+    oldest: u16,
+    /// The latest time of all; most events are later, and then nothing has to be looked through.
+    latest: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    time: Timestamp,
-    counter: u32,
-    values: u32,
-    quantities: u64,
-    /// Its number among the events taken in, wrapping.
-    number: u32,
+/// What is remembered of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its time, or its number where the device counts.
+    pub time: Timestamp,
+    /// Its frame counter and one; 0 for none.
+    pub counter: u32,
+    /// Its values, mixed.
+    pub values: u32,
+    /// A bit for each of its quantities.
+    pub quantities: u64,
 }
 
 /// What an event is to the ring.
@@ -54,9 +56,11 @@ impl Ring {
         quantities: u64,
     ) -> Known {
         let new = Seen::of(time, counter, readings, quantities);
-        let from = self.seen.partition_point(|seen| seen.time < time);
+        if self.latest.is_none_or(|latest| time > latest) {
+            return Known::New;
+        }
         let mut held = 0;
-        for seen in self.seen.range(from..).take_while(|seen| seen.time == time) {
+        for seen in self.seen.iter().filter(|seen| seen.time == time) {
             if seen.counter != new.counter || seen.quantities & new.quantities == 0 {
                 continue;
             }
@@ -74,29 +78,40 @@ impl Ring {
 
     /// Remembers an event that was taken in.
     pub fn remember(&mut self, time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) {
-        let new = Seen { number: self.taken, ..Seen::of(time, counter, readings, quantities) };
-        self.taken = self.taken.wrapping_add(1);
-        let at = self.seen.partition_point(|seen| (seen.time, seen.counter) <= (new.time, new.counter));
-        self.seen.insert(at, new);
-        if self.seen.len() > RING_EVENTS_MAX {
-            let oldest = self.taken.wrapping_sub(self.seen.len() as u32);
-            // Nearly always the first: events come nearly in order.
-            if let Some(at) = self.seen.iter().position(|seen| seen.number == oldest) {
-                self.seen.remove(at);
-            }
+        self.add(Seen::of(time, counter, readings, quantities));
+    }
+
+    fn add(&mut self, new: Seen) {
+        self.latest = self.latest.max(Some(new.time));
+        if self.seen.len() < RING_EVENTS_MAX {
+            self.seen.push(new);
+        } else if let Some(oldest) = self.seen.get_mut(usize::from(self.oldest)) {
+            *oldest = new;
+            self.oldest = (self.oldest + 1) % RING_EVENTS_MAX as u16;
         }
+    }
+
+    /// Puts what was remembered earlier before what it holds.
+    pub fn prepend(&mut self, earlier: impl IntoIterator<Item = Seen>) {
+        let (later, earliest) = self.seen.split_at_checked(usize::from(self.oldest)).unwrap_or_default();
+        let mut whole = Self::default();
+        earlier.into_iter().for_each(|seen| whole.add(seen));
+        earliest.iter().chain(later).for_each(|seen| whole.add(*seen));
+        *self = whole;
     }
 }
 
 impl Seen {
-    fn of(time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) -> Self {
+    /// What is remembered of an event.
+    #[must_use]
+    pub fn of(time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) -> Self {
         // Commutative over the readings: their order in a message says nothing.
         let mut values = 0_u32;
         for reading in readings {
             values = values.wrapping_add(mix(u64::from(reading.quantity.0), reading.value.0 as u64));
         }
         let counter = counter.map_or(0, |counter| (counter as u32).wrapping_add(1));
-        Self { time, counter, values, quantities, number: 0 }
+        Self { time, counter, values, quantities }
     }
 }
 
@@ -152,5 +167,24 @@ mod tests {
         }
         assert_eq!(ring.seen.len(), RING_EVENTS_MAX);
         assert_eq!(tell(&mut ring, 9_999, None, &[(0, 9_999)]), Known::Duplicate);
+        assert_eq!(tell(&mut ring, 9_744, None, &[(0, 9_744)]), Known::Duplicate);
+        assert_eq!(tell(&mut ring, 9_743, None, &[(0, 9_743)]), Known::New, "forgotten");
+    }
+
+    #[test]
+    fn what_was_remembered_earlier_comes_before_and_is_forgotten_first() {
+        let seen = |time: i64| Seen::of(Timestamp(time), None, &readings(&[(0, time)]), 1);
+        for (earlier, later) in [(0, 3), (3, 0), (200, 200), (300, 10), (10, 700)] {
+            let mut whole = Ring::default();
+            (0..earlier + later).for_each(|time| whole.add(seen(time)));
+            let mut ring = Ring::default();
+            (earlier..earlier + later).for_each(|time| ring.add(seen(time)));
+            ring.prepend((0..earlier).map(seen));
+            for time in 0..earlier + later {
+                let of = readings(&[(0, time)]);
+                let look = |ring: &Ring| ring.look(Timestamp(time), None, &of, 1);
+                assert_eq!(look(&ring), look(&whole), "{time} of {earlier} and {later}");
+            }
+        }
     }
 }

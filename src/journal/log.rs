@@ -7,7 +7,7 @@
 //!
 //! | bytes | content |
 //! |---|---|
-//! | 0..8 | `SERENOJL` for the journal, `SERENORL` for the results log |
+//! | 0..8 | `SERENOJL` for the journal, `SERENORL` for the results log, `SERENONA` for a snapshot's names |
 //! | 8..12 | format version, u32 little-endian |
 //! | 12..16 | zero |
 //! | 16..24 | ordinal of the first frame, u64 little-endian |
@@ -59,13 +59,25 @@ pub enum LogKind {
     Journal,
     /// The results log.
     Results,
+    /// The names of a snapshot.
+    Names,
 }
 
 impl LogKind {
+    /// What a frame of it is called.
+    #[must_use]
+    pub fn frame(self) -> &'static str {
+        match self {
+            Self::Journal => "epoch",
+            Self::Results | Self::Names => "frame",
+        }
+    }
+
     fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Journal => b"SERENOJL",
             Self::Results => b"SERENORL",
+            Self::Names => b"SERENONA",
         }
     }
 }
@@ -108,6 +120,16 @@ pub enum LogError {
         ordinal: u64,
         /// What is wrong.
         source: BadContent,
+    },
+    /// The beginning of the journal was collected, and no snapshot reads.
+    #[error(
+        "{path}: the journal begins at epoch {first} and no snapshot of what came before reads; restore the folder `journal` from a backup, with its `snapshot`"
+    )]
+    NoSnapshot {
+        /// Folder of the snapshots.
+        path: PathBuf,
+        /// First epoch left.
+        first: u64,
     },
     /// The frame is not there any more, or never was.
     #[error("{path}: frame {ordinal} is not in the log")]
@@ -413,4 +435,29 @@ fn fill(file: &dyn LogFile, path: &Path, buffer: &mut [u8], offset: u64) -> Resu
 /// A disk error with its place.
 pub(super) fn at(path: &Path, source: io::Error) -> LogError {
     LogError::Disk { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::{Chance, Loss, SimDisk};
+
+    #[test]
+    fn what_a_failed_sync_left_is_written_again_at_the_next_start() {
+        let disk = Arc::new(SimDisk::default());
+        let dir = Path::new("log");
+        let open = || LogWriter::open(disk.mount(), dir, LogKind::Journal, 1 << 20).unwrap();
+        let mut writer = open();
+        writer.append(&[1; 3_000]).unwrap();
+        disk.fail_sync_after(0);
+        assert!(writer.file().sync().is_err());
+
+        // The process ends; the kernel takes its pages for clean, and the next sync succeeds.
+        disk.lose(Loss::Process, &mut Chance::of(1));
+        let writer = open();
+        assert_eq!(writer.next(), 1);
+        writer.file().sync().unwrap();
+        disk.lose(Loss::Everything, &mut Chance::of(1));
+        assert_eq!(open().next(), 1, "the sync after the start made it durable");
+    }
 }

@@ -7,12 +7,13 @@
 //! sync and not synced itself: after a power loss it may be behind, never ahead. Frames before it
 //! were acknowledged, so one that does not read is damage; only behind it is a torn tail.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::warn;
 
-use super::disk::{Disk, LogFile};
+use super::disk::{self, Disk, LogFile};
 use super::log::{LogError, at};
 
 const NAME: &str = "synced";
@@ -49,7 +50,13 @@ impl Mark {
         let names = disk.list(dir).map_err(|source| at(dir, source))?;
         let new = !names.iter().any(|name| name == NAME);
         let file = disk.open(&path, new).map_err(|source| at(&path, source))?;
-        Ok(Self { file, path })
+        let mark = Self { file, path };
+        if mark.file.bytes().map_err(|source| at(&mark.path, source))? < BYTES as u64 {
+            // Room for good: a disk that is full later has it still.
+            mark.write(0)?;
+            mark.file.sync().map_err(|source| at(&mark.path, source))?;
+        }
+        Ok(mark)
     }
 
     /// The ordinal after the last frame known to be synced; 0 when nothing is recorded.
@@ -77,6 +84,26 @@ impl Mark {
         bytes[8..].copy_from_slice(&crc32c::crc32c(&next.to_le_bytes()).to_le_bytes());
         self.file.write_at(&bytes, 0).map_err(|source| at(&self.path, source))
     }
+}
+
+/// The mark of the log in `dir`, without making one: `None` when nothing is recorded, the file when it
+/// does not read.
+///
+/// # Errors
+/// [`LogError::Disk`].
+pub fn peek(disk: &dyn Disk, dir: &Path) -> Result<Result<Option<u64>, PathBuf>, LogError> {
+    let path = dir.join(NAME);
+    let bytes = match disk::read_all(disk, &path) {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Ok(None)),
+        bytes => bytes.map_err(|source| at(&path, source))?,
+    };
+    Ok(match bytes.split_first_chunk::<8>() {
+        None if bytes.is_empty() => Ok(None),
+        Some((next, sum)) if crc32c::crc32c(next).to_le_bytes() == *sum => {
+            Ok(Some(u64::from_le_bytes(*next)))
+        }
+        _ => Err(path),
+    })
 }
 
 #[cfg(test)]

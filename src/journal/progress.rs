@@ -1,7 +1,7 @@
 //! How far a log has come, for those who wait on it: threads, tasks and dataflow workers.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,14 @@ pub struct Progress {
     tasks: watch::Sender<Durable>,
     workers: Mutex<Vec<Thread>>,
     arrived_at: AtomicI64,
+    records: AtomicU64,
+    /// Up to where the last sync that the disk completed reached; set by nothing else.
+    completed: AtomicU64,
+    timed: OnceLock<Timed>,
 }
+
+/// Hears how long each sync took; must not block.
+pub type Timed = Box<dyn Fn(Duration) + Send + Sync>;
 
 impl Progress {
     /// A log that has come to `next`, all of it durable.
@@ -29,6 +36,9 @@ impl Progress {
             tasks: watch::Sender::new(durable),
             workers: Mutex::new(Vec::new()),
             arrived_at: AtomicI64::new(Timestamp::MIN.0),
+            records: AtomicU64::new(0),
+            completed: AtomicU64::new(next),
+            timed: OnceLock::new(),
         }
     }
 
@@ -41,6 +51,17 @@ impl Progress {
     /// Arrival time has come to `at`.
     pub fn arrived(&self, at: Timestamp) {
         self.arrived_at.store(at.0, Ordering::Relaxed);
+    }
+
+    /// Sequence of the record after the last one that it has come past.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// It has come past everything before record `next`.
+    pub fn passed(&self, next: u64) {
+        self.records.store(next, Ordering::Relaxed);
     }
 
     /// Where it stands.
@@ -65,9 +86,31 @@ impl Progress {
         self.step(|durable| durable.written = next);
     }
 
-    /// Everything before `next` is synced.
+    /// The disk completed a sync of everything before `next`, which took so long.
+    pub fn sync_completed(&self, next: u64, took: Duration) {
+        self.completed.store(next, Ordering::SeqCst);
+        if let Some(timed) = self.timed.get() {
+            timed(took);
+        }
+    }
+
+    /// Has `timed` told how long each sync takes, from here on; the first to ask is told.
+    pub fn time_syncs(&self, timed: Timed) {
+        let _ = self.timed.set(timed);
+    }
+
+    /// Everything before `next` is synced: what waits for it may be acknowledged.
+    ///
+    /// # Panics
+    /// If the last completed sync did not reach it: the promise that nothing acknowledged is lost
+    /// would be broken, and the process must not go on.
     pub fn synced(&self, next: u64) {
-        self.step(|durable| durable.synced = next);
+        let completed = self.completed.load(Ordering::SeqCst);
+        assert!(next <= completed, "durable to {next} while the last completed sync reached {completed}");
+        self.step(|durable| {
+            assert!(durable.synced <= next && next <= durable.written, "{next} does not follow {durable:?}");
+            durable.synced = next;
+        });
     }
 
     fn step(&self, change: impl FnOnce(&mut Durable)) {
@@ -99,4 +142,19 @@ impl Progress {
 /// A panic ends the process (see `main`), so a poisoned lock is never seen; it is no reason for one.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "durable to 3 while the last completed sync reached 2")]
+    fn what_no_completed_sync_reached_is_not_durable() {
+        let progress = Progress::new(0);
+        progress.written(3);
+        progress.sync_completed(2, Duration::ZERO);
+        progress.synced(2);
+        progress.synced(3);
+    }
 }

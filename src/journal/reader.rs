@@ -8,6 +8,7 @@ use super::disk::{Disk, LogFile};
 use super::log::{self, HEADER_BYTES, LogError, LogKind};
 use super::result_codec::ResultDecoder;
 use super::{batch_codec, log::at};
+use crate::flow::past::Past;
 use crate::model::{Batch, ResultRow};
 
 /// Reads the frames of a log in order.
@@ -166,6 +167,19 @@ impl BatchReader {
         let batch = batch_codec::decode(content).map_err(|source| LogError::Content { ordinal, source })?;
         Ok(Some((ordinal, batch)))
     }
+}
+
+/// Gathers for recomputes what the journal in `dir` holds before an epoch.
+///
+/// # Errors
+/// [`LogError`] when the journal does not read.
+pub fn gather(disk: Arc<dyn Disk>, dir: &Path, before: u64, asked: &mut [Past]) -> Result<(), LogError> {
+    let mut reader = BatchReader::new(disk, dir, 0);
+    reader.skip_collected()?;
+    while let Some((_, batch)) = reader.next(before)? {
+        asked.iter_mut().for_each(|past| past.gather(&batch));
+    }
+    Ok(())
 }
 
 /// Reads the results log: frames of rows.

@@ -67,17 +67,6 @@ pub fn encode_row(out: &mut Writer, row: &ResultRow) {
     }
 }
 
-fn optional_time(out: &mut Writer, time: Option<Timestamp>) {
-    out.byte(u8::from(time.is_some()));
-    if let Some(time) = time {
-        out.int(time.0);
-    }
-}
-
-fn read_optional_time(input: &mut Reader<'_>) -> Result<Option<Timestamp>, BadContent> {
-    if flag(input)? { Ok(Some(Timestamp(input.int()?))) } else { Ok(None) }
-}
-
 fn encode_key(out: &mut Writer, key: &Key) {
     out.uint(key.0.len() as u64);
     key.0.iter().for_each(|value| out.text(value));
@@ -95,8 +84,8 @@ fn encode_transition(out: &mut Writer, row: &Transition) {
     out.byte(row.from as u8);
     out.byte(row.to as u8);
     out.int(row.began_at.0);
-    optional_time(out, row.raised_at);
-    optional_time(out, row.resolved_at);
+    out.optional_time(row.raised_at);
+    out.optional_time(row.resolved_at);
     out.int(row.at.0);
     out.int(row.decided_at.0);
     out.byte(u8::from(row.notify));
@@ -241,8 +230,8 @@ fn transition(input: &mut Reader<'_>) -> Result<Transition, BadContent> {
         from: state(input)?,
         to: state(input)?,
         began_at: Timestamp(input.int()?),
-        raised_at: read_optional_time(input)?,
-        resolved_at: read_optional_time(input)?,
+        raised_at: input.optional_time()?,
+        resolved_at: input.optional_time()?,
         at: Timestamp(input.int()?),
         decided_at: Timestamp(input.int()?),
         notify: flag(input)?,

@@ -12,15 +12,17 @@
 //! so that a reader can begin at any segment and old segments can go. Frames that earlier runs
 //! published keep their segments, also if the configured size has changed since.
 
+mod other_version;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tracing::warn;
 
+use self::other_version::OtherVersion;
 use super::disk::{Disk, LogFile};
 use super::log::{self, LogError, LogKind, LogWriter};
 use super::mark::Mark;
@@ -31,9 +33,6 @@ use super::wire::Writer;
 use crate::model::ResultRow;
 use crate::model::crash::Point;
 use crate::model::result::PlanDescription;
-
-/// A full disk is tried again after this long.
-const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// Why results cannot be published; the service stops.
 #[derive(Debug, Error)]
@@ -59,6 +58,14 @@ pub enum ResultsError {
         /// Frame at which the checkpoint goes on.
         frame: u64,
     },
+}
+
+impl ResultsError {
+    /// Whether there was no room: nothing is damaged, and the same may be tried again later.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Log(failure) if failure.is_disk_full())
+    }
 }
 
 /// Where a results log stands between two epochs: state of the flow, kept in its checkpoints.
@@ -87,7 +94,9 @@ impl Unsynced {
     /// # Errors
     /// [`LogError::Disk`]: nothing is known of what was written, the service stops.
     pub fn sync(self) -> Result<u64, LogError> {
+        let began = Instant::now();
         self.file.sync().map_err(|source| LogError::Disk { path: self.dir, source })?;
+        self.progress.sync_completed(self.next, began.elapsed());
         self.mark.write(self.next)?;
         self.progress.synced(self.next);
         Ok(self.next)
@@ -97,17 +106,29 @@ impl Unsynced {
 /// The writing end of the results log.
 pub struct ResultsLog {
     writer: LogWriter,
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     /// Reads what earlier runs published, while the flow derives it again.
     check: Option<LogReader>,
+    /// Set while what another version published is compared.
+    other: Option<OtherVersion>,
     /// Frames that earlier runs published.
     held: u64,
     /// First frames of the segments that earlier runs began.
     begun: BTreeSet<u64>,
     position: ResultsPosition,
+    /// Encoded, and not in the log yet.
+    pending: Option<Pending>,
     segment_bytes_max: u64,
     mark: Arc<Mark>,
     progress: Arc<Progress>,
+}
+
+/// A frame that is to be appended.
+struct Pending {
+    frame: u64,
+    begins: bool,
+    content: Vec<u8>,
 }
 
 impl ResultsLog {
@@ -141,11 +162,46 @@ impl ResultsLog {
         let begun = log::segments(&*disk, dir)?.into_iter().map(|segment| segment.0).collect();
         let mark = Arc::new(Mark::open(&*disk, dir)?);
         mark.write(held)?;
-        let check =
-            (held > position.frame).then(|| LogReader::new(disk, dir, LogKind::Results, position.frame));
+        let check = (held > position.frame)
+            .then(|| LogReader::new(disk.clone(), dir, LogKind::Results, position.frame));
         let progress = Arc::new(Progress::new(held));
         let dir = dir.to_owned();
-        Ok(Self { writer, dir, check, held, begun, position, segment_bytes_max, mark, progress })
+        let (other, pending) = (None, None);
+        Ok(Self {
+            writer,
+            disk,
+            dir,
+            check,
+            other,
+            held,
+            begun,
+            position,
+            pending,
+            segment_bytes_max,
+            mark,
+            progress,
+        })
+    }
+
+    /// Of a log that another engine version wrote: what differs is published anew in place of being
+    /// refused.
+    #[must_use]
+    pub fn of_another_version(mut self) -> Self {
+        if self.check.take().is_some() {
+            let from = self.position.frame;
+            self.other = Some(OtherVersion::new(self.disk.clone(), &self.dir, from, self.held));
+            self.position.frame = self.held;
+            // What is published anew begins a segment: how full the last one is, nobody counted.
+            self.position.segment_bytes = u64::MAX;
+        }
+        self
+    }
+
+    /// Whether its position is one that a checkpoint can keep: not while another version's rows are
+    /// compared.
+    #[must_use]
+    pub fn has_position(&self) -> bool {
+        self.other.is_none()
     }
 
     /// Frames that were published so far, by this run or earlier ones, and how many are synced.
@@ -173,11 +229,24 @@ impl ResultsLog {
         }
     }
 
-    /// Publishes the rows of one epoch. On a full disk it waits until there is room.
+    /// Publishes the rows of one epoch.
     ///
     /// # Errors
-    /// [`ResultsError`]: the service stops.
+    /// [`ResultsError`]: the service stops, unless [`ResultsError::is_disk_full`]: then the rows are
+    /// kept for [`ResultsLog::publish_again`].
     pub fn publish(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(other) = &mut self.other else { return self.publish_all(rows) };
+        let differing = other.differing(rows)?;
+        if other.is_over() {
+            self.other = None;
+        }
+        self.publish_all(&differing)
+    }
+
+    fn publish_all(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -193,10 +262,22 @@ impl ResultsLog {
             return if same { Ok(()) } else { Err(ResultsError::Differs { frame }) };
         }
         self.check = None;
-        if begins && !self.begun.contains(&frame) {
-            patiently(|| self.writer.begin_next_segment())?;
+        self.pending = Some(Pending { frame, begins, content });
+        self.publish_again()
+    }
+
+    /// Publishes what [`ResultsLog::publish`] had no room for on a full disk; nothing if it had.
+    ///
+    /// # Errors
+    /// [`ResultsError`]: the service stops, unless the disk is still full.
+    pub fn publish_again(&mut self) -> Result<(), ResultsError> {
+        let Some(Pending { frame, begins, content }) = &self.pending else { return Ok(()) };
+        if *begins && !self.begun.contains(frame) {
+            self.writer.begin_next_segment()?;
+            self.begun.insert(*frame);
         }
-        patiently(|| self.writer.append(&content))?;
+        self.writer.append(content)?;
+        self.pending = None;
         Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())
@@ -228,19 +309,6 @@ impl ResultsLog {
         repeat.iter().chain(rows).for_each(|row| encode_row(&mut out, row));
         self.position.segment_bytes += out.0.len() as u64;
         out.0
-    }
-}
-
-/// Does one step of writing; while the disk is full, the step waits and the flow with it.
-fn patiently<T>(mut step: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
-    loop {
-        match step() {
-            Err(full) if full.is_disk_full() => {
-                warn!(error = %full, "results wait until there is room");
-                std::thread::sleep(FULL_DISK_RETRY);
-            }
-            result => return result,
-        }
     }
 }
 

@@ -2,25 +2,29 @@
 //! thread that owns it is [`super::writer`]'s.
 //!
 //! Its whole state is a fold of the journal's batches ([`Sequencer::recover`]), so that a restart
-//! knows every name, identity and watermark that was durable.
+//! knows every name, identity and watermark that was durable. A snapshot ([`super::snapshot`]) spares
+//! folding what lies before it; identity rings are then read from it as devices come back.
 
+mod fold;
 mod naming;
 mod recognise;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hashbrown::HashMap;
-
+pub(super) use self::recognise::seen;
 use self::recognise::{look, remember};
 use super::feed_state::FeedState;
 use super::identity::{Known, Ring};
+use super::log::LogError;
+use super::snapshot::Past;
 use crate::model::definition::Identity;
 use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
 use crate::model::time::SECOND;
 use crate::model::{
-    Accounts, Ack, Batch, Control, DecodedEvent, DeviceAccounts, DeviceId, Dictionary, Entry, Event,
-    FeedAccounts, FeedId, Reading, Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
+    Accounts, Ack, Batch, Control, DecodedEvent, DeviceAccounts, DeviceId, Dictionary, Event, FeedAccounts,
+    FeedId, Reading, Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -50,7 +54,11 @@ pub struct Sequencer {
     dictionary: SharedDictionary,
     feeds: Vec<FeedState>,
     rings: Vec<Ring>,
-    definitions: HashMap<String, Control>,
+    /// In the order of their names, so that equal runs remove pipelines in the same order.
+    definitions: BTreeMap<String, Arc<Control>>,
+    /// Rings that a snapshot holds and no message has needed yet.
+    past: Option<Past>,
+    fault: Option<LogError>,
     /// What became of devices' events that are not records, since the batch began.
     devices: BTreeMap<DeviceId, Accounts>,
     next: u64,
@@ -67,7 +75,9 @@ impl Default for Sequencer {
             dictionary: SharedDictionary::default(),
             feeds: Vec::new(),
             rings: Vec::new(),
-            definitions: HashMap::new(),
+            definitions: BTreeMap::new(),
+            past: None,
+            fault: None,
             devices: BTreeMap::new(),
             next: 0,
             arrived_at: Timestamp::MIN,
@@ -98,66 +108,6 @@ impl Sequencer {
         self.next
     }
 
-    /// Takes in one batch of the journal at a start.
-    pub fn recover(&mut self, batch: &Batch) {
-        for (_, record) in batch.iter() {
-            match record {
-                Record::Event(event) => self.recover_event(batch, event),
-                Record::Control(control) => self.define(control),
-                Record::Step { feed, watermark } => {
-                    if let Some(state) = self.feeds.get_mut(feed.index()) {
-                        state.recovered_step(*watermark);
-                    }
-                }
-                Record::Tick { to, .. } => self.ticked = Some(*to),
-                Record::Entry(entry) => self.learn(entry),
-                Record::Refusal(_) => {}
-            }
-        }
-        self.arrived_at = self.arrived_at.max(batch.arrived_at);
-        self.next = batch.next();
-    }
-
-    fn recover_event(&mut self, batch: &Batch, event: &Event) {
-        self.arrived_at = self.arrived_at.max(event.arrived_at);
-        let Some(feed) = self.feeds.get_mut(event.feed.index()) else { return };
-        let identity = feed.definition.as_ref().map_or(Identity::Time, |definition| definition.identity);
-        let readings = batch.readings_of(event);
-        // The step that followed it is in the journal too.
-        feed.saw(event.event_at, event.arrived_at);
-        if identity != Identity::Protocol
-            && let Some(ring) = self.rings.get_mut(event.device.index())
-        {
-            remember(feed, ring, identity, event.event_at, event.counter, readings);
-        }
-    }
-
-    fn define(&mut self, control: &Arc<Control>) {
-        if let Control::Feed { feed } = &**control {
-            let id = read(&self.dictionary).feed_id(&feed.name);
-            if let Some(state) = id.and_then(|id| self.feeds.get_mut(id.index())) {
-                state.definition = Some(feed.clone());
-            }
-        }
-        if let Some(name) = control_name(control) {
-            self.definitions.insert(name, (**control).clone());
-        }
-    }
-
-    fn learn(&mut self, entry: &Entry) {
-        match entry {
-            Entry::Feed(_) => self.feeds.push(FeedState::default()),
-            Entry::Device(feed, _) => {
-                self.rings.push(Ring::default());
-                if let Some(state) = self.feeds.get_mut(feed.index()) {
-                    state.devices += 1;
-                }
-            }
-            Entry::Tags(_) | Entry::Quantity(_) => {}
-        }
-        self.dictionary.write().unwrap_or_else(PoisonError::into_inner).insert(entry);
-    }
-
     /// Journals the controls that differ from what is in force; pipelines that are no longer named
     /// are removed.
     pub fn configure(&mut self, controls: Vec<Control>, now: Timestamp) {
@@ -167,9 +117,9 @@ impl Sequencer {
             .definitions
             .iter()
             .filter(|(name, control)| {
-                matches!(control, Control::Pipeline { .. }) && !named.contains(&Some((*name).clone()))
+                matches!(***control, Control::Pipeline { .. }) && !named.contains(&Some((*name).clone()))
             })
-            .filter_map(|(_, control)| match control {
+            .filter_map(|(_, control)| match &**control {
                 Control::Pipeline { pipeline } => {
                     Some(Control::PipelineRemoved { name: pipeline.name.clone() })
                 }
@@ -182,8 +132,8 @@ impl Sequencer {
     }
 
     fn configure_one(&mut self, control: Control) {
-        let in_force =
-            control_name(&control).is_some_and(|name| self.definitions.get(&name) == Some(&control));
+        let in_force = control_name(&control)
+            .is_some_and(|name| self.definitions.get(&name).is_some_and(|known| **known == control));
         if in_force {
             return;
         }
@@ -329,6 +279,9 @@ impl Sequencer {
         let identity = self.definition(id, |definition| definition.identity).unwrap_or_default();
         let by_ring = identity == Identity::Sequence && found.counter.is_some()
             || identity == Identity::Time && found.event_at.is_some();
+        if by_ring && !self.recall(named.device) {
+            return;
+        }
         let (Some(feed), Some(ring)) =
             (self.feeds.get_mut(id.index()), self.rings.get_mut(named.device.index()))
         else {

@@ -6,9 +6,9 @@
 //! leave.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::batch_codec;
 use super::disk::LogFile;
@@ -16,6 +16,7 @@ use super::log::{LogError, LogWriter, at};
 use super::mark::Mark;
 use super::progress::Progress;
 use super::sequencer::{Finished, Sequencer};
+use super::snapshot::Kept;
 use super::writer::Linked;
 use crate::model::crash::Point;
 use crate::model::{Durable, Input, Timestamp};
@@ -110,14 +111,16 @@ impl Appender {
     /// # Errors
     /// [`LogError`]: the journal cannot be written, the service stops.
     pub fn append(&mut self) -> Result<Appended, LogError> {
+        if let Some(failure) = self.sequencer.fault() {
+            return Err(failure);
+        }
         let Some(finished) = self.finished.front() else { return Ok(Appended::Nothing) };
         let epoch = match self.writer.append(&batch_codec::encode(&finished.batch)) {
-            Err(LogError::Disk { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
-                return Ok(Appended::DiskFull);
-            }
+            Err(failure) if failure.is_disk_full() => return Ok(Appended::DiskFull),
             result => result?,
         };
         Point::JournalAppended.pass();
+        self.progress.passed(finished.batch.next());
         for ack in self.finished.pop_front().map(|finished| finished.acks).unwrap_or_default() {
             ack.gate.journaled(ack.ticket, epoch);
         }
@@ -127,6 +130,12 @@ impl Appender {
         self.progress.arrived(self.sequencer.last_arrival());
         self.progress.written(epoch + 1);
         Ok(Appended::Epoch(epoch))
+    }
+
+    /// What a snapshot keeps of the sequencer; `None` while batches wait to be appended.
+    #[must_use]
+    pub fn kept(&self) -> Option<Kept> {
+        self.finished.is_empty().then(|| self.sequencer.kept(self.writer.next()))
     }
 
     /// Wakes the syncing end for its last round.
@@ -180,7 +189,9 @@ impl Syncer {
                 Round::Begun(written, self.current.lock().unwrap_or_else(PoisonError::into_inner).clone())
             }
             Round::Begun(written, file) => {
+                let began = Instant::now();
                 file.sync().map_err(|source| at(&self.dir, source))?;
+                self.progress.sync_completed(written, began.elapsed());
                 Point::JournalSynced.pass();
                 Round::Synced(written)
             }

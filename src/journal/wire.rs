@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::model::Timestamp;
+
 /// A frame whose check sum is right and whose content is not: another version's, or a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the content of a frame does not follow the format")]
@@ -47,6 +49,14 @@ impl Writer {
     /// A float, 8 bytes little-endian.
     pub fn float(&mut self, value: f64) {
         self.0.extend_from_slice(&value.to_bits().to_le_bytes());
+    }
+
+    /// An optional time: a byte 0, or 1 and the time.
+    pub fn optional_time(&mut self, time: Option<Timestamp>) {
+        self.byte(u8::from(time.is_some()));
+        if let Some(time) = time {
+            self.int(time.0);
+        }
     }
 
     /// An optional float: a byte 0, or 1 and the float.
@@ -167,6 +177,18 @@ impl<'a> Reader<'a> {
         match self.byte()? {
             0 => Ok(None),
             1 => self.float().map(Some),
+            _ => Err(BadContent),
+        }
+    }
+
+    /// An optional time.
+    ///
+    /// # Errors
+    /// [`BadContent`] at the end or for another mark than 0 and 1.
+    pub fn optional_time(&mut self) -> Result<Option<Timestamp>, BadContent> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => self.int().map(|time| Some(Timestamp(time))),
             _ => Err(BadContent),
         }
     }

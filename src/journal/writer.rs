@@ -17,11 +17,14 @@ use tracing::{error, info, warn};
 
 use super::clock::{ArrivalClock, Clock};
 use super::disk::Disk;
+use super::holders::Holders;
 use super::log::{LogError, LogKind, LogWriter};
 use super::mark::Mark;
 use super::progress::Progress;
 use super::reader::BatchReader;
 use super::sequencer::{Sequencer, SharedDictionary};
+use super::snapshot::Maker;
+use super::snapshots::{self, Offers};
 use super::steps::{Appended, Appender, Syncer};
 use crate::model::{Input, Timestamp};
 
@@ -33,6 +36,8 @@ const IDLE: Duration = Duration::from_millis(200);
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 /// Exit code after the disk failed (`EX_IOERR` of sysexits).
 const EXIT_IO: i32 = 74;
+/// Exit code when what is on the disk cannot be relied on (`EX_DATAERR`).
+const EXIT_DATA: i32 = 65;
 
 /// How a journal is kept.
 pub struct JournalOptions {
@@ -56,13 +61,16 @@ pub struct Journal {
     options: JournalOptions,
     writer: LogWriter,
     sequencer: Sequencer,
+    maker: Maker,
     progress: Arc<Progress>,
+    holders: Arc<Holders>,
 }
 
 /// A running journal.
 pub struct Running {
     sequencer: JoinHandle<Result<(), LogError>>,
     syncer: JoinHandle<Result<(), LogError>>,
+    snapshots: JoinHandle<()>,
 }
 
 impl Journal {
@@ -75,20 +83,27 @@ impl Journal {
             LogWriter::open(options.disk.clone(), &options.dir, LogKind::Journal, options.segment_bytes_max)?;
         // What an earlier run wrote and did not sync becomes durable before anything builds on it.
         writer.file().sync().map_err(|source| LogError::Disk { path: options.dir.clone(), source })?;
-        let mut sequencer = Sequencer::default();
-        let mut reader = BatchReader::new(options.disk.clone(), &options.dir, 0);
+        let (mut sequencer, maker, from) = snapshots::restore(&options, writer.next())?;
+        let mut reader = BatchReader::new(options.disk.clone(), &options.dir, from);
         while let Some((_, batch)) = reader.next(writer.next())? {
             sequencer.recover(&batch);
         }
         let progress = Arc::new(Progress::new(writer.next()));
         progress.arrived(sequencer.last_arrival());
-        Ok(Self { options, writer, sequencer, progress })
+        progress.passed(sequencer.next());
+        Ok(Self { options, writer, sequencer, maker, progress, holders: Arc::default() })
     }
 
     /// How far it has come.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
+    }
+
+    /// Who holds back the collection of its segments; its snapshots do.
+    #[must_use]
+    pub fn holders(&self) -> Arc<Holders> {
+        self.holders.clone()
     }
 
     /// The names it knows.
@@ -114,11 +129,19 @@ impl Journal {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn ends(self) -> Result<(Appender, Syncer), LogError> {
-        let Self { options, writer, sequencer, progress } = self;
+        self.ends_and_maker().map(|(appender, syncer, _)| (appender, syncer))
+    }
+
+    /// As [`Journal::ends`], with what makes its snapshots.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn ends_and_maker(self) -> Result<(Appender, Syncer, Maker), LogError> {
+        let Self { options, writer, sequencer, maker, progress, .. } = self;
         let mark = Mark::open(&*options.disk, &options.dir)?;
         let appender = Appender::new(writer, sequencer, progress, options.linked);
         let syncer = appender.syncer(mark, options.dir);
-        Ok((appender, syncer))
+        Ok((appender, syncer, maker))
     }
 
     /// Starts its threads. `live` makes ticks by the clock; without it arrival times come from the
@@ -128,7 +151,11 @@ impl Journal {
     /// When a thread cannot be started.
     pub fn start(self, inputs: mpsc::Receiver<Input>, live: bool) -> io::Result<Running> {
         let clock = self.options.clock.clone();
-        let (mut appender, mut syncer) = self.ends().map_err(io::Error::other)?;
+        let (records, progress, holders) =
+            (self.sequencer.next(), self.progress.clone(), self.holders.clone());
+        let (mut appender, mut syncer, maker) = self.ends_and_maker().map_err(io::Error::other)?;
+        let (offers, offered) = Offers::new(clock.clone(), records);
+        let snapshots = snapshots::spawn(maker, offered, progress, holders)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
@@ -142,16 +169,16 @@ impl Journal {
         })?;
         let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let sequencer = std::thread::Builder::new().name("sequencer".into()).spawn(move || {
-            let result = append_loop(&mut appender, inputs, &waiting, &*clock, live);
+            let result = append_loop(&mut appender, inputs, &waiting, &*clock, (live, offers));
             stopped.store(true, Ordering::SeqCst);
             appender.close();
             if let Err(failure) = &result {
                 error!(error = %failure, "the journal cannot be written; stopping");
-                std::process::exit(EXIT_IO);
+                std::process::exit(exit_code(failure));
             }
             result
         })?;
-        Ok(Running { sequencer, syncer })
+        Ok(Running { sequencer, syncer, snapshots })
     }
 }
 
@@ -167,8 +194,14 @@ impl Running {
                 result?;
             }
         }
+        let _ = self.snapshots.join();
         Ok(())
     }
+}
+
+/// A snapshot may turn out damaged when a device comes back; everything else is the disk.
+fn exit_code(failure: &LogError) -> i32 {
+    if matches!(failure, LogError::Disk { .. }) { EXIT_IO } else { EXIT_DATA }
 }
 
 fn sync_loop(syncer: &mut Syncer, stopped: &AtomicBool) -> Result<(), LogError> {
@@ -189,7 +222,7 @@ fn append_loop(
     mut inputs: mpsc::Receiver<Input>,
     waiting: &Runtime,
     clock: &dyn Clock,
-    live: bool,
+    (live, mut offers): (bool, Offers),
 ) -> Result<(), LogError> {
     let mut arrival = ArrivalClock::new(clock, appender.last_arrival());
     let mut received = Vec::with_capacity(INPUTS_AT_ONCE);
@@ -200,8 +233,10 @@ fn append_loop(
         let now = if live { arrival.now() } else { appender.last_arrival() };
         let taken = appender.take(received.drain(..), now, live);
         append_all(appender)?;
+        offers.offer(appender);
         taken.flushes.into_iter().for_each(|tell| tell(appender.next()));
         if taken.stop || closed {
+            offers.last(appender);
             info!(epochs = appender.next(), records = appender.records(), "journal closed");
             return Ok(());
         }

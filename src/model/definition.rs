@@ -211,6 +211,10 @@ pub struct QuantityDefinition {
     /// Readings above are quarantined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
+    /// Of a counter: the count at which it starts over at 0, as in 65536 for 16 bits. `increase`
+    /// and `rate` then take a smaller value for a wrap, not for a restart at 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter_max: Option<f64>,
     /// What people see it called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<LocalText>,
@@ -234,12 +238,35 @@ pub struct WindowDefinition {
     /// Grouping: `sensor`, any tags, or nothing for the whole pipeline.
     #[serde(default = "default_by")]
     pub by: Vec<String>,
-    /// Field name to aggregate: `count`, `sum`, `mean`, `min`, `max`, `first`, `last`, `stddev`,
-    /// `p50`, `p95` of a quantity, as in `pm25_mean = "mean(pm25)"`.
+    /// Field name to aggregate of a quantity, as in `pm25_mean = "mean(pm25)"`: `count`, `sum`,
+    /// `mean`, `min`, `max`, `range`, `first`, `last`, `delta`, `variance`, `stddev`, `median`,
+    /// `p01` to `p99`, `quantile(pm25, 0.999)`, `distinct`, `increase`, `rate`, `time_mean`,
+    /// `energy_mean`, `circular_mean`; of `*`: `count`, `capture_percent`. In a window over
+    /// several sensors also nested, as in `max(mean(pm25))`: the inner one is of each sensor.
     pub fields: BTreeMap<String, String>,
+    /// What a plain `f(quantity)` folds: all `readings` of the key (the default), or the values of
+    /// its `sensors`, each once, as `f(f(quantity))` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<FoldOf>,
+    /// How long a reading holds in `time_mean`, if no other follows; by default the window's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_max: Option<Span>,
+    /// Share of a sensor's expected readings below which it does not count in nested aggregates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor_capture_min: Option<f64>,
     /// Share of the expected readings below which the window is no basis for a verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capture_min: Option<f64>,
+}
+
+/// What plain aggregates of a window fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FoldOf {
+    /// Every reading of the key, as SQL's `GROUP BY` does.
+    Readings,
+    /// Each sensor's value over the window, once.
+    Sensors,
 }
 
 /// How grave an alert is.

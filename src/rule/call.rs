@@ -29,8 +29,31 @@ const FUNCTIONS: [(&str, usize, usize); 11] = [
 ];
 
 /// Aggregates, which people look for in conditions.
-const AGGREGATES: [&str; 12] =
-    ["avg", "mean", "sum", "count", "min", "max", "first", "last", "stddev", "median", "p50", "p95"];
+const AGGREGATES: [&str; 23] = [
+    "avg",
+    "mean",
+    "sum",
+    "count",
+    "min",
+    "max",
+    "range",
+    "first",
+    "last",
+    "delta",
+    "variance",
+    "stddev",
+    "median",
+    "quantile",
+    "p50",
+    "p95",
+    "distinct",
+    "increase",
+    "rate",
+    "time_mean",
+    "energy_mean",
+    "circular_mean",
+    "capture_percent",
+];
 
 impl Lower<'_> {
     /// Compiles a call: of a function, or of `ceil` and `floor`, which `sqlparser` keeps apart.

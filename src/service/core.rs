@@ -1,23 +1,24 @@
 //! Journal, flow and results log, running: what `run`, `demo` and `replay` have in common.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::Thread;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::error;
 
 use super::{DataDir, ServiceError};
-use crate::flow::past::Past;
-use crate::flow::{Engine, Source, Tally};
+use crate::flow::{Engine, Tally};
+use crate::journal::checkpoint::{Beginning, Cadence, Keeper};
+use crate::journal::ends::Ends;
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
 use crate::journal::{
-    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, LogError, Progress,
-    ResultReader, ResultsLog, Retention, SystemClock,
+    BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
+    Retention, SystemClock,
 };
-use crate::model::{Batch, Input, ResultRow, Span, Timestamp};
+use crate::model::{Input, Span, Timestamp};
 
 /// Inputs that may wait for the sequencer; each is a burst of at most a thousand messages.
 const INPUTS_WAITING_MAX: usize = 64;
@@ -33,6 +34,8 @@ pub struct CoreOptions {
     pub workers: usize,
     /// Whether ticks come from the clock; otherwise arrival times come with the messages.
     pub live: bool,
+    /// How often the flow's state is kept.
+    pub checkpoints: Cadence,
     /// Told of each feed that gets or loses its connection.
     pub linked: Linked,
 }
@@ -73,23 +76,39 @@ impl Core {
             dir: dir.journal(),
             segment_bytes_max: options.segment_bytes_max,
             disk: disk.clone(),
-            clock,
+            clock: clock.clone(),
             linked: options.linked.clone(),
         })?;
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());
-        let results = ResultsLog::open(disk.clone(), &dir.results(), options.segment_bytes_max)?;
-        let published = results.progress();
-        let flow = Arc::new(Progress::new(0));
-        let source = LogSource {
+        let begun = Beginning {
+            disk: &disk,
+            checkpoints: &dir.checkpoints(),
+            journal: &dir.journal(),
+            written: progress.now().written,
+            results: &dir.results(),
+            segment_bytes_max: options.segment_bytes_max,
+            names: &dictionary.read().unwrap_or_else(PoisonError::into_inner),
+            workers: options.workers,
+        }
+        .begin()?;
+        let (next, published) = (begun.next, begun.results.progress());
+        let (flow, holders) = (Arc::new(Progress::new(next)), journal.holders());
+        let keeper =
+            Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
+                .map_err(ServiceError::io("the thread of checkpoints"))?;
+        let ends = Ends {
             disk: disk.clone(),
             journal_dir: dir.journal(),
-            reader: BatchReader::new(disk, &dir.journal(), 0),
+            reader: BatchReader::new(disk, &dir.journal(), next),
             journal: progress.clone(),
             flow: flow.clone(),
-            results,
+            results: begun.results,
+            keeper,
+            handed: VecDeque::new(),
+            stop_in_doubt: |failure| stop_in_doubt(failure),
         };
-        let engine = Engine::start(options.workers, Box::new(source)).map_err(ServiceError::Setting)?;
+        let engine = Engine::resume(begun.folds, next, Box::new(ends)).map_err(ServiceError::Setting)?;
         let (inputs, waiting) = mpsc::channel(INPUTS_WAITING_MAX);
         let running =
             journal.start(waiting, options.live).map_err(ServiceError::io("the journal's threads"))?;
@@ -98,7 +117,7 @@ impl Core {
             journal: progress,
             flow,
             results: published,
-            holders: Arc::default(),
+            holders,
             dictionary,
             last_arrival,
             journal_dir: dir.journal(),
@@ -164,64 +183,6 @@ impl Core {
         engine.stop();
         Ok(())
     }
-}
-
-/// The flow's two ends: it reads the synced journal and publishes to the results log.
-struct LogSource {
-    disk: Arc<dyn Disk>,
-    journal_dir: PathBuf,
-    reader: BatchReader,
-    journal: Arc<Progress>,
-    flow: Arc<Progress>,
-    results: ResultsLog,
-}
-
-impl Source for LogSource {
-    fn next(&mut self) -> Option<(u64, Batch)> {
-        // Only what is synced: no reader passes a result whose journal could still be lost.
-        match self.reader.next(self.journal.now().synced) {
-            Ok(next) => next,
-            Err(failure) => stop_in_doubt(&failure),
-        }
-    }
-
-    fn past(&mut self, epoch: u64, batch: &Batch) -> Vec<Past> {
-        let mut asked = Past::asked_by(batch);
-        if !asked.is_empty() {
-            let gathered = gather(self.disk.clone(), &self.journal_dir, epoch + 1, &mut asked);
-            gathered.unwrap_or_else(|failure| stop_in_doubt(&failure));
-        }
-        asked
-    }
-
-    fn wake(&mut self, worker: Thread) {
-        self.journal.wake(worker);
-    }
-
-    fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
-        if let Err(failure) = self.results.publish(&rows) {
-            stop_in_doubt(&failure);
-        }
-        self.flow.written(epoch + 1);
-    }
-}
-
-/// Gathers what the journal holds before an epoch.
-///
-/// # Errors
-/// [`LogError`] when the journal does not read.
-pub(super) fn gather(
-    disk: Arc<dyn Disk>,
-    journal_dir: &Path,
-    before: u64,
-    asked: &mut [Past],
-) -> Result<(), LogError> {
-    let mut reader = BatchReader::new(disk, journal_dir, 0);
-    reader.skip_collected()?;
-    while let Some((_, batch)) = reader.next(before)? {
-        asked.iter_mut().for_each(|past| past.gather(&batch));
-    }
-    Ok(())
 }
 
 /// The thread that owns state stops the service rather than carry on in doubt.

@@ -44,6 +44,12 @@ impl DataDir {
         self.root.join("results")
     }
 
+    /// Checkpoints of the flow.
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
     /// The embedded store.
     #[must_use]
     pub fn store(&self) -> PathBuf {

@@ -16,15 +16,6 @@ const WEBHOOK_CONCURRENCY: usize = 8;
 /// Deliveries in flight to one MQTT receiver.
 const MQTT_CONCURRENCY: usize = 4;
 
-/// What the receivers of a configuration come to.
-#[derive(Default)]
-pub struct Outputs {
-    /// One a receiver.
-    pub routes: Vec<Route>,
-    /// What each wants.
-    pub subscriptions: Vec<Subscription>,
-}
-
 /// What the own listener publishes by.
 #[derive(Clone)]
 pub struct Own {
@@ -33,7 +24,18 @@ pub struct Own {
     pub publications: Option<crate::feed::listener::Publications>,
 }
 
-/// Builds the receivers; publishers to external brokers are spawned until `stop`.
+/// What each receiver wants to be told of.
+#[must_use]
+pub fn subscriptions(configuration: &Configuration) -> Vec<Subscription> {
+    let receivers = configuration.sereno.receivers.iter();
+    let wants = receivers.map(|receiver| Subscription {
+        receiver: receiver.name.as_str().into(),
+        severity_min: receiver.severity_min,
+    });
+    wants.collect()
+}
+
+/// Builds the ways to the receivers; publishers to external brokers are spawned until `stop`.
 ///
 /// # Errors
 /// [`ServiceError::Setting`] naming the receiver.
@@ -42,31 +44,24 @@ pub fn build(
     own: &Own,
     clock: &Clock,
     stop: &watch::Receiver<bool>,
-) -> Result<Outputs, ServiceError> {
-    let mut outputs = Outputs::default();
+) -> Result<Vec<Route>, ServiceError> {
+    let mut routes = Vec::new();
     for receiver in &configuration.sereno.receivers {
         let name: Arc<str> = receiver.name.as_str().into();
-        outputs
-            .subscriptions
-            .push(Subscription { receiver: name.clone(), severity_min: receiver.severity_min });
         if let Some(webhook) = &receiver.webhook {
             let secret_file = webhook.secret_file.as_ref().map(|file| configuration.path(file));
             let options = WebhookOptions { url: webhook.url.clone(), secret_file };
             let webhook = Webhook::try_new(&options, clock.clone());
             let webhook =
                 webhook.map_err(|error| ServiceError::Setting(format!("receiver {name}: {error}")))?;
-            outputs.routes.push(Route {
-                name,
-                concurrency: WEBHOOK_CONCURRENCY,
-                receiver: Arc::new(webhook),
-            });
+            routes.push(Route { name, concurrency: WEBHOOK_CONCURRENCY, receiver: Arc::new(webhook) });
         } else if let Some(mqtt) = &receiver.mqtt {
             let publisher = publisher(configuration, &mqtt.broker, own, stop)?;
             let receiver = Arc::new(Mqtt::new(publisher, &mqtt.topic_prefix));
-            outputs.routes.push(Route { name, concurrency: MQTT_CONCURRENCY, receiver });
+            routes.push(Route { name, concurrency: MQTT_CONCURRENCY, receiver });
         }
     }
-    Ok(outputs)
+    Ok(routes)
 }
 
 fn publisher(

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ServiceError;
-use super::core::gather;
 use super::data_dir::store_in;
 use crate::flow::Interpreter;
 use crate::flow::past::Past;
+use crate::journal::reader::gather;
 use crate::journal::{BatchReader, Disk, FsDisk, synced_to};
 use crate::model::{Aggregate, Batch, Key, Record, Timestamp};
 use crate::store::{AggregatesFilter, QueryLimits, Store};

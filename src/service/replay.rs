@@ -149,6 +149,7 @@ fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened
         &CoreOptions {
             segment_bytes_max,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: false,
             linked: Arc::new(|_, _| {}),
         },

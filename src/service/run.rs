@@ -23,14 +23,12 @@ use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads};
 use crate::config::{Configuration, LISTENER, controls};
 use crate::feed::broker::{Broker, BrokerEdges, RumqttClient};
 use crate::journal::{Clock as _, Holders, SystemClock};
-use crate::model::{Durable, Input, Span, Timestamp};
+use crate::model::{Input, Span, Timestamp};
 use crate::notify::{Backoff, Clock, Dispatcher, Ledger};
 use crate::telemetry::Metrics;
 
 /// A ledger that is rebuilt tells nobody of transitions older than this.
 const OWED_FOR: Span = Span::seconds(86_400);
-/// Metrics that nobody pushes are looked up this often.
-const GAUGES_EVERY: Duration = Duration::from_secs(5);
 
 /// How the service runs, beyond its configuration.
 #[derive(Clone, Debug)]
@@ -75,6 +73,7 @@ impl Service {
         let core_options = CoreOptions {
             segment_bytes_max: configuration.sereno.journal.segment_bytes.0,
             workers: options.workers,
+            checkpoints: (&configuration.sereno.checkpoint).into(),
             live: true,
             linked: Arc::new({
                 let live = live.clone();
@@ -83,6 +82,8 @@ impl Service {
         };
         let core = tokio::task::block_in_place(|| Core::start(dir.clone(), &core_options))?;
         let parts = Parts::open(&dir, live)?;
+        // Before anything reads on: an alert that the ledger takes is owed to whoever is subscribed.
+        parts.ledger.subscribe(outputs::subscriptions(&configuration))?;
         let ending = Arc::new(AtomicBool::new(false));
         let mut readers = Readers::default();
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
@@ -98,20 +99,7 @@ impl Service {
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        others.spawn(gauges(
-            core.journal.subscribe(),
-            parts.metrics.clone(),
-            dir.journal(),
-            stopping.clone(),
-        ));
-        let settings = &configuration.sereno.journal;
-        let retention = core.retention(settings.keep, settings.behind_max);
-        others.spawn(super::retention::run(
-            retention,
-            core.journal.clone(),
-            parts.metrics.clone(),
-            stopping.clone(),
-        ));
+        keep_house(&mut others, &core, &dir, &configuration, &parts.metrics, &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -182,7 +170,26 @@ impl Parts {
     }
 }
 
-/// Subscribes the receivers to the ledger and starts what sends to them.
+/// Starts what measures, and what removes old segments.
+fn keep_house(
+    others: &mut JoinSet<()>,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    metrics: &Arc<Metrics>,
+    stop: &watch::Receiver<bool>,
+) {
+    let syncs = metrics.clone();
+    core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
+    let positions = (core.journal.clone(), core.flow.clone());
+    others.spawn(super::gauges::run(positions, metrics.clone(), dir.journal(), stop.clone()));
+    let settings = &configuration.sereno.journal;
+    let retention = core.retention(settings.keep, settings.behind_max);
+    let journal = core.journal.clone();
+    others.spawn(super::retention::run(retention, journal, metrics.clone(), stop.clone()));
+}
+
+/// Starts what sends to the receivers.
 fn start_receivers(
     others: &mut JoinSet<()>,
     configuration: &Configuration,
@@ -190,8 +197,7 @@ fn start_receivers(
     parts: &Parts,
     stop: &watch::Receiver<bool>,
 ) -> Result<(), ServiceError> {
-    let out = outputs::build(configuration, own, &parts.clock, stop)?;
-    parts.ledger.subscribe(out.subscriptions)?;
+    let routes = outputs::build(configuration, own, &parts.clock, stop)?;
     #[cfg(feature = "broker")]
     if let Some(publications) = &own.publications {
         let receivers = configuration.sereno.receivers.iter().filter_map(|receiver| receiver.mqtt.as_ref());
@@ -205,7 +211,7 @@ fn start_receivers(
         backoff: Backoff::default(),
         clock: parts.clock.clone(),
     };
-    others.spawn(dispatcher.run(out.routes, stop.clone()));
+    others.spawn(dispatcher.run(routes, stop.clone()));
     Ok(())
 }
 
@@ -479,27 +485,4 @@ async fn serve_http(
 
 fn read_zones(path: &Path) -> Result<Bytes, ServiceError> {
     std::fs::read(path).map(Bytes::from).map_err(ServiceError::io(format!("zones {}", path.display())))
-}
-
-async fn gauges(
-    durable: watch::Receiver<Durable>,
-    metrics: Arc<Metrics>,
-    journal: std::path::PathBuf,
-    stop: watch::Receiver<bool>,
-) {
-    let mut every = tokio::time::interval(GAUGES_EVERY);
-    let mut stop = std::pin::pin!(stopped(stop));
-    loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = &mut stop => return,
-        }
-        let now = *durable.borrow();
-        metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
-        metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
-        let bytes =
-            std::fs::read_dir(&journal).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok());
-        let bytes: u64 = bytes.map(|metadata| metadata.len()).sum();
-        metrics.journal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
 }

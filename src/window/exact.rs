@@ -34,6 +34,20 @@ fn unsigned_ratio(numerator: u128, denominator: u128) -> f64 {
     rounded * 2_f64.powi(exponent - 1)
 }
 
+/// `numerator / denominator` as the nearest whole number, ties to even; `denominator` is positive.
+#[must_use]
+pub fn half_even(numerator: i128, denominator: i128) -> i128 {
+    let (Some(quotient), Some(remainder)) =
+        (numerator.checked_div_euclid(denominator), numerator.checked_rem_euclid(denominator))
+    else {
+        return 0;
+    };
+    // Compared with what is missing to the denominator, so that nothing is doubled.
+    let rest = denominator - remainder;
+    let up = remainder > rest || (remainder == rest && quotient % 2 != 0);
+    quotient + i128::from(up)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +60,14 @@ mod tests {
         assert_eq!(ratio(0, 7), 0.0);
         assert_eq!(ratio(i128::from(i64::MAX), 1), i64::MAX as f64);
         assert_eq!(ratio(10_i128.pow(30) + 1, 10_i128.pow(30)), 1.0);
+    }
+
+    #[test]
+    fn whole_numbers_round_half_to_even() {
+        let halves: Vec<i128> = (-5..=5).map(|n| half_even(n, 2)).collect();
+        assert_eq!(halves, [-2, -2, -2, -1, 0, 0, 0, 1, 2, 2, 2]);
+        assert_eq!(half_even(i128::MAX, i128::MAX), 1);
+        assert_eq!([half_even(5, 3), half_even(4, 3), half_even(-5, 3)], [2, 1, -2]);
     }
 
     proptest! {

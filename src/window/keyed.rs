@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::WindowPlan;
+use super::sensors::{Follower, Sensors};
 use super::slot::{Sample, Slot};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
 /// What became of an event for one window plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,31 +85,49 @@ pub struct KeyWindows {
     panes: Vec<Pane>,
     /// Starts of closed windows that changed since they were published, sorted.
     dirty: Vec<Timestamp>,
+    /// Its sensors, each by itself; empty unless the plan tells them apart.
+    sensors: Sensors,
 }
 
 impl Default for KeyWindows {
     fn default() -> Self {
-        Self { closed_to: Timestamp::MIN, sealed_to: Timestamp::MIN, panes: Vec::new(), dirty: Vec::new() }
+        Self {
+            closed_to: Timestamp::MIN,
+            sealed_to: Timestamp::MIN,
+            panes: Vec::new(),
+            dirty: Vec::new(),
+            sensors: Sensors::default(),
+        }
     }
 }
 
 impl KeyWindows {
-    /// Counts an event; `samples` are its readings by column.
+    /// Counts an event; `samples` are its readings by column, `feed` is the position of its feed
+    /// among those of the pipeline.
     pub fn add(
         &mut self,
         plan: &WindowPlan,
         bounds: Bounds,
+        feed: usize,
         event_at: Timestamp,
         sequence: u64,
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
-        let Some(start) = plan.grid.pane(event_at) else { return Outcome::Outside };
+        let Some(start) = plan.grid.pane(event_at) else {
+            self.pass(plan, bounds, feed, event_at, samples);
+            return Outcome::Outside;
+        };
         let latest = if bounds.hold(start) {
             Some(start)
         } else {
             plan.grid.windows(start).filter(|window| bounds.hold(*window)).last()
         };
-        let Some(latest) = latest else { return Outcome::Outside };
+        let Some(latest) = latest else {
+            if start < bounds.begins_at {
+                self.pass(plan, bounds, feed, event_at, samples);
+            }
+            return Outcome::Outside;
+        };
         // A window that holds the pane ends after the event, so most need no second look.
         if event_at < self.sealed_to && plan.grid.end(latest) <= self.sealed_to {
             return Outcome::TooLate;
@@ -118,10 +137,36 @@ impl KeyWindows {
         pane.events += 1;
         for column in &plan.columns {
             let Some((_, sample)) = samples.iter().find(|(at, _)| *at == column.column) else { continue };
-            let own = pane.slots.get_mut(column.first..column.first + column.kinds.len());
-            own.into_iter().flatten().for_each(|slot| slot.add(sample));
+            column.of_mut(&mut pane.slots).iter_mut().for_each(|slot| slot.add(sample, column.decimals));
         }
-        if self.mark(plan, bounds, start) { Outcome::Late } else { Outcome::Counted }
+        let mut late = self.mark(plan, bounds, start);
+        if !plan.sensors.is_empty() {
+            let followers = self.sensors.add(&plan.sensors, feed, (start, late), samples);
+            late |= self.mark_followers(plan, bounds, start, &followers);
+        }
+        if late { Outcome::Late } else { Outcome::Counted }
+    }
+
+    /// Takes note of an event that no window holds, ahead of the first one or between the periods
+    /// of a day: the next window counts from it.
+    fn pass(
+        &mut self,
+        plan: &WindowPlan,
+        bounds: Bounds,
+        feed: usize,
+        event_at: Timestamp,
+        samples: &[(u16, Sample<'_>)],
+    ) {
+        if !plan.sensors.follow() {
+            return;
+        }
+        let next = plan.grid.pane_from(event_at).max(bounds.begins_at);
+        if next >= bounds.ends_at || plan.grid.end(next) <= self.sealed_to {
+            return;
+        }
+        let ahead = next.minus(Span(1));
+        let followers = self.sensors.pass(&plan.sensors, feed, ahead, samples);
+        self.mark_followers(plan, bounds, ahead, &followers);
     }
 
     fn pane_mut(&mut self, plan: &WindowPlan, start: Timestamp) -> &mut Pane {
@@ -144,12 +189,7 @@ impl KeyWindows {
         }
         let mut late = false;
         for start in plan.grid.windows(pane) {
-            let end = plan.grid.end(start);
-            let amended = bounds.hold(start) && end <= self.closed_to && end > self.sealed_to;
-            late |= amended;
-            if amended && let Err(at) = self.dirty.binary_search(&start) {
-                self.dirty.insert(at, start);
-            }
+            late |= self.mark_window(plan, bounds, start);
         }
         late
     }
@@ -158,6 +198,46 @@ impl KeyWindows {
     #[must_use]
     pub fn closed_to(&self) -> Timestamp {
         self.closed_to
+    }
+
+    /// Marks a window as changed if it is closed and not sealed; whether it is.
+    fn mark_window(&mut self, plan: &WindowPlan, bounds: Bounds, start: Timestamp) -> bool {
+        let end = plan.grid.end(start);
+        let amended = bounds.hold(start) && end <= self.closed_to && end > self.sealed_to;
+        if amended && let Err(at) = self.dirty.binary_search(&start) {
+            self.dirty.insert(at, start);
+        }
+        amended
+    }
+
+    /// Marks the closed windows that a reading in `pane` changes without lying in them; whether
+    /// there are any.
+    fn mark_followers(
+        &mut self,
+        plan: &WindowPlan,
+        bounds: Bounds,
+        pane: Timestamp,
+        followers: &[Follower],
+    ) -> bool {
+        let mut starts: Vec<Timestamp> = Vec::new();
+        for follower in followers {
+            match follower {
+                Follower::Gain(next) => starts.extend(plan.grid.windows(*next)),
+                Follower::Hold(until) => {
+                    // Windows without any event are not published, and so not amended.
+                    let first = self.panes.partition_point(|held| held.start <= pane);
+                    for held in self.panes.get(first..).unwrap_or_default() {
+                        let before = starts.len();
+                        starts.extend(plan.grid.windows(held.start).filter(|start| start < until));
+                        if starts.len() == before {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        starts.retain(|start| *start > pane);
+        starts.iter().fold(false, |late, start| self.mark_window(plan, bounds, *start) | late)
     }
 
     /// Closes the windows that end at or before `to` and publishes those that hold events,
@@ -201,6 +281,12 @@ impl KeyWindows {
         dirty.into_iter().filter_map(|start| self.publication(plan, start)).collect()
     }
 
+    /// Its sensors.
+    #[cfg(test)]
+    pub(super) fn sensors(&self) -> &Sensors {
+        &self.sensors
+    }
+
     /// Whether closed windows changed since they were published.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
@@ -218,9 +304,14 @@ impl KeyWindows {
             self.dirty.iter().copied().filter(|start| plan.grid.end(*start) <= to).collect();
         self.dirty.retain(|start| plan.grid.end(*start) > to);
         let published = last.into_iter().filter_map(|start| self.publication(plan, start)).collect();
-        self.sealed_to = to;
+        let before = std::mem::replace(&mut self.sealed_to, to);
         let gone = self.panes.partition_point(|pane| plan.grid.end(pane.start) <= to);
-        self.panes.drain(..gone);
+        let last = self.panes.drain(..gone).next_back().map(|pane| pane.start);
+        if let Some(up_to) = last.or_else(|| passed_over(plan, before, to))
+            && !plan.sensors.is_empty()
+        {
+            self.sensors.forget(&plan.sensors, up_to);
+        }
         published
     }
 
@@ -262,8 +353,25 @@ impl KeyWindows {
             count += pane.events;
             slots.iter_mut().zip(&pane.slots).for_each(|(mine, other)| mine.merge(other));
         }
-        Some(Publication { start, end, revision, count, fields: plan.values(&slots, count) })
+        let mut fields = plan.values(&slots, count);
+        if !plan.sensors.is_empty() {
+            revision = revision.max(self.sensors.fill(plan, start, end, &mut fields));
+        }
+        Some(Publication { start, end, revision, count, fields })
     }
+}
+
+/// The last period of a day that is sealed by `to` and was not by `before`: what came ahead of it
+/// is over, also where nothing came in it.
+fn passed_over(plan: &WindowPlan, before: Timestamp, to: Timestamp) -> Option<Timestamp> {
+    if plan.grid.period().is_none() || !plan.sensors.follow() {
+        return None;
+    }
+    let sealed = |at: Timestamp| {
+        let last = plan.grid.pane_before(at);
+        if plan.grid.end(last) <= at { last } else { plan.grid.pane_before(last) }
+    };
+    Some(sealed(to)).filter(|last| before == Timestamp::MIN || *last > sealed(before))
 }
 
 #[cfg(test)]
@@ -271,15 +379,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::Span;
     use crate::model::result::{Field, PlanDescription};
-    use crate::window::plan::FieldPlan;
+    use crate::window::plan::{FieldPlan, SensorsPlan};
     use crate::window::{Function, Grid};
 
     const BEGIN: Bounds = Bounds::ALL;
 
     fn plan(size_s: i64, slide_s: i64) -> WindowPlan {
-        let fields = vec![FieldPlan { function: Function::Sum, column: Some(0), decimals: 0 }];
+        let fields = vec![FieldPlan::new(Function::Sum, Some(0), 0)];
         WindowPlan {
             description: Arc::new(PlanDescription {
                 hash: 0,
@@ -293,6 +400,7 @@ mod tests {
             }),
             grid: Grid::new(Span::seconds(size_s), Span::seconds(slide_s), &jiff::tz::TimeZone::UTC),
             columns: WindowPlan::columns_of(&fields),
+            sensors: SensorsPlan::default(),
             fields,
             allowed_lateness: Span::seconds(100),
             close_after: Span::seconds(35),
@@ -309,7 +417,7 @@ mod tests {
     fn put(windows: &mut KeyWindows, plan: &WindowPlan, at: i64, value: i64, sequence: u64) -> Outcome {
         let device: Arc<str> = "d".into();
         let sample = Sample { mantissa: value, event_at: s(at), device: &device, counter: None, sequence };
-        windows.add(plan, BEGIN, s(at), sequence, &[(0, sample)])
+        windows.add(plan, BEGIN, 0, s(at), sequence, &[(0, sample)])
     }
 
     fn seen(published: &[Publication]) -> Vec<(i64, u64, Option<f64>)> {

@@ -2,63 +2,45 @@
 
 use std::sync::Arc;
 
+use super::function::Function;
 use super::grid::Grid;
-use super::slot::{self, Slot, SlotKind};
-use crate::model::Span;
+use super::held::Rules;
+use super::slot::{Slot, SlotKind};
+use super::value::value;
 use crate::model::result::PlanDescription;
-
-/// What is computed of a window's readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Function {
-    /// How many readings; of `*`: how many events.
-    Count,
-    /// Their sum.
-    Sum,
-    /// Their arithmetic mean.
-    Mean,
-    /// The smallest.
-    Min,
-    /// The largest.
-    Max,
-    /// The earliest, in the order of events.
-    First,
-    /// The latest, in the order of events.
-    Last,
-    /// Sample standard deviation (divided by n - 1); no data for fewer than two readings.
-    Stddev,
-    /// Quantile, in hundredths from 1 to 99: `p50`, `p95`; within
-    /// [`super::sketch::RELATIVE_ERROR`].
-    Quantile(u8),
-}
-
-impl Function {
-    /// The accumulator it reads.
-    #[must_use]
-    pub fn slot(self) -> SlotKind {
-        match self {
-            Self::Count | Self::Sum | Self::Mean => SlotKind::Sum,
-            Self::Min | Self::Max => SlotKind::Extremes,
-            Self::First => SlotKind::First,
-            Self::Last => SlotKind::Last,
-            Self::Stddev => SlotKind::Squares,
-            Self::Quantile(_) => SlotKind::Sketch,
-        }
-    }
-}
+use crate::model::{Span, Timestamp};
 
 /// One field: a function over one quantity, or over events (`count(*)`).
 #[derive(Clone, Copy, Debug)]
 pub struct FieldPlan {
-    /// Function.
+    /// Function; of a nested call the outer one, over sensors.
     pub function: Function,
+    /// Of a nested call the inner one, over one sensor's readings.
+    pub inner: Option<Function>,
     /// Column of its quantity; `None`: the events themselves.
     pub column: Option<u16>,
     /// Decimals of the quantity.
     pub decimals: u8,
+    /// The count at which the quantity starts over at 0, as a mantissa.
+    pub wrap: Option<i64>,
+}
+
+impl FieldPlan {
+    /// A function over the readings of a column.
+    #[must_use]
+    pub fn new(function: Function, column: Option<u16>, decimals: u8) -> Self {
+        Self { function, inner: None, column, decimals, wrap: None }
+    }
+
+    /// The function over one sensor's readings, where sensors are told apart.
+    #[must_use]
+    pub fn of_sensor(&self) -> Option<Function> {
+        self.inner.or_else(|| self.function.per_sensor().then_some(self.function))
+    }
 }
 
 /// Accumulators of one quantity, as positions in a pane's slots.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ColumnPlan {
     /// Column of the quantity.
     pub column: u16,
@@ -66,6 +48,82 @@ pub struct ColumnPlan {
     pub first: usize,
     /// Kinds of its slots; [`SlotKind::Sum`] first.
     pub kinds: Vec<SlotKind>,
+    /// Decimals of the quantity.
+    pub decimals: u8,
+}
+
+impl ColumnPlan {
+    /// Its slots among those of a pane.
+    #[must_use]
+    pub fn of<'a>(&self, slots: &'a [Slot]) -> &'a [Slot] {
+        slots.get(self.first..self.first + self.kinds.len()).unwrap_or_default()
+    }
+
+    /// Its slots among those of a pane, to be changed.
+    #[must_use]
+    pub fn of_mut<'a>(&self, slots: &'a mut [Slot]) -> &'a mut [Slot] {
+        slots.get_mut(self.first..self.first + self.kinds.len()).unwrap_or_default()
+    }
+}
+
+/// What a plan keeps of each sensor by itself: for nested calls, and for functions that follow
+/// one sensor's readings. Empty for most plans.
+#[derive(Clone, Debug, Default)]
+pub struct SensorsPlan {
+    /// Accumulators by quantity.
+    pub columns: Vec<ColumnPlan>,
+    /// What counters and held time of each of the columns follow.
+    pub rules: Vec<Rules>,
+    /// Expected interval of a sensor, by position of its feed among those of the pipeline.
+    pub intervals: Vec<Option<Span>>,
+    /// Share of a sensor's expected events below which it does not count in nested calls.
+    pub capture_min: Option<f64>,
+}
+
+impl SensorsPlan {
+    /// Lays out the accumulators that the fields need of each sensor.
+    #[must_use]
+    pub fn of(fields: &[FieldPlan], hold_max: Span) -> Self {
+        let own = fields.iter().filter_map(|field| field.of_sensor().map(|function| (field, function)));
+        let columns = layout(own.clone());
+        let asked = |column: u16, of: fn(Function) -> bool| {
+            own.clone().any(|(field, function)| field.column == Some(column) && of(function))
+        };
+        let rules = columns.iter().map(|plan| Rules {
+            wrap: own.clone().find(|(field, _)| field.column == Some(plan.column)).and_then(|(f, _)| f.wrap),
+            hold_max,
+            gains: asked(plan.column, |function| matches!(function, Function::Increase | Function::Rate)),
+            holds: asked(plan.column, |function| function == Function::TimeMean),
+        });
+        Self { rules: rules.collect(), columns, intervals: Vec::new(), capture_min: None }
+    }
+
+    /// Whether readings are followed from one to the next.
+    #[must_use]
+    pub fn follow(&self) -> bool {
+        self.rules.iter().any(Rules::follow)
+    }
+
+    /// Whether sensors are not told apart.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Empty accumulators for one pane of one sensor.
+    #[must_use]
+    pub fn empty_slots(&self) -> Box<[Slot]> {
+        self.columns.iter().flat_map(|column| column.kinds.iter().map(|kind| kind.empty())).collect()
+    }
+
+    /// Whether a sensor of that feed with so many events in `[start, end)` counts.
+    #[must_use]
+    pub fn sufficient(&self, feed: usize, events: u64, start: Timestamp, end: Timestamp) -> bool {
+        let interval = self.intervals.get(feed).copied().flatten();
+        let (Some(least), Some(interval)) = (self.capture_min, interval) else { return true };
+        let length = end.0.saturating_sub(start.0) as f64;
+        events as f64 * interval.0 as f64 >= least * length
+    }
 }
 
 /// A compiled window.
@@ -77,8 +135,11 @@ pub struct WindowPlan {
     pub grid: Grid,
     /// Its fields, in the description's order.
     pub fields: Vec<FieldPlan>,
-    /// Accumulators by quantity.
+    /// Accumulators by quantity, over all readings of a key; without slots for quantities of
+    /// which only the sensors' own are asked.
     pub columns: Vec<ColumnPlan>,
+    /// What is kept of each sensor.
+    pub sensors: SensorsPlan,
     /// Own readings amend a window until the watermark is this far past its end.
     pub allowed_lateness: Span,
     /// A silent key's window closes by tick this long after its end.
@@ -93,27 +154,17 @@ pub struct WindowPlan {
 }
 
 impl WindowPlan {
-    /// Lays out the accumulators that the fields need.
+    /// Lays out the accumulators that the fields need of all readings of a key.
     #[must_use]
     pub fn columns_of(fields: &[FieldPlan]) -> Vec<ColumnPlan> {
-        let mut columns: Vec<ColumnPlan> = Vec::new();
+        let mut columns =
+            layout(fields.iter().filter(|field| field.of_sensor().is_none()).map(|f| (f, f.function)));
         for field in fields {
-            let Some(column) = field.column else { continue };
-            let at = columns.iter().position(|plan| plan.column == column).unwrap_or_else(|| {
-                columns.push(ColumnPlan { column, first: 0, kinds: vec![SlotKind::Sum] });
-                columns.len() - 1
-            });
-            if let Some(plan) = columns.get_mut(at) {
-                let kind = field.function.slot();
-                if !plan.kinds.contains(&kind) {
-                    plan.kinds.push(kind);
-                }
+            if let Some(column) = field.column
+                && !columns.iter().any(|plan| plan.column == column)
+            {
+                columns.push(ColumnPlan { column, first: 0, kinds: Vec::new(), decimals: field.decimals });
             }
-        }
-        let mut first = 0;
-        for plan in &mut columns {
-            plan.first = first;
-            first += plan.kinds.len();
         }
         columns
     }
@@ -124,16 +175,19 @@ impl WindowPlan {
         self.columns.iter().flat_map(|column| column.kinds.iter().map(|kind| kind.empty())).collect()
     }
 
-    /// The fields' values from merged accumulators and the number of events.
+    /// The fields' values from merged accumulators and the number of events; those of single
+    /// sensors are left to [`super::sensors::Sensors::fill`].
     #[must_use]
     pub fn values(&self, slots: &[Slot], events: u64) -> Vec<Option<f64>> {
         self.fields
             .iter()
             .map(|field| {
-                let Some(column) = field.column else { return Some(events as f64) };
+                let Some(column) = field.column else {
+                    return (field.function == Function::Count).then_some(events as f64);
+                };
                 let plan = self.columns.iter().find(|plan| plan.column == column)?;
-                let own = slots.get(plan.first..plan.first + plan.kinds.len())?;
-                slot::value(field.function, own, field.decimals)
+                let answer = value(field.function, plan.of(slots), field.decimals)?;
+                Some(answer.to_f64(field.decimals))
             })
             .collect()
     }
@@ -145,4 +199,38 @@ impl WindowPlan {
         let expected = length.0 as f64 / interval.filter(|interval| interval.0 > 0)?.0 as f64;
         Some(count as f64 / expected)
     }
+
+    /// Fills in the fields that are the capture in percent.
+    pub fn fill_capture(&self, fields: &mut [Option<f64>], capture: Option<f64>) {
+        for (plan, value) in self.fields.iter().zip(fields) {
+            if plan.function == Function::CapturePercent {
+                *value = capture.map(|share| share * 100.0);
+            }
+        }
+    }
+}
+
+fn layout<'a>(fields: impl Iterator<Item = (&'a FieldPlan, Function)>) -> Vec<ColumnPlan> {
+    let mut columns: Vec<ColumnPlan> = Vec::new();
+    for (field, function) in fields {
+        let Some(column) = field.column else { continue };
+        let at = columns.iter().position(|plan| plan.column == column).unwrap_or_else(|| {
+            let kinds = vec![SlotKind::Sum];
+            columns.push(ColumnPlan { column, first: 0, kinds, decimals: field.decimals });
+            columns.len() - 1
+        });
+        if let Some(plan) = columns.get_mut(at) {
+            for kind in function.slots() {
+                if !plan.kinds.contains(kind) {
+                    plan.kinds.push(*kind);
+                }
+            }
+        }
+    }
+    let mut first = 0;
+    for plan in &mut columns {
+        plan.first = first;
+        first += plan.kinds.len();
+    }
+    columns
 }

@@ -1,17 +1,19 @@
 //! Accumulators: what a pane remembers of its readings.
 //!
-//! Each is a commutative monoid over integers, or keeps the reading that is first or last in the
-//! order of the semantics: (event time, device name, counter, journal sequence).
+//! Each is a commutative monoid over integers, or follows the order of the semantics: (event time,
+//! device name, counter, journal sequence). What a slot holds depends on the set of its readings
+//! alone, never on the order or the parts in which they came.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::exact::ratio;
-use super::plan::Function;
+use super::circular::Circular;
+use super::distinct::Distinct;
+use super::energy::Energy;
+use super::held::{Held, Reading};
 use super::sketch::Sketch;
 use crate::model::Timestamp;
-use crate::model::decimal::power_of_ten;
 
 /// One reading as accumulators see it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,14 @@ pub struct Ordered {
     mantissa: i64,
 }
 
+impl Ordered {
+    /// Mantissa at the quantity's decimals.
+    #[must_use]
+    pub fn mantissa(&self) -> i64 {
+        self.mantissa
+    }
+}
+
 impl From<&Sample<'_>> for Ordered {
     fn from(sample: &Sample<'_>) -> Self {
         Self {
@@ -50,7 +60,8 @@ impl From<&Sample<'_>> for Ordered {
     }
 }
 
-/// One accumulator over one quantity.
+/// One accumulator over one quantity; the rarer and larger ones lie behind a box, so that the
+/// common ones stay small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Slot {
     /// Number and sum of the mantissas.
@@ -62,14 +73,22 @@ pub enum Slot {
     },
     /// Smallest and largest mantissa.
     Extremes(Option<(i64, i64)>),
-    /// Sum of squared mantissas.
+    /// Sum of squared mantissas; `i128::MAX` once it does not fit.
     Squares(i128),
     /// Quantiles.
     Sketch(Sketch),
     /// The reading first in order.
-    First(Option<Ordered>),
+    First(Option<Box<Ordered>>),
     /// The reading last in order.
-    Last(Option<Ordered>),
+    Last(Option<Box<Ordered>>),
+    /// Different values.
+    Distinct(Distinct),
+    /// Sum of energies of levels.
+    Energy(Box<Energy>),
+    /// Sum of directions.
+    Circular(Circular),
+    /// One sensor's readings in their order.
+    Held(Box<Held>),
 }
 
 /// Which accumulator a function needs, besides [`Slot::Sum`], which every quantity has.
@@ -87,6 +106,14 @@ pub enum SlotKind {
     First,
     /// [`Slot::Last`].
     Last,
+    /// [`Slot::Distinct`].
+    Distinct,
+    /// [`Slot::Energy`].
+    Energy,
+    /// [`Slot::Circular`].
+    Circular,
+    /// [`Slot::Held`].
+    Held,
 }
 
 impl SlotKind {
@@ -100,14 +127,35 @@ impl SlotKind {
             Self::Sketch => Slot::Sketch(Sketch::default()),
             Self::First => Slot::First(None),
             Self::Last => Slot::Last(None),
+            Self::Distinct => Slot::Distinct(Distinct::default()),
+            Self::Energy => Slot::Energy(Box::default()),
+            Self::Circular => Slot::Circular(Circular::default()),
+            Self::Held => Slot::Held(Box::default()),
         }
     }
 }
 
 impl Slot {
-    /// Takes in one reading.
-    pub fn add(&mut self, sample: &Sample<'_>) {
-        let mantissa = sample.mantissa;
+    /// Takes in one reading of a quantity of `decimals`.
+    pub fn add(&mut self, sample: &Sample<'_>, decimals: u8) {
+        match self {
+            Self::First(first) => {
+                if first.as_ref().is_none_or(|held| sample.event_at <= held.event_at) {
+                    replace(first, Ordered::from(sample), |candidate, held| candidate < held);
+                }
+            }
+            Self::Last(last) => {
+                if last.as_ref().is_none_or(|held| sample.event_at >= held.event_at) {
+                    replace(last, Ordered::from(sample), |candidate, held| candidate > held);
+                }
+            }
+            Self::Held(held) => held.add(Reading::from(sample)),
+            _ => self.add_value(sample.mantissa, decimals),
+        }
+    }
+
+    /// Takes in one value that has no place in any order; slots that need one stay as they are.
+    pub fn add_value(&mut self, mantissa: i64, decimals: u8) {
         match self {
             Self::Sum { count, sum } => {
                 *count += 1;
@@ -117,26 +165,14 @@ impl Slot {
                 let (low, high) = extremes.unwrap_or((mantissa, mantissa));
                 *extremes = Some((low.min(mantissa), high.max(mantissa)));
             }
-            Self::Squares(squares) => *squares += i128::from(mantissa) * i128::from(mantissa),
+            Self::Squares(squares) => {
+                *squares = squares.saturating_add(i128::from(mantissa) * i128::from(mantissa));
+            }
             Self::Sketch(sketch) => sketch.add(mantissa),
-            Self::First(first) => {
-                let earlier = first.as_ref().is_none_or(|held| sample.event_at <= held.event_at);
-                if earlier {
-                    let candidate = Ordered::from(sample);
-                    if first.as_ref().is_none_or(|held| candidate < *held) {
-                        *first = Some(candidate);
-                    }
-                }
-            }
-            Self::Last(last) => {
-                let later = last.as_ref().is_none_or(|held| sample.event_at >= held.event_at);
-                if later {
-                    let candidate = Ordered::from(sample);
-                    if last.as_ref().is_none_or(|held| candidate > *held) {
-                        *last = Some(candidate);
-                    }
-                }
-            }
+            Self::Distinct(distinct) => distinct.add(mantissa),
+            Self::Energy(energy) => energy.add(mantissa, decimals),
+            Self::Circular(circular) => circular.add(mantissa, decimals),
+            Self::First(_) | Self::Last(_) | Self::Held(_) => {}
         }
     }
 
@@ -151,7 +187,7 @@ impl Slot {
                 let (l, h) = mine.unwrap_or((*low, *high));
                 *mine = Some((l.min(*low), h.max(*high)));
             }
-            (Self::Squares(mine), Self::Squares(squares)) => *mine += squares,
+            (Self::Squares(mine), Self::Squares(squares)) => *mine = mine.saturating_add(*squares),
             (Self::Sketch(mine), Self::Sketch(sketch)) => mine.merge(sketch),
             (Self::First(mine), Self::First(Some(first)))
                 if mine.as_ref().is_none_or(|held| first < held) =>
@@ -161,57 +197,27 @@ impl Slot {
             (Self::Last(mine), Self::Last(Some(last))) if mine.as_ref().is_none_or(|held| last > held) => {
                 *mine = Some(last.clone());
             }
+            (Self::Distinct(mine), Self::Distinct(distinct)) => mine.merge(distinct),
+            (Self::Energy(mine), Self::Energy(energy)) => mine.merge(energy),
+            (Self::Circular(mine), Self::Circular(circular)) => mine.merge(circular),
+            (Self::Held(mine), Self::Held(held)) => mine.merge(held),
             _ => {}
         }
     }
+
+    /// Readings in it, if it counts them.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        if let Self::Sum { count, .. } = self { Some(*count) } else { None }
+    }
 }
 
-/// A function's value from the accumulators of its quantity, `sum` always among them; `None` when
-/// there is no data. `decimals` are the quantity's.
-#[must_use]
-pub fn value(function: Function, slots: &[Slot], decimals: u8) -> Option<f64> {
-    let scale = power_of_ten(decimals);
-    let exact_scale = 10_i128.pow(u32::from(decimals));
-    let (count, sum) = slots.iter().find_map(|slot| match slot {
-        Slot::Sum { count, sum } => Some((*count, *sum)),
-        _ => None,
-    })?;
-    if function == Function::Count {
-        return Some(count as f64);
+fn replace(held: &mut Option<Box<Ordered>>, candidate: Ordered, better: impl Fn(&Ordered, &Ordered) -> bool) {
+    match held {
+        Some(held) if better(&candidate, held) => **held = candidate,
+        Some(_) => {}
+        None => *held = Some(Box::new(candidate)),
     }
-    if count == 0 {
-        return None;
-    }
-    slots.iter().find_map(|slot| match (function, slot) {
-        (Function::Sum, Slot::Sum { .. }) => Some(ratio(sum, exact_scale)),
-        (Function::Mean, Slot::Sum { .. }) => Some(ratio(sum, i128::from(count) * exact_scale)),
-        (Function::Min, Slot::Extremes(Some((low, _)))) => Some(*low as f64 / scale),
-        (Function::Max, Slot::Extremes(Some((_, high)))) => Some(*high as f64 / scale),
-        (Function::First, Slot::First(Some(first))) => Some(first.mantissa as f64 / scale),
-        (Function::Last, Slot::Last(Some(last))) => Some(last.mantissa as f64 / scale),
-        (Function::Stddev, Slot::Squares(squares)) => deviation(count, sum, *squares).map(|d| d / scale),
-        (Function::Quantile(percent), Slot::Sketch(sketch)) => {
-            sketch.quantile(f64::from(percent) / 100.0).map(|mantissa| mantissa / scale)
-        }
-        _ => None,
-    })
-}
-
-/// Sample standard deviation in mantissa units from exact sums; `None` below two readings.
-fn deviation(count: u64, sum: i128, squares: i128) -> Option<f64> {
-    let n = i128::from(count);
-    if n < 2 {
-        return None;
-    }
-    // With sum = n q + r: n M2 = n (squares - n q^2 - 2 q r) - r^2, and no product overflows
-    // (squares <= n 2^106, so n q^2 <= squares).
-    let (q, r) = (sum.div_euclid(n), sum.rem_euclid(n));
-    let spread = squares - n * q * q - 2 * q * r;
-    let variance = match n.checked_mul(spread) {
-        Some(product) => ratio(product - r * r, n * (n - 1)),
-        None => spread as f64 / (n - 1) as f64,
-    };
-    Some(variance.max(0.0).sqrt())
 }
 
 #[cfg(test)]
@@ -219,63 +225,69 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn fold(kind: SlotKind, values: &[i64]) -> Slot {
-        let device: Arc<str> = "a".into();
+    const KINDS: [SlotKind; 10] = [
+        SlotKind::Sum,
+        SlotKind::Extremes,
+        SlotKind::Squares,
+        SlotKind::Sketch,
+        SlotKind::First,
+        SlotKind::Last,
+        SlotKind::Distinct,
+        SlotKind::Energy,
+        SlotKind::Circular,
+        SlotKind::Held,
+    ];
+
+    /// (event time, device, mantissa), the sequence being the place in the list.
+    type Told = (u64, (i64, usize, i64));
+
+    fn fold<'a>(kind: SlotKind, told: impl IntoIterator<Item = &'a Told>) -> Slot {
+        let devices: [Arc<str>; 3] = ["a".into(), "b".into(), "ab".into()];
         let mut slot = kind.empty();
-        for (n, mantissa) in values.iter().enumerate() {
-            let event_at = Timestamp(n as i64);
-            slot.add(&Sample {
-                mantissa: *mantissa,
-                event_at,
-                device: &device,
-                counter: None,
-                sequence: n as u64,
-            });
+        for (sequence, (event_at, device, mantissa)) in told {
+            let (event_at, device) = (Timestamp(*event_at), &devices[*device]);
+            let sample = Sample { mantissa: *mantissa, event_at, device, counter: None, sequence: *sequence };
+            slot.add(&sample, 2);
         }
         slot
     }
 
     #[test]
-    fn deviation_is_the_sample_deviation() {
-        let slots = [
-            fold(SlotKind::Sum, &[2, 4, 4, 4, 5, 5, 7, 9]),
-            fold(SlotKind::Squares, &[2, 4, 4, 4, 5, 5, 7, 9]),
-        ];
-        let got = value(Function::Stddev, &slots, 0).unwrap();
-        assert!((got - 2.138_089_935_299_395).abs() < 1e-15);
-        assert_eq!(
-            value(Function::Stddev, &[fold(SlotKind::Sum, &[2]), fold(SlotKind::Squares, &[2])], 0),
-            None
-        );
+    fn a_slot_is_no_larger_than_a_sum() {
+        assert_eq!(size_of::<Slot>(), 32);
     }
 
     #[test]
     fn last_is_last_in_event_time_whatever_the_arrival() {
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let sample = |mantissa, event_at, device, sequence| Sample {
-            mantissa,
-            event_at: Timestamp(event_at),
-            device,
-            counter: None,
-            sequence,
-        };
-        let mut slot = SlotKind::Last.empty();
-        slot.add(&sample(1, 20, &a, 1));
-        slot.add(&sample(2, 10, &a, 2));
-        slot.add(&sample(3, 20, &b, 3));
-        slot.add(&sample(4, 20, &a, 4));
-        assert_eq!(value(Function::Last, &[fold(SlotKind::Sum, &[1]), slot], 0), Some(3.0));
+        let told = [(1, (20, 0, 1)), (2, (10, 0, 2)), (3, (20, 1, 3)), (4, (20, 0, 4)), (5, (20, 2, 5))];
+        let Slot::Last(Some(last)) = fold(SlotKind::Last, &told) else { panic!("no last") };
+        assert_eq!(last.mantissa(), 3);
+        let Slot::First(Some(first)) = fold(SlotKind::First, &told) else { panic!("no first") };
+        assert_eq!(first.mantissa(), 2);
+    }
+
+    #[test]
+    fn squares_beyond_what_fits_stay_at_the_limit() {
+        let mut slot = Slot::Squares(i128::MAX - 3);
+        slot.add_value(2, 0);
+        slot.add_value(1 << 53, 0);
+        assert_eq!(slot, Slot::Squares(i128::MAX));
     }
 
     proptest! {
         #[test]
-        fn merging_equals_adding(values in prop::collection::vec(-1_000_000_i64..1_000_000, 0..60), at in 0_usize..60) {
-            let at = at.min(values.len());
-            for kind in [SlotKind::Sum, SlotKind::Extremes, SlotKind::Squares, SlotKind::Sketch] {
-                let (left, right) = values.split_at(at);
+        fn order_and_split_change_nothing(
+            told in prop::collection::vec((0_i64..20, 0_usize..3, -1_000_000_i64..1_000_000), 0..60),
+            at in 0_usize..60,
+        ) {
+            let told: Vec<Told> = told.into_iter().enumerate().map(|(n, told)| (n as u64, told)).collect();
+            let (left, right) = told.split_at(at.min(told.len()));
+            for kind in KINDS {
                 let mut merged = fold(kind, right);
                 merged.merge(&fold(kind, left));
-                prop_assert_eq!(merged, fold(kind, &values));
+                let whole = fold(kind, &told);
+                prop_assert_eq!(&merged, &whole);
+                prop_assert_eq!(&whole, &fold(kind, told.iter().rev()));
             }
         }
     }

@@ -41,7 +41,7 @@ impl Case {
         if self.holds {
             self.nothing_is_acknowledged(&witness);
         } else {
-            std::thread::sleep(seconds(4));
+            std::thread::sleep(seconds(2));
         }
         self.people_go_on(&mut service);
         if self.killed {
@@ -60,7 +60,7 @@ impl Case {
     #[track_caller]
     fn nothing_is_acknowledged(&self, witness: &Witness) {
         let (before, pongs, connections) = (witness.acknowledged(), witness.pongs(), witness.reconnects());
-        std::thread::sleep(seconds(7));
+        std::thread::sleep(seconds(4));
         assert_eq!(witness.acknowledged(), before, "{}: acknowledged without room", self.folder);
         assert!(witness.pongs() > pongs, "{}: no ping is answered", self.folder);
         assert_eq!(witness.reconnects(), connections, "{}: a connection ended", self.folder);
@@ -85,6 +85,11 @@ fn a_full_journal_holds_everything_until_there_is_room() {
 #[test]
 fn full_results_wait_until_there_is_room() {
     Case { folder: "data/results", holds: false, killed: false }.run();
+}
+
+#[test]
+fn full_checkpoints_wait_until_there_is_room() {
+    Case { folder: "data/checkpoints", holds: false, killed: false }.run();
 }
 
 #[test]

@@ -13,18 +13,21 @@
     reason = "a test that meets what it does not expect fails"
 )]
 
+mod backlog;
 mod clocks;
 mod console;
 mod crash;
 mod crash_points;
 mod demo;
 mod disk_full;
+mod flood;
 mod golden;
 mod harness;
 mod influx;
 mod listener;
 mod lorawan;
 mod mosquitto;
+mod order;
 mod power;
 mod quarantine;
 mod reload;

@@ -19,14 +19,20 @@ fn a_power_loss_loses_nothing_that_was_acknowledged() {
     let site = Site::new(witness::SETTINGS).with_pipeline("level", witness::PIPELINE);
     let Some(disk) = Filesystem::ext4(&site.path("data"), MEBIBYTES) else { return };
     let witness = Witness::start(site.mqtt, Load::usual(), &mut random);
-    for _ in 0..CUTS {
-        let service = site.start();
+    for cut in 0..CUTS {
+        let mut service = site.start();
         witness.wait_for_more(500, seconds(20));
         std::thread::sleep(Duration::from_millis(random.within(0..1_500)));
         disk.cut_power();
-        // A while without a disk: nothing of this time may be acknowledged and lost.
-        std::thread::sleep(Duration::from_millis(random.within(0..200)));
-        service.kill();
+        if cut == 0 {
+            // Without a disk it carries on in no doubt, and says so by its exit code.
+            let code = service.process.wait(seconds(20)).code();
+            assert!(matches!(code, Some(65 | 74)), "{code:?}: {}", service.process.stderr());
+        } else {
+            // A while without a disk: nothing of this time may be acknowledged and lost.
+            std::thread::sleep(Duration::from_millis(random.within(0..200)));
+            service.kill();
+        }
         disk.restore_power();
     }
     let service = site.start();

@@ -1,9 +1,10 @@
 //! Feeds: where they come from, what they carry.
 
 use super::topic::Topic;
-use super::{Findings, In, at, key, name};
+use super::{Findings, In, at, key, name, register};
 use crate::config::sereno::{LISTENER, Sereno};
 use crate::decode::Decoder;
+use crate::flow::compile::wrap;
 use crate::model::decimal::DECIMALS_MAX;
 use crate::model::definition::{FeedDefinition, Identity, PipelineDefinition, QuantityDefinition};
 use crate::model::{Fault, Span};
@@ -102,6 +103,7 @@ fn check_settings(sereno: &Sereno, feed: &FeedDefinition, report: &mut impl FnMu
     if feed.devices_max == 0 {
         report(Fault::new("the feed takes no device", "allow at least one").under("devices_max"));
     }
+    register::check(feed, report);
     for (name, quantity) in &feed.quantities {
         check_quantity(quantity, &mut |fault| report(at([key("quantity"), key(name)], fault)));
     }
@@ -150,6 +152,11 @@ fn check_quantity(quantity: &QuantityDefinition, report: &mut impl FnMut(Fault))
                 Fault::new("the limit is no finite number", "write a number, or take it away").under(name),
             );
         }
+    }
+    if quantity.counter_max.is_some() && wrap(quantity).is_none() {
+        let message = format!("no counter of {} decimals starts over there", quantity.decimals);
+        let remedy = "write the count at which it starts over at 0, as in 65536, or keep fewer decimals";
+        report(Fault::new(message, remedy).under("counter_max"));
     }
     if let (Some(min), Some(max)) = (quantity.min, quantity.max)
         && min >= max

@@ -6,6 +6,7 @@ use super::feed::Known;
 use super::{Findings, In, at, key};
 use crate::flow::compile::OWN_QUANTITIES;
 use crate::model::Fault;
+use crate::model::decimal::DECIMALS;
 use crate::model::definition::{FeedDefinition, PipelineDefinition, QuantityDefinition};
 use crate::rule::{Schema, near};
 
@@ -63,6 +64,11 @@ impl<'a> Scope<'a> {
                 ("units", format!("`{}`", quantity.unit), format!("`{}`", other.unit))
             } else if other.decimals != quantity.decimals {
                 ("decimals", quantity.decimals.to_string(), other.decimals.to_string())
+            } else if other.counter_max != quantity.counter_max {
+                let count = |quantity: &QuantityDefinition| {
+                    quantity.counter_max.map_or("none".to_owned(), |count| count.to_string())
+                };
+                ("counter_max", count(quantity), count(other))
             } else {
                 continue;
             };
@@ -91,9 +97,10 @@ impl<'a> Scope<'a> {
         Schema::of_readings(self.quantities(), self.tags.iter().copied())
     }
 
-    /// Whether a quantity of that name comes in.
-    pub(super) fn has_quantity(&self, name: &str) -> bool {
-        self.quantities().any(|known| known == name)
+    /// Unit and decimals of the quantity of that name, if one comes in.
+    pub(super) fn quantity(&self, name: &str) -> Option<(&'a str, u8)> {
+        let own = || OWN_QUANTITIES.iter().find(|(own, _)| *own == name).map(|(_, unit)| (*unit, DECIMALS));
+        self.quantities.get(name).map(|quantity| (quantity.unit.as_str(), quantity.decimals)).or_else(own)
     }
 
     /// Names of the quantities, those that decoders add of themselves included.

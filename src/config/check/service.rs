@@ -7,7 +7,7 @@ use super::{Findings, In, at, key, name};
 use crate::config::byte_size::ByteSize;
 use crate::config::listener::Listener;
 use crate::config::receiver::{MqttReceiver, Receiver};
-use crate::config::sereno::{LISTENER, Sereno};
+use crate::config::sereno::{Checkpoint, LISTENER, Sereno};
 use crate::model::definition::Severity;
 use crate::model::fault::Step;
 use crate::model::{Fault, Span};
@@ -20,6 +20,9 @@ const SEGMENT_BYTES_MIN: ByteSize = ByteSize::mib(1);
 
 /// The shortest time that the journal is kept.
 const KEEP_MIN: Span = Span::seconds(3_600);
+/// More often, writing them is most of the work.
+const CHECKPOINT_EVERY_MIN: Span = Span::seconds(1);
+const CHECKPOINT_RECORDS_MIN: u64 = 1_000;
 
 /// Checks the service's settings.
 pub(super) fn check(sereno: &Sereno, findings: &mut Findings) {
@@ -48,6 +51,7 @@ pub(super) fn check(sereno: &Sereno, findings: &mut Findings) {
         );
         report.error([key("journal"), key("segment_bytes")], fault);
     }
+    check_checkpoint(&sereno.checkpoint, &mut report);
     for (name, span) in [("keep", sereno.journal.keep), ("behind_max", sereno.journal.behind_max)] {
         if span < KEEP_MIN {
             let fault = Fault::new(
@@ -56,6 +60,17 @@ pub(super) fn check(sereno: &Sereno, findings: &mut Findings) {
             );
             report.error([key("journal"), key(name)], fault);
         }
+    }
+}
+
+fn check_checkpoint(checkpoint: &Checkpoint, report: &mut Report<'_>) {
+    if checkpoint.every < CHECKPOINT_EVERY_MIN {
+        let fault = Fault::new(format!("{} is too short", checkpoint.every), "write 1s or more");
+        report.error([key("checkpoint"), key("every")], fault);
+    }
+    if checkpoint.records < CHECKPOINT_RECORDS_MIN {
+        let fault = Fault::new(format!("{} are too few", checkpoint.records), "write 1000 or more");
+        report.error([key("checkpoint"), key("records")], fault);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Windows: their grid, their fields, their keys.
 
 use super::scope::Scope;
+use super::sensors;
 use super::{Findings, In, at, key, name};
 use crate::model::definition::{PERIOD, WindowDefinition};
 use crate::model::{CalendarUnit, DailyPeriod, Fault, Span, WindowLength};
@@ -40,6 +41,7 @@ pub(super) fn check(
     if let Err(fault) = check_capture(window, scope) {
         report(fault.under("capture_min"));
     }
+    sensors::check(window, scope, &mut report);
     check_keys(window, scope, &mut report);
     if window.fields.is_empty() || window.fields.len() > FIELDS_MAX {
         let message = format!("the window has {} fields", window.fields.len());
@@ -51,7 +53,7 @@ pub(super) fn check(
         if let Err(fault) = check_field_name(window, name) {
             findings.error_at_key(file, at(path(), fault));
         }
-        if let Err(fault) = check_call(call, scope) {
+        if let Err(fault) = check_call(call, window, scope) {
             findings.error(file, at(path(), fault));
         }
     }
@@ -165,6 +167,11 @@ fn shortest(window: &WindowDefinition) -> Span {
 
 fn check_capture(window: &WindowDefinition, scope: &Scope<'_>) -> Result<(), Fault> {
     let Some(share) = window.capture_min else { return Ok(()) };
+    check_share(share, window, scope)
+}
+
+/// Whether a share of the expected readings can be told.
+pub(super) fn check_share(share: f64, window: &WindowDefinition, scope: &Scope<'_>) -> Result<(), Fault> {
     if !(0.0..=1.0).contains(&share) {
         return Err(Fault::new(format!("{share} is no share"), "write 0 to 1, as in 0.75"));
     }
@@ -213,18 +220,24 @@ fn check_field_name(window: &WindowDefinition, name: &str) -> Result<(), Fault> 
     Ok(())
 }
 
-fn check_call(call: &str, scope: &Scope<'_>) -> Result<(), Fault> {
-    let call_parsed = AggregateCall::parse(call)?;
-    let Some(quantity) = call_parsed.quantity else { return Ok(()) };
-    if scope.feeds.is_empty() || scope.has_quantity(&quantity) {
+fn check_call(call: &str, window: &WindowDefinition, scope: &Scope<'_>) -> Result<(), Fault> {
+    let parsed = AggregateCall::parse(call)?.in_window(sensors::single(window), window.of)?;
+    let Some(quantity) = &parsed.quantity else {
+        return sensors::check_capture_percent(&parsed, window, scope);
+    };
+    if scope.feeds.is_empty() {
         return Ok(());
     }
-    let remedy = near::suggest(&quantity, scope.quantities(), "give a feed quantities first");
-    let mut fault = Fault::new(format!("no feed of the pipeline has the quantity `{quantity}`"), remedy);
-    let inside = call.find('(').map_or(0, |open| open + 1);
-    let found = call.get(inside..).and_then(|rest| rest.to_lowercase().find(&quantity));
-    fault.within = found.map(|start| (inside + start, inside + start + quantity.len()));
-    Err(fault)
+    let Some((unit, decimals)) = scope.quantity(quantity) else {
+        let remedy = near::suggest(quantity, scope.quantities(), "give a feed quantities first");
+        let mut fault = Fault::new(format!("no feed of the pipeline has the quantity `{quantity}`"), remedy);
+        let inside = call.rfind('(').map_or(0, |open| open + 1);
+        let found = call.get(inside..).and_then(|rest| rest.to_lowercase().find(quantity.as_str()));
+        fault.within = found.map(|start| (inside + start, inside + start + quantity.len()));
+        return Err(fault);
+    };
+    parsed.fits(unit, decimals)?;
+    sensors::check_held(&parsed, window, scope)
 }
 
 #[cfg(test)]

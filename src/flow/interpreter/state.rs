@@ -1,6 +1,7 @@
 //! The fold as bytes and back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Interpreter;
 use crate::flow::feeds::{FeedClock, FeedClocks};
@@ -8,7 +9,7 @@ use crate::flow::key_runs::{IN_BASE, IN_DELTA};
 use crate::flow::keys::Share;
 use crate::flow::pipeline::{Counts, PipelineRun};
 use crate::flow::state::groups::{GroupReader, GroupWriter, Item};
-use crate::flow::state::shared::{Origins, Plans, Shared, from_text, to_text, unknown};
+use crate::flow::state::shared::{Origins, Plans, Shared, from_text, unknown};
 use crate::flow::state::{Part, Request, Saved, StateError, read, write};
 use crate::model::Dictionary;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
@@ -31,6 +32,7 @@ impl Interpreter {
             readers: _,
             ticked,
             arrived_at,
+            texts,
             out: _,
         } = self;
         let mut origins = Origins::default();
@@ -45,23 +47,24 @@ impl Interpreter {
         let mut shared = Vec::new();
         if share.index == 0 {
             let definitions: Result<Vec<_>, _> =
-                definitions.values().map(|pipeline| to_text(&pipeline.name, pipeline)).collect();
-            let feed = |clock: &FeedClock| {
+                definitions.values().map(|pipeline| texts.of(&pipeline.name, pipeline)).collect();
+            let mut feed_texts = Vec::with_capacity(feeds.all().len());
+            for clock in feeds.all() {
                 let definition = clock.definition.as_deref();
-                let text = definition.map(|feed: &FeedDefinition| to_text(&feed.name, feed)).transpose()?;
-                Ok((clock.clone(), text))
-            };
-            let feeds: Result<Vec<_>, StateError> = feeds.all().iter().map(feed).collect();
+                let text = definition.map(|feed: &FeedDefinition| texts.of(&feed.name, feed)).transpose()?;
+                feed_texts.push((clock, text));
+            }
             let state = Shared {
                 ticked: *ticked,
                 arrived_at: *arrived_at,
                 names: *names,
-                feeds: feeds?,
+                feeds: feed_texts,
                 definitions: definitions?,
-                origins: origins.texts()?,
+                origins: origins.texts(texts)?,
                 pipelines: saved,
             };
             write("the flow", &state, &mut shared)?;
+            texts.look();
         }
         Ok(Part { shared, counts, groups: groups.finish(*share) })
     }
@@ -115,7 +118,8 @@ impl Interpreter {
         for pipeline in shared.pipelines {
             let counts = counts.get(pipeline.name.as_str()).copied().unwrap_or_default();
             let name = pipeline.name.clone();
-            fold.pipelines.insert(name, PipelineRun::load(pipeline, counts, &mut plans, share)?);
+            let run = PipelineRun::load(pipeline, counts, &mut plans, &fold.feeds, share)?;
+            fold.pipelines.insert(name, run);
         }
         fold.index_readers();
         let own = (0_u8..=u8::MAX).zip(&saved.groups).filter(|(group, _)| share.owns_group(KeyGroup(*group)));
@@ -147,7 +151,7 @@ impl Interpreter {
 }
 
 fn load_feeds(
-    saved: Vec<(FeedClock, Option<String>)>,
+    saved: Vec<(FeedClock, Option<Arc<str>>)>,
     dictionary: &Dictionary,
 ) -> Result<FeedClocks, StateError> {
     let mut feeds = FeedClocks::default();

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::StateError;
 use super::names::Names;
 use crate::flow::compile::{self, Origin, PipelinePlan};
 use crate::flow::feeds::FeedClock;
+use crate::flow::slots::{Judge, Slot};
 use crate::model::definition::FeedDefinition;
 use crate::model::{FeedId, Span, Timestamp};
 use crate::window::Bounds;
@@ -17,7 +20,7 @@ use crate::window::Bounds;
 /// Everything that does not belong to one key. Definitions are TOML, as people write them: its
 /// numbers read back exactly as they were.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Shared {
+pub struct Shared<F = FeedClock> {
     /// The last tick.
     pub ticked: Timestamp,
     /// Arrival time of the latest record.
@@ -25,11 +28,11 @@ pub struct Shared {
     /// The names known.
     pub names: Names,
     /// The feeds by id, each with its definition in force.
-    pub feeds: Vec<(FeedClock, Option<String>)>,
+    pub feeds: Vec<(F, Option<Arc<str>>)>,
     /// The pipelines' definitions in force.
-    pub definitions: Vec<String>,
+    pub definitions: Vec<Arc<str>>,
     /// What plans were compiled from: a pipeline with its feeds.
-    pub origins: Vec<(String, Vec<String>)>,
+    pub origins: Vec<(Arc<str>, Vec<Arc<str>>)>,
     /// The pipelines that run.
     pub pipelines: Vec<SharedPipeline>,
 }
@@ -64,8 +67,8 @@ pub struct SharedWindow {
     pub since: u64,
     /// Its place there.
     pub place: u32,
-    /// Whether the pipeline's rules judge it; those of a window that is ending are gone.
-    pub judged: bool,
+    /// Its rules.
+    pub rules: Vec<SharedRule>,
     /// Which windows it publishes.
     pub bounds: Bounds,
     /// How often it is amended.
@@ -76,6 +79,51 @@ pub struct SharedWindow {
     pub tick_closed_to: Timestamp,
     /// Sealed by tick.
     pub tick_sealed_to: Timestamp,
+}
+
+/// One rule of a window.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SharedRule {
+    /// Name.
+    pub name: String,
+    /// Which of the origins it was compiled from.
+    pub origin: u32,
+    /// Another definition of it: its origin, and the first start of a window that it judges.
+    pub next: Option<(u32, Timestamp)>,
+    /// See [`Slot::succeeded`].
+    pub succeeded: bool,
+    /// See [`Slot::over`].
+    pub over: bool,
+}
+
+impl SharedRule {
+    /// What a checkpoint holds of a slot.
+    pub fn of(slot: &Slot, origins: &mut Origins) -> Self {
+        Self {
+            name: slot.now.rule.name.to_string(),
+            origin: origins.place(&slot.now.origin),
+            next: slot.next.as_ref().map(|(judge, at)| (origins.place(&judge.origin), *at)),
+            succeeded: slot.succeeded,
+            over: slot.over,
+        }
+    }
+
+    /// The slot, for the window whose plan has `hash`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn slot(&self, hash: u64, plans: &mut Plans) -> Result<Slot, StateError> {
+        let mut now = plans.judge(self.origin, hash, &self.name)?;
+        let next = match self.next {
+            Some((origin, at)) => {
+                let next = plans.judge(origin, hash, &self.name)?;
+                now.rule = Arc::new(now.rule.in_words_of(&next.rule));
+                Some((next, at))
+            }
+            None => None,
+        };
+        Ok(Slot { now, next, succeeded: self.succeeded, over: self.over })
+    }
 }
 
 /// Collects what plans were compiled from, each once.
@@ -96,13 +144,13 @@ impl Origins {
     ///
     /// # Errors
     /// [`StateError::Definition`] when one does not read back.
-    pub fn texts(&self) -> Result<Vec<(String, Vec<String>)>, StateError> {
-        let text = |origin: &Arc<Origin>| {
+    pub fn texts(&self, texts: &mut Texts) -> Result<Vec<(Arc<str>, Vec<Arc<str>>)>, StateError> {
+        let mut text = |origin: &Arc<Origin>| {
             let name = &origin.pipeline.name;
-            let feeds: Result<Vec<String>, _> = origin.feeds.iter().map(|feed| to_text(name, feed)).collect();
-            Ok((to_text(name, &origin.pipeline)?, feeds?))
+            let feeds: Result<Vec<_>, _> = origin.feeds.iter().map(|feed| texts.of(name, feed)).collect();
+            Ok((texts.of(name, &origin.pipeline)?, feeds?))
         };
-        self.0.iter().map(text).collect()
+        self.0.iter().map(&mut text).collect()
     }
 }
 
@@ -117,8 +165,8 @@ impl Plans {
     ///
     /// # Errors
     /// [`StateError::Definition`].
-    pub fn read(texts: &[(String, Vec<String>)]) -> Result<Self, StateError> {
-        let origin = |(pipeline, feeds): &(String, Vec<String>)| {
+    pub fn read(texts: &[(Arc<str>, Vec<Arc<str>>)]) -> Result<Self, StateError> {
+        let origin = |(pipeline, feeds): &(Arc<str>, Vec<Arc<str>>)| {
             let feeds: Result<Vec<FeedDefinition>, _> = feeds.iter().map(|feed| from_text(feed)).collect();
             Ok(Arc::new(Origin { pipeline: from_text(pipeline)?, feeds: feeds? }))
         };
@@ -139,6 +187,18 @@ impl Plans {
         })
     }
 
+    /// A rule on the window whose plan has `hash`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn judge(&mut self, place: u32, hash: u64, name: &str) -> Result<Judge, StateError> {
+        let plan = self.get(place)?;
+        let mut rules =
+            plan.windows.iter().filter(|own| own.0.description.hash == hash).flat_map(|own| &own.1);
+        let rule = rules.find(|rule| &*rule.name == name).ok_or_else(|| unknown("a rule"))?;
+        Ok(Judge { rule: rule.clone(), origin: plan.origin.clone() })
+    }
+
     /// The plan of an origin, to look at.
     ///
     /// # Errors
@@ -157,8 +217,41 @@ pub(in crate::flow) fn unknown(what: &'static str) -> StateError {
     StateError::Form { what, why: "it is not in the checkpoint".into() }
 }
 
-/// A definition as text that reads back as the same definition.
-pub(in crate::flow) fn to_text<T: Serialize + DeserializeOwned + PartialEq>(
+/// Definitions as text, made once for each: a feed may register a hundred thousand sensors.
+#[derive(Default)]
+pub struct Texts {
+    /// By a hash of the definition; with whether it was asked for since the last look.
+    known: HashMap<u128, (bool, Arc<str>)>,
+}
+
+impl Texts {
+    /// A definition as text that reads back as the same definition.
+    ///
+    /// # Errors
+    /// [`StateError::Definition`] when it does not.
+    pub fn of<T: Serialize + DeserializeOwned + PartialEq>(
+        &mut self,
+        pipeline: &str,
+        definition: &T,
+    ) -> Result<Arc<str>, StateError> {
+        // Names, numbers and texts: writing them as JSON cannot fail.
+        let hash = xxh3_128(&serde_json::to_vec(definition).unwrap_or_default());
+        if let Some((asked, text)) = self.known.get_mut(&hash) {
+            *asked = true;
+            return Ok(text.clone());
+        }
+        let text: Arc<str> = to_text(pipeline, definition)?.into();
+        self.known.insert(hash, (true, text.clone()));
+        Ok(text)
+    }
+
+    /// Forgets what was not asked for since this was last called.
+    pub fn look(&mut self) {
+        self.known.retain(|_, (asked, _)| std::mem::take(asked));
+    }
+}
+
+fn to_text<T: Serialize + DeserializeOwned + PartialEq>(
     pipeline: &str,
     definition: &T,
 ) -> Result<String, StateError> {

@@ -48,7 +48,7 @@ impl WindowRun {
         for (name, (feed, services)) in register {
             let Some((number, new)) = self.table.register(name) else { continue };
             if let Some(key) = new {
-                self.keys.push(KeyRun::new(key, *feed, self.rules.len()));
+                self.keys.push(KeyRun::new(key, *feed, &self.rules));
             }
             self.write(number as usize, services, at);
         }
@@ -101,7 +101,7 @@ impl WindowRun {
     }
 
     /// Sets the timer of a key to what its sealing waits for, unless it is set earlier.
-    fn arm_seal(&mut self, number: u32) {
+    pub(super) fn arm_seal(&mut self, number: u32) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let Some(due) = run.next_seal(&self.plan) else { return };
         if run.seal_timer.is_none_or(|timer| due < timer) {

@@ -64,6 +64,7 @@ impl Beginning<'_> {
     /// [`BeginError`] when the disk fails, when the results log cannot be used, or when no
     /// checkpoint can be used and the journal no longer reaches back to its beginning.
     pub fn begin(&self) -> Result<Begun, BeginError> {
+        let mut other_version = false;
         let (mut checkpoints, numbers) = Checkpoints::open(self.disk.clone(), self.checkpoints)?;
         for (at, number) in numbers.iter().enumerate() {
             match self.try_from(&checkpoints, *number) {
@@ -83,6 +84,8 @@ impl Beginning<'_> {
                 Err(BeginError::Checkpoint(unusable))
                     if !matches!(unusable, CheckpointError::Disk { .. }) =>
                 {
+                    let manifest = checkpoints.manifest(*number);
+                    other_version |= manifest.is_ok_and(|manifest| manifest.engine_version != ENGINE_VERSION);
                     warn!(number, reason = %unusable, "a checkpoint cannot be used; the one before it is tried");
                 }
                 Err(failure) => return Err(failure),
@@ -98,6 +101,7 @@ impl Beginning<'_> {
         let workers = self.workers.max(1);
         let folds = (0..workers).map(|index| Interpreter::new(index, workers)).collect();
         let results = self.results_at(ResultsPosition::default())?;
+        let results = if other_version { results.of_another_version() } else { results };
         Ok(Begun { folds, next: 0, results, checkpoints })
     }
 
@@ -118,12 +122,13 @@ impl Beginning<'_> {
         let folds = Interpreter::load(&saved, self.names, self.workers.max(1))
             .map_err(|source| CheckpointError::State { path: path.clone(), source })?;
         drop(saved);
-        if manifest.engine_version != ENGINE_VERSION {
-            let (found, own) = (manifest.engine_version, ENGINE_VERSION);
-            warn!(found, own, "the checkpoint was written by another engine version");
-        }
         match self.results_at(manifest.results.clone()) {
-            Ok(results) => Ok((manifest, folds, results)),
+            Ok(results) if manifest.engine_version == ENGINE_VERSION => Ok((manifest, folds, results)),
+            Ok(results) => {
+                let (found, own) = (manifest.engine_version, ENGINE_VERSION);
+                warn!(found, own, "the checkpoint was written by another engine version");
+                Ok((manifest, folds, results.of_another_version()))
+            }
             Err(short @ ResultsError::Short { .. }) => Err(logs(short.to_string()).into()),
             Err(failure) => Err(failure.into()),
         }

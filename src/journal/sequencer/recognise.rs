@@ -1,9 +1,9 @@
 //! Repeats, by the device's identity ring and the feed's kind of identity.
 
-use crate::journal::feed_state::FeedState;
-use crate::journal::identity::{Known, Ring};
+use crate::journal::feed_state::{FeedState, quantity_bit};
+use crate::journal::identity::{Known, Ring, Seen};
 use crate::model::definition::Identity;
-use crate::model::{Reading, Timestamp};
+use crate::model::{Batch, Event, QuantityId, Reading, Timestamp};
 
 fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (Timestamp, Option<u64>) {
     match (identity, counter) {
@@ -34,6 +34,19 @@ pub(super) fn remember(
 ) {
     let (time, counter) = ring_time(identity, event_at, counter);
     ring.remember(time, counter, readings, bits(feed, readings));
+}
+
+/// What a ring remembers of a journalled event, by the bits of its feed's quantities.
+pub(in crate::journal) fn seen(
+    quantities: &[QuantityId],
+    identity: Identity,
+    batch: &Batch,
+    event: &Event,
+) -> Seen {
+    let readings = batch.readings_of(event);
+    let bits = readings.iter().fold(0, |bits, reading| bits | quantity_bit(quantities, reading.quantity));
+    let (time, counter) = ring_time(identity, event.event_at, event.counter);
+    Seen::of(time, counter, readings, bits)
 }
 
 fn bits(feed: &mut FeedState, readings: &[Reading]) -> u64 {

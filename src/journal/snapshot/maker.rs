@@ -1,0 +1,257 @@
+//! Makes snapshots beside the sequencer: it reads the synced journal for names and events, so that
+//! the sequencer gives no more than [`Kept`], a copy of a few kilobytes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::manifest::{self, Manifest};
+use super::names::Names;
+use super::restore::State;
+use super::run::{self, CHUNK_DEVICES, Chunk, Run, RunName};
+use super::{Kept, Restored};
+use crate::journal::disk::Disk;
+use crate::journal::feed_state::KeptFeed;
+use crate::journal::identity::Seen;
+use crate::journal::log::{LogError, at};
+use crate::journal::reader::BatchReader;
+use crate::journal::sequencer::{SharedDictionary, seen};
+use crate::model::crash::Point;
+use crate::model::definition::Identity;
+use crate::model::{Batch, Control, Event, FeedId, Record};
+
+/// Events gathered before a run is written.
+const RUN_EVENTS_MAX: usize = 500_000;
+/// Snapshots that are kept.
+const KEPT: usize = 2;
+
+/// Makes snapshots, one after another. After an error it is in doubt and another is to be made.
+pub struct Maker {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    journal: PathBuf,
+    reader: BatchReader,
+    /// Epoch of the last snapshot.
+    epoch: u64,
+    /// Dictionary entries read so far.
+    names_read: u64,
+    /// Absent until the first snapshot of a maker that begins anew.
+    names: Option<Names>,
+    runs: Vec<RunName>,
+    dictionary: SharedDictionary,
+    identities: HashMap<FeedId, Identity>,
+    events: BTreeMap<u32, Chunk>,
+    gathered: usize,
+}
+
+impl Maker {
+    /// Goes on from the snapshot that the sequencer was restored from (its names log and runs), or
+    /// begins anew and reads the journal from its beginning.
+    #[must_use]
+    pub fn new(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        journal: &Path,
+        dictionary: SharedDictionary,
+        from: Option<Base>,
+    ) -> Self {
+        let base = from.unwrap_or_default();
+        Self {
+            disk: disk.clone(),
+            dir: dir.to_owned(),
+            journal: journal.to_owned(),
+            reader: BatchReader::new(disk.clone(), journal, base.epoch),
+            epoch: base.epoch,
+            names_read: base.names_read,
+            names: base.names,
+            runs: base.runs,
+            dictionary,
+            identities: base.identities,
+            events: BTreeMap::new(),
+            gathered: 0,
+        }
+    }
+
+    /// Another maker after an error of this one, from what is on disk.
+    ///
+    /// # Errors
+    /// [`LogError`] when the folder cannot be used.
+    pub fn again(self) -> Result<Self, LogError> {
+        let Self { disk, dir, journal, dictionary, epoch, .. } = self;
+        let base = Restored::newest(&disk, &dir, 0, epoch)?.map(|restored| Base::of(restored).0);
+        Ok(Self::new(&disk, &dir, &journal, dictionary, base))
+    }
+
+    /// Makes the snapshot of `kept`, whose epochs are synced; the epoch of the oldest snapshot that
+    /// a start may need, 0 while there is only one.
+    ///
+    /// # Errors
+    /// [`LogError`]: the snapshots before still hold.
+    pub fn make(&mut self, kept: Kept) -> Result<u64, LogError> {
+        if self.names.is_none() {
+            self.names = Some(begin(&self.disk, &self.dir)?);
+        }
+        while let Some((epoch, batch)) = self.reader.next(kept.epoch)? {
+            self.gather(&batch, &kept.feeds)?;
+            if self.gathered >= RUN_EVENTS_MAX {
+                self.write_run(epoch + 1)?;
+            }
+        }
+        self.write_run(kept.epoch)?;
+        Point::SnapshotRunWritten.pass();
+        if let Some(names) = &mut self.names {
+            names.sync(&self.dir)?;
+        }
+        self.merge()?;
+        let manifest = Manifest { kept, runs: self.runs.clone() };
+        Point::SnapshotWritten.pass();
+        manifest.write(&*self.disk, &self.dir)?;
+        Point::SnapshotNamed.pass();
+        self.clean()
+    }
+
+    fn gather(&mut self, batch: &Batch, feeds: &[KeptFeed]) -> Result<(), LogError> {
+        for record in &batch.records {
+            match record {
+                Record::Entry(entry) => {
+                    if let Some(names) = &mut self.names {
+                        names.add(self.names_read, entry)?;
+                    }
+                    self.names_read += 1;
+                }
+                Record::Control(control) => {
+                    if let Control::Feed { feed } = &**control {
+                        let names = self.dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                        if let Some(id) = names.feed_id(&feed.name) {
+                            self.identities.insert(id, feed.identity);
+                        }
+                    }
+                }
+                Record::Event(event) => self.remember(batch, event, feeds),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, batch: &Batch, event: &Event, feeds: &[KeptFeed]) {
+        let identity = self.identities.get(&event.feed).copied().unwrap_or(Identity::Time);
+        let Some(feed) = feeds.get(event.feed.index()).filter(|_| identity != Identity::Protocol) else {
+            return;
+        };
+        let seen: Seen = seen(&feed.quantities, identity, batch, event);
+        let chunk = self.events.entry(event.device.0 / CHUNK_DEVICES).or_default();
+        chunk.entry((event.device.0 % CHUNK_DEVICES) as u8).or_default().push(seen);
+        self.gathered += 1;
+    }
+
+    /// Writes what was gathered as the run up to `to`.
+    fn write_run(&mut self, to: u64) -> Result<(), LogError> {
+        if self.gathered > 0 {
+            let chunks = self.events.last_key_value().map_or(0, |(last, _)| last + 1);
+            let events = &mut self.events;
+            let range = (self.epoch, to);
+            let run = run::write(&*self.disk, &self.dir, range, chunks, |chunk| {
+                Ok(events.remove(&chunk).unwrap_or_default())
+            })?;
+            self.runs.push(run);
+            self.events.clear();
+            self.gathered = 0;
+        }
+        self.epoch = to;
+        Ok(())
+    }
+
+    /// Merges the newest runs while the one before is not twice as long as all of them.
+    fn merge(&mut self) -> Result<(), LogError> {
+        let mut sum = 0;
+        let mut from = self.runs.len();
+        for (at, run) in self.runs.iter().enumerate().rev() {
+            if at + 1 < self.runs.len() && run.bytes > 2 * sum {
+                break;
+            }
+            sum += run.bytes;
+            from = at;
+        }
+        if self.runs.len() - from < 2 {
+            return Ok(());
+        }
+        let merged = self.runs.get(from..).unwrap_or_default();
+        let opened: Result<Vec<Run>, LogError> =
+            merged.iter().map(|run| Run::open(&*self.disk, &self.dir, *run)).collect();
+        let opened = opened?;
+        let chunks = opened.iter().map(Run::chunks).max().unwrap_or(0);
+        let range = (merged.first().map_or(0, |run| run.from), merged.last().map_or(0, |run| run.to));
+        let run = run::write(&*self.disk, &self.dir, range, chunks, |chunk| {
+            let mut whole = Chunk::new();
+            opened.iter().try_for_each(|run| run.read(chunk, &mut whole))?;
+            Ok(whole)
+        })?;
+        self.runs.truncate(from);
+        self.runs.push(run);
+        Ok(())
+    }
+
+    /// Removes manifests but the newest two, and runs that neither names.
+    fn clean(&mut self) -> Result<u64, LogError> {
+        let (disk, dir) = (&*self.disk, &*self.dir);
+        let (mut kept, mut needed) = (Vec::new(), Vec::new());
+        for epoch in manifest::list(disk, dir)?.into_iter().rev() {
+            let wanted = kept.len() < KEPT && epoch <= self.epoch;
+            match Manifest::read(disk, dir, epoch) {
+                Ok(manifest) if wanted && manifest.holds(disk, dir) => {
+                    needed.extend(manifest.runs.iter().map(RunName::file));
+                    kept.push(epoch);
+                }
+                _ => {
+                    let path = dir.join(manifest::file(epoch));
+                    disk.remove(&path).map_err(|source| at(&path, source))?;
+                }
+            }
+        }
+        for name in disk.list(dir).map_err(|source| at(dir, source))? {
+            if name.ends_with(".rings") && !needed.contains(&name) {
+                let path = dir.join(&name);
+                disk.remove(&path).map_err(|source| at(&path, source))?;
+            }
+        }
+        disk.sync_dir(dir).map_err(|source| at(dir, source))?;
+        Ok(if kept.len() < KEPT { 0 } else { kept.last().copied().unwrap_or(0) })
+    }
+}
+
+/// Begins anew: nothing of what is in `dir` counts.
+fn begin(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Names, LogError> {
+    for epoch in manifest::list(&**disk, dir)? {
+        let path = dir.join(manifest::file(epoch));
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+    }
+    Names::begin(disk, &dir.join("names"))
+}
+
+/// Where a maker goes on.
+#[derive(Default)]
+pub struct Base {
+    epoch: u64,
+    names_read: u64,
+    names: Option<Names>,
+    runs: Vec<RunName>,
+    identities: HashMap<FeedId, Identity>,
+}
+
+impl Base {
+    /// Takes out of a snapshot what the maker goes on with; the rest is the sequencer's.
+    #[must_use]
+    pub fn of(restored: Restored) -> (Self, State) {
+        let Restored { state, runs, names_log } = restored;
+        let feeds = state.kept.definitions.iter().filter_map(|control| match &**control {
+            Control::Feed { feed } => state.names.feed_id(&feed.name).map(|id| (id, feed.identity)),
+            _ => None,
+        });
+        let identities = feeds.collect();
+        let (epoch, names_read) = (state.kept.epoch, state.kept.names);
+        (Self { epoch, names_read, names: Some(names_log), runs, identities }, state)
+    }
+}

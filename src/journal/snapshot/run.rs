@@ -1,0 +1,272 @@
+//! A run: the events that rings remember of a range of epochs, sorted by device.
+//!
+//! # Format, version 1
+//!
+//! Little-endian. The file is named `FROM-TO.rings` after its epochs.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 0..8 | `SERENORI` |
+//! | 8..12 | format version, u32 |
+//! | 12..16 | number of chunks n, u32 |
+//! | 16..16 + 16 n | for each chunk: offset u64, length u32, CRC-32C of its bytes u32 |
+//! | 4 more | CRC-32C of everything before |
+//!
+//! Chunk `i` holds the devices of ids `256 i` to `256 i + 255`, integers as in
+//! [`crate::journal::wire`]:
+//!
+//! ```text
+//! chunk = devices:uint { id - 256 i:byte events:uint { event } }
+//! event = time - time of the event before (0 for the first):int counter:uint values:uint quantities:uint
+//! ```
+//!
+//! Events of a device stand in the order in which they were taken in, the last 256 at most.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::journal::disk::{Disk, LogFile};
+use crate::journal::identity::{RING_EVENTS_MAX, Seen};
+use crate::journal::log::{LogError, at};
+use crate::journal::wire::{BadContent, Reader, Writer};
+use crate::model::Timestamp;
+
+const MAGIC: &[u8; 8] = b"SERENORI";
+const VERSION: u32 = 1;
+/// Devices of one chunk.
+pub const CHUNK_DEVICES: u32 = 256;
+const HEAD_BYTES: usize = 16;
+const PLACE_BYTES: usize = 16;
+/// Bytes that are gathered before they are written.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// The events of one chunk's devices, by the low byte of their ids.
+pub type Chunk = BTreeMap<u8, Vec<Seen>>;
+
+/// What a manifest says of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunName {
+    /// First epoch.
+    pub from: u64,
+    /// Epoch behind the last.
+    pub to: u64,
+    /// Length of the file.
+    pub bytes: u64,
+    /// CRC-32C at the end of its head.
+    pub head: u32,
+}
+
+impl RunName {
+    /// Name of its file.
+    #[must_use]
+    pub fn file(&self) -> String {
+        file_name(self.from, self.to)
+    }
+}
+
+fn file_name(from: u64, to: u64) -> String {
+    format!("{from:020}-{to:020}.rings")
+}
+
+/// A run that is read.
+#[derive(Clone)]
+pub struct Run {
+    name: RunName,
+    path: PathBuf,
+    file: Arc<dyn LogFile>,
+    places: Arc<[Place]>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    offset: u64,
+    length: u32,
+    crc: u32,
+}
+
+impl Run {
+    /// Opens a run and checks its head.
+    ///
+    /// # Errors
+    /// [`LogError`] when it is not there or not what the manifest names.
+    pub fn open(disk: &dyn Disk, dir: &Path, name: RunName) -> Result<Self, LogError> {
+        let path = dir.join(name.file());
+        let file = disk.open(&path, false).map_err(|source| at(&path, source))?;
+        let length = file.bytes().map_err(|source| at(&path, source))?;
+        if length != name.bytes {
+            return Err(damaged(&path, length.min(name.bytes), "its length is not what the manifest says"));
+        }
+        let head = read(&*file, &path, 0, HEAD_BYTES)?;
+        let chunks = chunks_of(&head).ok_or_else(|| damaged(&path, 0, "its head is not a run's"))?;
+        let whole = HEAD_BYTES + chunks as usize * PLACE_BYTES;
+        if (whole + 4) as u64 > length {
+            return Err(damaged(&path, 12, "its head is longer than the file"));
+        }
+        let bytes = read(&*file, &path, 0, whole + 4)?;
+        let (head, sum) = bytes.split_at_checked(whole).unwrap_or_default();
+        if sum != crc32c::crc32c(head).to_le_bytes() || sum != name.head.to_le_bytes() {
+            return Err(damaged(&path, 0, "the check sum of its head is wrong"));
+        }
+        let places = head.get(HEAD_BYTES..).unwrap_or_default().chunks_exact(PLACE_BYTES);
+        Ok(Self { name, path: path.clone(), file, places: places.map(Place::read).collect() })
+    }
+
+    /// What the manifest says of it.
+    #[must_use]
+    pub fn name(&self) -> RunName {
+        self.name
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of chunks.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    /// Adds the events of a chunk to `into`, behind what is there.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] with the chunk's place; its number stands for the frame.
+    pub fn read(&self, chunk: u32, into: &mut Chunk) -> Result<(), LogError> {
+        let Some(place) = self.places.get(chunk as usize).filter(|place| place.length > 0) else {
+            return Ok(());
+        };
+        let bytes = read(&*self.file, &self.path, place.offset, place.length as usize)?;
+        let wrong = |what| LogError::Damaged {
+            path: self.path.clone(),
+            offset: place.offset,
+            ordinal: u64::from(chunk),
+            what,
+        };
+        if crc32c::crc32c(&bytes) != place.crc {
+            return Err(wrong("the check sum of a chunk is wrong"));
+        }
+        decode(&bytes, into).map_err(|_| wrong("a chunk does not read"))
+    }
+}
+
+impl Place {
+    fn read(bytes: &[u8]) -> Self {
+        let mut fields = bytes
+            .chunks_exact(4)
+            .map(|four| four.first_chunk::<4>().map_or(0, |four| u32::from_le_bytes(*four)));
+        let mut next = || fields.next().unwrap_or(0);
+        let (low, high, length, crc) = (next(), next(), next(), next());
+        Self { offset: u64::from(low) | u64::from(high) << 32, length, crc }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.length.to_le_bytes());
+        out.extend_from_slice(&self.crc.to_le_bytes());
+    }
+}
+
+/// Number of chunks in a run's head, if it is one of this version.
+fn chunks_of(head: &[u8]) -> Option<u32> {
+    let rest = head.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_le_bytes())?;
+    rest.first_chunk::<4>().map(|four| u32::from_le_bytes(*four))
+}
+
+/// Writes a run chunk by chunk and makes it durable; `chunk` gives the events of each.
+///
+/// # Errors
+/// [`LogError`]: nothing names the file yet.
+pub fn write(
+    disk: &dyn Disk,
+    dir: &Path,
+    (from, to): (u64, u64),
+    chunks: u32,
+    mut chunk: impl FnMut(u32) -> Result<Chunk, LogError>,
+) -> Result<RunName, LogError> {
+    let name = file_name(from, to);
+    let path = dir.join(&name);
+    if disk.list(dir).map_err(|source| at(dir, source))?.contains(&name) {
+        // Left by a crash before a manifest named it.
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+    }
+    let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
+    let head_bytes = (HEAD_BYTES + chunks as usize * PLACE_BYTES + 4) as u64;
+    let (mut places, mut offset) = (Vec::with_capacity(chunks as usize), 0);
+    // Room for the head, which is known last.
+    let mut waiting = Writer(vec![0; head_bytes as usize]);
+    for index in 0..chunks {
+        let start = waiting.0.len();
+        encode(&chunk(index)?, &mut waiting);
+        let bytes = waiting.0.get(start..).unwrap_or_default();
+        let place_at = offset + start as u64;
+        places.push(Place { offset: place_at, length: bytes.len() as u32, crc: crc32c::crc32c(bytes) });
+        if waiting.0.len() >= WRITE_BYTES || index + 1 == chunks {
+            file.write_at(&waiting.0, offset).map_err(|source| at(&path, source))?;
+            offset += waiting.0.len() as u64;
+            waiting.0.clear();
+        }
+    }
+    let mut head = Vec::with_capacity(head_bytes as usize);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&VERSION.to_le_bytes());
+    head.extend_from_slice(&chunks.to_le_bytes());
+    places.into_iter().for_each(|place| place.write(&mut head));
+    let sum = crc32c::crc32c(&head);
+    head.extend_from_slice(&sum.to_le_bytes());
+    file.write_at(&head, 0).map_err(|source| at(&path, source))?;
+    file.sync().map_err(|source| at(&path, source))?;
+    Ok(RunName { from, to, bytes: offset, head: sum })
+}
+
+fn encode(chunk: &Chunk, out: &mut Writer) {
+    if chunk.is_empty() {
+        return;
+    }
+    out.uint(chunk.len() as u64);
+    for (device, events) in chunk {
+        let events = events.get(events.len().saturating_sub(RING_EVENTS_MAX)..).unwrap_or_default();
+        out.byte(*device);
+        out.uint(events.len() as u64);
+        let mut before = 0_i64;
+        for event in events {
+            out.int(event.time.0.wrapping_sub(before));
+            before = event.time.0;
+            out.uint(u64::from(event.counter));
+            out.uint(u64::from(event.values));
+            out.uint(event.quantities);
+        }
+    }
+}
+
+fn decode(bytes: &[u8], into: &mut Chunk) -> Result<(), BadContent> {
+    let mut input = Reader(bytes);
+    for _ in 0..input.count()? {
+        let events = into.entry(input.byte()?).or_default();
+        let mut before = 0_i64;
+        for _ in 0..input.count()? {
+            before = before.wrapping_add(input.int()?);
+            let (counter, values, quantities) = (input.small()?, input.small()?, input.uint()?);
+            events.push(Seen { time: Timestamp(before), counter, values, quantities });
+        }
+    }
+    input.end()
+}
+
+fn read(file: &dyn LogFile, path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, LogError> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64).map_err(|source| at(path, source))? {
+            0 => return Err(damaged(path, offset + filled as u64, "it ends too early")),
+            read => filled += read,
+        }
+    }
+    Ok(bytes)
+}
+
+fn damaged(path: &Path, offset: u64, what: &'static str) -> LogError {
+    LogError::Damaged { path: path.to_owned(), offset, ordinal: 0, what }
+}
