@@ -26,8 +26,8 @@ pub fn value(function: &str, readings: &[Placed], decimals: u8) -> Option<f64> {
             let squares: i128 = mantissas.iter().map(|m| m * m).sum();
             quotient(n * squares - sum * sum, n * (n - 1)).sqrt() / unit as f64
         }),
-        "p50" => quantile(0.50, &mantissas).map(|mantissa| mantissa / unit as f64),
-        "p95" => quantile(0.95, &mantissas).map(|mantissa| mantissa / unit as f64),
+        "p50" => quantile(50, &mantissas).map(|mantissa| mantissa / unit as f64),
+        "p95" => quantile(95, &mantissas).map(|mantissa| mantissa / unit as f64),
         _ => panic!("the naive evaluator knows no {function}"),
     }
 }
@@ -52,8 +52,8 @@ pub fn quotient(numerator: i128, denominator: i128) -> f64 {
 }
 
 /// DDSketch (Masson, Rim, Lee, VLDB 2019) with a relative error of 0.5 %: a value lies in bucket
-/// ceil(log_gamma |v|), a bucket stands for 2 gamma^i / (gamma + 1), the rank is floor(q (n - 1)).
-fn quantile(q: f64, mantissas: &[i128]) -> Option<f64> {
+/// ceil(log_gamma |v|), a bucket stands for 2 gamma^i / (gamma + 1), the rank is floor(q (n - 1)), exactly.
+fn quantile(percent: usize, mantissas: &[i128]) -> Option<f64> {
     let gamma: f64 = (1.0 + 0.005) / (1.0 - 0.005);
     let mut middles: Vec<f64> = mantissas
         .iter()
@@ -67,7 +67,7 @@ fn quantile(q: f64, mantissas: &[i128]) -> Option<f64> {
         })
         .collect();
     middles.sort_by(f64::total_cmp);
-    middles.get((q * (middles.len() as f64 - 1.0)) as usize).copied()
+    middles.get(percent * (middles.len() - 1) / 100).copied()
 }
 
 #[test]
