@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::testing::{City, at};
 use super::{HostPolicy, NoStore};
 use crate::model::AlertState::{Inactive, Pending};
+use crate::model::{Input, Span};
 use crate::notify::testing::{raised, resolved, row};
 
 #[tokio::test]
@@ -327,9 +328,12 @@ async fn the_service_stops_although_a_stream_is_open() {
 
 #[tokio::test]
 async fn a_recompute_is_handed_to_the_journal() {
-    let mut city = City::start().await;
-    let url = format!("http://{}/api/v1/recompute", city.address);
-    let post = |body: serde_json::Value| city.client.post(&url).json(&body).send();
+    let City { client, address, mut asked, .. } = City::start().await;
+    let url = format!("http://{address}/api/v1/recompute");
+    let post = |body: Value| {
+        let request = client.post(&url).header(CONTENT_TYPE, "application/json");
+        request.body(body.to_string()).send()
+    };
     for body in [
         json!({"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"}),
         json!({"from": "yesterday", "to": "2026-03-01T00:00:00Z"}),
@@ -340,9 +344,9 @@ async fn a_recompute_is_handed_to_the_journal() {
     }
     let asking = post(json!({"from": "2026-03-01T00:00:00-05:00", "to": "2026-03-02T00:00:00-05:00"}));
     let journal = async {
-        let Some(Input::Recompute { from, to }) = city.asked.recv().await else { panic!("no recompute") };
+        let Some(Input::Recompute { from, to }) = asked.recv().await else { panic!("no recompute") };
         assert_eq!(to.since(from), Span::seconds(86_400));
-        let Some(Input::Flush(tell)) = city.asked.recv().await else { panic!("no flush") };
+        let Some(Input::Flush(tell)) = asked.recv().await else { panic!("no flush") };
         tell(7);
     };
     let (answer, ()) = tokio::join!(asking, journal);

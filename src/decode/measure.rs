@@ -145,8 +145,15 @@ mod tests {
     use super::*;
 
     fn measure(min: Option<f64>, max: Option<f64>) -> Measure {
-        let definition =
-            QuantityDefinition { path: None, unit: "Cel".into(), decimals: 2, min, max, counter_max: None, label: None };
+        let definition = QuantityDefinition {
+            path: None,
+            unit: "Cel".into(),
+            decimals: 2,
+            min,
+            max,
+            counter_max: None,
+            label: None,
+        };
         let mut faults = Vec::new();
         let measure = Measure::compile("temp", &definition, &mut faults);
         assert_eq!(faults, []);
