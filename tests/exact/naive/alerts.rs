@@ -18,8 +18,8 @@ pub enum Note {
     Defined(Box<PipelineDefinition>),
     /// It is gone.
     Removed(String),
-    /// A window was published.
-    Published(String, Box<Aggregate>),
+    /// A window was published, of the plan defined by that record; whether by its closing.
+    Published(String, Box<Aggregate>, u64, bool),
     /// A watermark has come so far for a window's key.
     Passed(String, String, Key, i64),
     /// A drained tick less `close_after`, for a window's key, whose last event came by that feed.
@@ -33,6 +33,8 @@ type Evidence = (Vec<(Arc<str>, Option<f64>)>, (i64, i64));
 #[derive(Default)]
 struct Held {
     life: Life,
+    /// Verdicts before are none of its rule's.
+    begins_at: Option<i64>,
     /// What was unobserved of each feed when the last verdict with data came in.
     unobserved: Vec<i64>,
 }
@@ -43,6 +45,11 @@ pub struct Alerts {
     pipelines: BTreeMap<String, PipelineDefinition>,
     /// By pipeline, rule and key.
     lives: BTreeMap<(String, String, Key), Held>,
+    /// When each rule came.
+    since: BTreeMap<(String, String), u64>,
+    /// A window of a plan of that record is being judged, by its closing or an amendment: a rule
+    /// that came later begins, for each key, with a close, and judges nothing before it.
+    judging: Option<(u64, bool)>,
     /// What was seen last, by pipeline, window (or `readings`) and key: of windows the last verdict,
     /// of readings the last at which a rule made a step or waited.
     evidence: BTreeMap<(String, String, Key), Evidence>,
@@ -51,7 +58,14 @@ pub struct Alerts {
 impl Alerts {
     /// Nothing told yet.
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
-        Self { conditions, pipelines: BTreeMap::new(), lives: BTreeMap::new(), evidence: BTreeMap::new() }
+        Self {
+            conditions,
+            pipelines: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            since: BTreeMap::new(),
+            judging: None,
+            evidence: BTreeMap::new(),
+        }
     }
 
     /// Takes in what a record told; the transitions it caused.
@@ -65,7 +79,11 @@ impl Alerts {
                         self.end(&gone, &|_| true, world, cause, &mut out);
                     }
                 }
-                Note::Published(pipeline, row) => self.published(&pipeline, &row, world, cause, &mut out),
+                Note::Published(pipeline, row, since, closes) => {
+                    self.judging = Some((since, closes));
+                    self.published(&pipeline, &row, world, cause, &mut out);
+                    self.judging = None;
+                }
                 Note::Passed(pipeline, on, key, to) => {
                     self.pass(&pipeline, &on, &key, &|_| to, world, cause, &mut out);
                 }
@@ -94,6 +112,10 @@ impl Alerts {
         if let Some(old) = self.pipelines.get(&definition.name).cloned() {
             let gone = |rule: &RuleDefinition| !definition.rules.iter().any(|new| new.name == rule.name);
             self.end(&old, &gone, world, cause, out);
+        }
+        let kept = self.pipelines.get(&definition.name).map(|old| old.rules.clone()).unwrap_or_default();
+        for rule in definition.rules.iter().filter(|rule| !kept.iter().any(|old| old.name == rule.name)) {
+            self.since.insert((definition.name.clone(), rule.name.clone()), cause);
         }
         self.pipelines.insert(definition.name.clone(), definition);
     }
@@ -146,7 +168,19 @@ impl Alerts {
         for rule in pipeline.rules.iter().filter(|rule| rule.on == on) {
             let Some(verdict) = verdict(rule) else { continue };
             let place = (pipeline.name.clone(), rule.name.clone(), key.clone());
+            let came = self.since.get(&(pipeline.name.clone(), rule.name.clone())).copied().unwrap_or(0);
+            let joined = self.judging.is_some_and(|(plan, _)| came > plan);
+            let fresh = !self.lives.contains_key(&place);
+            if joined && fresh && self.judging.is_some_and(|(_, closes)| !closes) {
+                continue;
+            }
             let held = self.lives.entry(place).or_default();
+            if joined && fresh {
+                held.begins_at = Some(at);
+            }
+            if held.begins_at.is_some_and(|begins_at| at < begins_at) {
+                continue;
+            }
             if verdict != (None, None) {
                 held.unobserved = world.feeds.iter().map(|feed| feed.unobserved).collect();
             }

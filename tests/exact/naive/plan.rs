@@ -36,6 +36,8 @@ pub struct Plan {
     pub open_max: i64,
     pub amend_every: i64,
     pub zone: String,
+    /// The record that defined it.
+    pub since: u64,
     /// Expected interval of the devices of each feed.
     pub intervals: Vec<Option<i64>>,
     pub keys: BTreeMap<Key, KeyState>,
@@ -189,7 +191,8 @@ impl Plan {
             if closes || changed {
                 let row = self.row(cause, key, state.feed, *start, window);
                 if self.ends_at == i64::MAX {
-                    notes.push(Note::Published(row.plan.pipeline.to_string(), Box::new(row.clone())));
+                    let pipeline = row.plan.pipeline.to_string();
+                    notes.push(Note::Published(pipeline, Box::new(row.clone()), self.since, closes));
                 }
                 out.push(ResultRow::Aggregate(row));
                 (window.closed, window.changed) = (true, false);

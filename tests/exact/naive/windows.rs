@@ -242,6 +242,7 @@ impl Pipeline {
                 open_max: definition.open_max.0,
                 amend_every: definition.amend_every.0,
                 zone: definition.timezone.clone(),
+                since: sequence,
                 intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
                 keys: BTreeMap::new(),
             }
