@@ -201,3 +201,28 @@ fn a_backlog_in_order_leads_to_the_alerts_in_the_order_of_events_and_sends_none(
     let at: Vec<i64> = rows.iter().map(|row| row.at.0 / 1_000_000_000 - 1_000_020).collect();
     assert_eq!(at, [200, 300, 400, 500]);
 }
+
+#[test]
+fn time_does_not_pass_ahead_of_a_backlog_that_drains() {
+    let rest = r#""on": "readings", "when": "level > 50", "for": "1m", "stale_after": "3h""#;
+    let mut city = Timeline::new("[]", &rule(rest));
+    city.says(100, "aire-1", 10);
+    city.until(160);
+    city.outage(7_300);
+    // Each second another reading, in the order of their times: the feed has not drained.
+    for (n, value) in [(0, 80), (1, 80), (2, 10), (3, 80), (4, 10)] {
+        city.until(7_301 + n);
+        city.late("aire-1", value, 7_000 + 40 * n);
+    }
+    // The first episode lasts 80 s and is raised at its minute; the second lasts 40 s.
+    assert_eq!(
+        city.lines(),
+        [
+            "high aire-1: inactive -> pending at 7000, condition met",
+            "high aire-1: inactive -> firing at 7060, condition met",
+            "high aire-1: firing -> resolved at 7080, condition ended",
+            "high aire-1: inactive -> pending at 7120, condition met",
+            "high aire-1: pending -> inactive at 7120, condition ended before its time",
+        ]
+    );
+}

@@ -131,10 +131,10 @@ impl FeedClocks {
         self.get(id).map_or(Span::ZERO, |clock| clock.unobserved)
     }
 
-    /// How far observed time has come on each feed by `to`: `to` less the time unobserved.
+    /// How far time has come on each feed by `to`: `to`, and the time unobserved until then.
     #[must_use]
-    pub fn passed(&self, to: Timestamp) -> Vec<Timestamp> {
-        self.clocks.iter().map(|clock| to.minus(clock.unobserved)).collect()
+    pub fn passed(&self, to: Timestamp) -> Vec<(Timestamp, Span)> {
+        self.clocks.iter().map(|clock| (to, clock.unobserved)).collect()
     }
 
     /// Watermark of the keys that are not a single sensor: the minimum over the feeds that are not

@@ -34,9 +34,9 @@ pub struct Moment<'a> {
     pub ticked: Timestamp,
     /// Clocks of all feeds.
     pub feeds: &'a FeedClocks,
-    /// By feed, how far observed time had come at the last tick at which the pipeline's feeds had
-    /// drained; see [`FeedClocks::passed`].
-    pub passed: &'a [Timestamp],
+    /// By feed, the last tick at which the pipeline's feeds had drained and the time unobserved
+    /// until then; see [`FeedClocks::passed`].
+    pub passed: &'a [(Timestamp, Span)],
     /// Older windows of the pipeline, newest first: courses of rules are handed over from them.
     pub ending: &'a mut [WindowRun],
     /// Rows caused.
@@ -77,10 +77,12 @@ impl Heard {
         Span(feeds.unobserved(self.feed).0.saturating_sub(self.unobserved.0))
     }
 
-    /// The last tick with drained feeds, less the time until then in which the feed was not
-    /// observed; [`Timestamp::MIN`] before the first.
+    /// The last tick with drained feeds, less the time from here until then in which the feed was
+    /// not observed; [`Timestamp::MIN`] before the first. What was heard after that tick adds
+    /// nothing to it: time passes at ticks.
     #[must_use]
     pub fn passed(self, moment: &Moment<'_>) -> Timestamp {
-        moment.passed.get(self.feed.index()).map_or(Timestamp::MIN, |passed| passed.plus(self.unobserved))
+        let Some((tick, unobserved)) = moment.passed.get(self.feed.index()) else { return Timestamp::MIN };
+        tick.minus(Span(unobserved.0.saturating_sub(self.unobserved.0).max(0)))
     }
 }

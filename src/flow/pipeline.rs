@@ -58,7 +58,7 @@ pub struct PipelineRun {
     readings: ReadingsRun,
     zone_watermark: Timestamp,
     /// By feed, how far observed time had come at the last tick with drained feeds.
-    passed: Arc<[Timestamp]>,
+    passed: Arc<[(Timestamp, Span)]>,
     mapping: Mapping,
     /// Mappings of the definitions whose windows are ending.
     earlier: Vec<(Arc<Origin>, Mapping)>,
@@ -252,12 +252,12 @@ impl PipelineRun {
 
     /// By feed, how far observed time had come at the last tick with drained feeds.
     #[must_use]
-    pub fn passed(&self) -> Arc<[Timestamp]> {
+    pub fn passed(&self) -> Arc<[(Timestamp, Span)]> {
         self.passed.clone()
     }
 
     /// Ticks come to `to`: its feeds have `drained`, and observed time has `passed`.
-    pub fn observe(&mut self, drained: bool, passed: impl FnOnce() -> Arc<[Timestamp]>) {
+    pub fn observe(&mut self, drained: bool, passed: impl FnOnce() -> Arc<[(Timestamp, Span)]>) {
         if drained {
             self.passed = passed();
         }

@@ -52,8 +52,8 @@ pub struct SharedPipeline {
     pub since: u64,
     /// Watermark of its feeds.
     pub zone_watermark: Timestamp,
-    /// By feed, how far observed time had come at the last tick with drained feeds.
-    pub passed: Vec<Timestamp>,
+    /// By feed, the last tick with drained feeds and the time unobserved until then.
+    pub passed: Vec<(Timestamp, Span)>,
     /// Its windows, those that are ending among them.
     pub windows: Vec<SharedWindow>,
 }
