@@ -44,7 +44,7 @@ const ES: Texts = Texts {
     raised: "ALERTA",
     resolved: "TERMINÓ",
     annulled: "ANULADA",
-    audit_title: "Las cuentas de un canal no cuadran",
+    audit_title: "Las cuentas de un feed no cuadran",
     audit_message: "Sereno recibió por {feed} más o menos de lo que guardó: es un defecto de Sereno. Los datos recibidos están en el diario; avise a quien lo mantiene.",
     severities: ["informativa", "advertencia", "crítica"],
 };
