@@ -37,7 +37,7 @@ reads = ["air"]
 [[window]]
 name = "pm25_1h"
 size = "1h"
-fields = { pm25_mean = "mean(pm25)", n = "count" }
+fields = { pm25_mean = "mean(pm25)", n = "count(*)" }
 [[rule]]
 name = "pm25-high"
 on = "pm25_1h"

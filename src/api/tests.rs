@@ -271,7 +271,7 @@ async fn health_readiness_metrics_and_description_answer() {
 
     let (_, document) = city.get("/openapi.json").await;
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 13, "{:?}", paths.keys());
+    assert_eq!(paths.len(), 14, "{:?}", paths.keys());
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for schema in
         ["Status", "Sensor", "Alert", "Pipeline", "Feed", "Account", "Refused", "LiveReadings", "ErrorBody"]
@@ -328,8 +328,8 @@ async fn the_service_stops_although_a_stream_is_open() {
 
 #[tokio::test]
 async fn a_recompute_is_handed_to_the_journal() {
-    let City { client, address, mut asked, .. } = City::start().await;
-    let url = format!("http://{address}/api/v1/recompute");
+    let mut city = City::start().await;
+    let (client, url) = (city.client.clone(), format!("http://{}/api/v1/recompute", city.address));
     let post = |body: Value| {
         let request = client.post(&url).header(CONTENT_TYPE, "application/json");
         request.body(body.to_string()).send()
@@ -344,9 +344,9 @@ async fn a_recompute_is_handed_to_the_journal() {
     }
     let asking = post(json!({"from": "2026-03-01T00:00:00-05:00", "to": "2026-03-02T00:00:00-05:00"}));
     let journal = async {
-        let Some(Input::Recompute { from, to }) = asked.recv().await else { panic!("no recompute") };
+        let Some(Input::Recompute { from, to }) = city.asked.recv().await else { panic!("no recompute") };
         assert_eq!(to.since(from), Span::seconds(86_400));
-        let Some(Input::Flush(tell)) = asked.recv().await else { panic!("no flush") };
+        let Some(Input::Flush(tell)) = city.asked.recv().await else { panic!("no flush") };
         tell(7);
     };
     let (answer, ()) = tokio::join!(asking, journal);

@@ -7,7 +7,7 @@
 //! the tick less `open_max`, does. It is published when it closes; what changed since leaves at a
 //! tick, the windows of a key together and at most each `amend_every`, or with its sealing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sereno::model::definition::{PipelineDefinition, WindowDefinition};
@@ -35,6 +35,8 @@ pub struct Windows {
     /// By name.
     pub pipelines: BTreeMap<String, Pipeline>,
     definitions: BTreeMap<String, PipelineDefinition>,
+    /// Pipelines that were removed at some time.
+    removed: BTreeSet<String>,
     /// What became of events.
     pub counts: Counts,
     out: Vec<ResultRow>,
@@ -60,7 +62,8 @@ impl Windows {
     pub fn new(conditions: BTreeMap<String, Condition>, names: PlanNames) -> Self {
         let (world, pipelines) = (World::default(), BTreeMap::new());
         let (definitions, counts) = (BTreeMap::new(), Counts::new());
-        Self { conditions, names, world, pipelines, definitions, counts, out: Vec::new(), notes: Vec::new() }
+        let (removed, out, notes) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Self { conditions, names, world, pipelines, definitions, removed, counts, out, notes }
     }
 
     /// Takes in one record; the rows it caused, and what rules are to be told.
@@ -141,6 +144,7 @@ impl Windows {
                 self.definitions.remove(name);
                 self.pipelines.remove(name);
                 self.counts.remove(name);
+                self.removed.insert(name.clone());
                 self.notes.push(Note::Removed(name.clone()));
             }
             other => panic!("cases hold no {other:?}"),
@@ -160,6 +164,8 @@ impl Windows {
         }
         if let Some(old) = self.pipelines.remove(&name) {
             next.follow(old, self.world.arrival);
+        } else if self.removed.contains(&name) {
+            next.begin_after(self.world.arrival);
         }
         self.pipelines.insert(name, next);
     }
@@ -259,16 +265,22 @@ impl Pipeline {
         Clock { zone, drained_tick, tick: world.tick, now: (tick, drained) }
     }
 
-    /// Goes on from an earlier definition: the same plans go on, others begin with the first
-    /// window after `at`, and what they replace ends there.
-    fn follow(&mut self, old: Self, at: i64) {
-        (self.zone_watermark, self.drained_tick) = (old.zone_watermark, old.drained_tick);
-        self.sensors = old.sensors;
+    /// Its windows begin with the first that begins at or after `at`: so it is, too, with a
+    /// pipeline that was removed and is back.
+    fn begin_after(&mut self, at: i64) {
         for plan in &mut self.plans {
             let (size, slide) = (plan.window.size.nominal(), plan.window.step().nominal());
             let start = floor(at, size, slide, &plan.zone);
             plan.begins_at = if start < at { start + slide.0 } else { start };
         }
+    }
+
+    /// Goes on from an earlier definition: the same plans go on, others begin with the first
+    /// window after `at`, and what they replace ends there.
+    fn follow(&mut self, old: Self, at: i64) {
+        (self.zone_watermark, self.drained_tick) = (old.zone_watermark, old.drained_tick);
+        self.sensors = old.sensors;
+        self.begin_after(at);
         for mut plan in old.plans {
             let same = |new: &&mut Plan| plan.ends_at == i64::MAX && new.identity == plan.identity;
             if let Some(new) = self.plans.iter_mut().find(same) {
