@@ -110,8 +110,9 @@ fn a_device_with_a_wrong_clock_harms_only_itself() {
     // The good device's clock is what moves the zone's windows: a reading of now is not too late.
     send(&site, "g-good", begin + 30_000, 99.0);
     wait_for_count(&service, "g-good", 21);
-    let closed = service.sql("SELECT count(*) AS n FROM level_sensor_5s WHERE sensor <> 'g-good'");
-    assert_eq!(closed[0]["n"], 0, "windows of devices with wrong clocks");
+    // What came before the first tick of the service was not sealed yet: that window is published.
+    let closed = "SELECT count(*) AS n FROM level_sensor_5s WHERE sensor NOT IN ('g-good', 'g-2006')";
+    assert_eq!(service.sql(closed)[0]["n"], 0, "windows of devices with wrong clocks");
     service.stop();
 }
 
