@@ -237,7 +237,7 @@ fn silent(capture_min: f64) -> (Vec<Aggregate>, Vec<Transition>) {
         journal.pass(now);
         if second % 20 == 5 {
             journal.put("a", now, 50, now);
-            if second < 180 || second > 420 {
+            if !(180..=420).contains(&second) {
                 journal.put("b", now, 60, now);
             }
         }

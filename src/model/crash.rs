@@ -148,6 +148,9 @@ pub mod testing {
 
     /// Runs `work`; where `hook` says so of a point that this thread passes, `work` ends there and
     /// the point is the error. What `work` held is dropped as it lies.
+    ///
+    /// # Errors
+    /// The point at which `work` ended.
     pub fn until_crash<T>(
         hook: impl FnMut(Point) -> bool + 'static,
         work: impl FnOnce() -> T,

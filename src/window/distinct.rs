@@ -114,16 +114,18 @@ fn estimate(registers: &[u8]) -> f64 {
 /// x + sum over k of x^(2^k) 2^(k-1).
 fn sigma(share: f64) -> f64 {
     let (mut power, mut weight, mut sum) = (share, 1.0, share);
-    while share < 1.0 {
+    if share >= 1.0 {
+        return sum;
+    }
+    loop {
         let before = sum;
         power *= power;
         sum += power * weight;
         weight += weight;
         if sum == before {
-            break;
+            return sum;
         }
     }
-    sum
 }
 
 /// (1 - x - sum over k of (1 - x^(2^-k))^2 2^-k) / 3.

@@ -168,7 +168,7 @@ pub fn check(case: &Case) -> Result<usize, String> {
     }
     let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
     hold("checkpoints and starts from them", machine::interrupted(&batches, &mut chance)?)?;
-    if case.seed % DATAFLOW_EACH == 0 {
+    if case.seed.is_multiple_of(DATAFLOW_EACH) {
         let batches = cut_again(&lines, chance.one(&[5, 30, 100]), &mut chance);
         let workers = chance.within(1, 4) as usize;
         // What was told of a removed pipeline stays in the dataflow's tally.

@@ -351,7 +351,7 @@ impl Draw {
             values.push(("noise", chance.within(0, 90_000_000)));
             values.dedup_by_key(|value| value.0);
         }
-        let counter = chance.percent(20).then(|| n as u64 / 2);
+        let counter = chance.percent(20).then_some(n as u64 / 2);
         let stated = (!chance.percent(3)).then_some(event_at);
         let mut message = Message::of(feed, vec![event(sensor, zone, stated, counter, &values)]);
         match chance.within(0, 60) {

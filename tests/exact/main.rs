@@ -8,7 +8,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::type_complexity,
     missing_docs,
+    unreachable_pub,
     reason = "a test that meets the unexpected fails"
 )]
 

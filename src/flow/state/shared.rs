@@ -146,7 +146,7 @@ impl Origins {
     ///
     /// # Errors
     /// [`StateError::Definition`] when one does not read back.
-    pub fn texts(&self, texts: &mut Texts) -> Result<Vec<(Arc<str>, Vec<Arc<str>>)>, StateError> {
+    pub fn texts(&self, texts: &mut Texts) -> Result<Vec<OriginText>, StateError> {
         let mut text = |origin: &Arc<Origin>| {
             let name = &origin.pipeline.name;
             let feeds: Result<Vec<_>, _> = origin.feeds.iter().map(|feed| texts.of(name, feed)).collect();
@@ -155,6 +155,9 @@ impl Origins {
         self.0.iter().map(&mut text).collect()
     }
 }
+
+/// An origin as text: its pipeline, and the feeds that it read.
+pub type OriginText = (Arc<str>, Vec<Arc<str>>);
 
 /// Plans compiled again, each origin once.
 pub struct Plans {

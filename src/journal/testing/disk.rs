@@ -241,7 +241,7 @@ impl State {
 
 /// The view of one process on the disk.
 #[derive(Clone)]
-pub struct Mounted(Arc<SimDisk>, u64);
+pub(crate) struct Mounted(Arc<SimDisk>, u64);
 
 struct SimFile {
     disk: Arc<SimDisk>,
