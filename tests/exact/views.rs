@@ -50,7 +50,7 @@ fn order(draw: &Draw, readings: &[(i64, Message)], mut chance: Chance, seed: u64
     for (event_at, message) in readings {
         // A device's clock does not run ahead here, and nothing comes before the configuration.
         for _ in 0..chance.one(&[1, 1, 1, 2]) {
-            let arrives_at = event_at + SECOND + chance.within(0, DELAY);
+            let arrives_at = (event_at + SECOND).max(from + 1) + chance.within(0, DELAY);
             let mut message = message.clone();
             message.events.iter_mut().for_each(|event| {
                 event.event_at = Some(sereno::model::Timestamp(*event_at));
