@@ -18,7 +18,8 @@ pub enum Note {
     Defined(Box<PipelineDefinition>),
     /// It is gone.
     Removed(String),
-    /// A window was published, of the plan defined by that record; whether by its closing.
+    /// A window was published, of a plan and key both known from that record on; whether by its
+    /// closing.
     Published(String, Box<Aggregate>, u64, bool),
     /// A watermark has come so far for a window's key.
     Passed(String, String, Key, i64),
@@ -47,8 +48,9 @@ pub struct Alerts {
     lives: BTreeMap<(String, String, Key), Held>,
     /// When each rule came.
     since: BTreeMap<(String, String), u64>,
-    /// A window of a plan of that record is being judged, by its closing or an amendment: a rule
-    /// that came later begins, for each key, with a close, and judges nothing before it.
+    /// A window of a plan and key known from that record on is being judged, by its closing or an
+    /// amendment: a rule that came later begins, for each key, with a close, and judges nothing
+    /// before it.
     judging: Option<(u64, bool)>,
     /// What was seen last, by pipeline, window (or `readings`) and key: of windows the last verdict,
     /// of readings the last at which a rule made a step or waited.

@@ -44,6 +44,8 @@ pub struct Plan {
 }
 
 pub struct KeyState {
+    /// The record that named it first.
+    pub since: u64,
     /// Place of the feed that named the key first.
     pub feed: usize,
     /// The feed by which its last event came.
@@ -98,6 +100,7 @@ impl Plan {
         };
         let key = Key(self.window.by.iter().map(value).collect());
         let fresh = || KeyState {
+            since: sequence,
             feed,
             last_feed: feed,
             watermark: i64::MIN,
@@ -192,7 +195,8 @@ impl Plan {
                 let row = self.row(cause, key, state.feed, *start, window);
                 if self.ends_at == i64::MAX {
                     let pipeline = row.plan.pipeline.to_string();
-                    notes.push(Note::Published(pipeline, Box::new(row.clone()), self.since, closes));
+                    let since = self.since.max(state.since);
+                    notes.push(Note::Published(pipeline, Box::new(row.clone()), since, closes));
                 }
                 out.push(ResultRow::Aggregate(row));
                 (window.closed, window.changed) = (true, false);
