@@ -103,14 +103,21 @@ impl Retention {
         if segments.len() < 2 || segments.get(1).is_some_and(|segment| segment.0 > needed) {
             return Ok((first, removed));
         }
-        let (kept_from, held_from) = self.sequences(now.minus(self.behind_max))?;
+        let behind = now.minus(self.behind_max);
+        let (kept_from, held_from) = self.sequences(behind)?;
+        // Rows are as old as what caused them; where that left the journal early, nobody can say
+        // that they are too old for a sink that is not too far behind in the journal.
+        let ages_unknown = self.begins_after(behind)?;
         for (old, next) in segments.iter().zip(segments.iter().skip(1)) {
             if next.0 > needed {
                 break;
             }
             let Some(cause) = self.cause_of(next.0)? else { break };
             // Rows of the old segment were caused before this one.
-            let held = cause > held_from && sinks.iter().any(|sink| sink.position().1 < next.0);
+            let held = sinks
+                .iter()
+                .filter(|sink| sink.position().1 < next.0)
+                .any(|sink| cause > held_from || (ages_unknown && !sink.needs_backfill()));
             if cause > kept_from || held {
                 break;
             }
@@ -134,6 +141,13 @@ impl Retention {
             }
         }
         Ok((oldest.unwrap_or(0), latest))
+    }
+
+    /// Whether the journal's first record arrived after `from`.
+    fn begins_after(&self, from: Timestamp) -> Result<bool, LogError> {
+        let segments = log::segments(&*self.disk, &self.journal_dir)?;
+        let Some((epoch, _)) = segments.first() else { return Ok(true) };
+        Ok(self.begin_of(*epoch)?.is_none_or(|(arrived_at, _)| arrived_at > from))
     }
 
     /// Arrival time and sequence at which the journal's segment beginning at `epoch` begins; `None`

@@ -118,3 +118,18 @@ fn a_reader_before_the_first_segment_says_so_and_can_begin_there() {
     assert_eq!(rows.next(10).unwrap().unwrap().0, 5);
     assert_eq!((reader.skip_collected().unwrap(), rows.skip_collected().unwrap()), (0, 0));
 }
+
+#[test]
+fn a_sink_that_lags_in_the_results_alone_holds_them_whatever_left_the_journal() {
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(10, 10);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    let slow = retention.holders.sink("store", 10, 2);
+    let collected = retention.collect(at_day(9)).unwrap();
+    assert_eq!((left(&retention), collected.gaps), ((5, 2), Vec::<&str>::new()));
+    assert_eq!(retention.collect(at_day(9)).unwrap().gaps, Vec::<&str>::new());
+    assert_eq!(left(&retention), (5, 2), "rows caused by what the journal no longer holds stay");
+    slow.advance(10, 10);
+    retention.collect(at_day(9)).unwrap();
+    assert_eq!(left(&retention), (5, 5));
+}
