@@ -14,7 +14,7 @@ CARGO := cargo
 # `--workspace` always: the same features are unified, so nothing heavy is built twice.
 BUILD := --release --workspace --locked
 
-.PHONY: help setup setup-test console own build demo test test-core crash exact lint golden bench clean
+.PHONY: help setup setup-test console own build demo test test-core crash exact simulate lint golden bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,12 @@ test: setup-test console own ## every test, with real brokers, stores and browse
 	SERENO_REQUIRE_PEERS=1 $(CARGO) test $(BUILD) --bins --lib --tests
 
 test-core: own ## the exact core alone: no store, listener or InfluxDB; quick to build
-	$(CARGO) test --locked --no-default-features --lib -- model decode window rule alert flow journal
+	$(CARGO) test --locked --no-default-features --lib -- model decode window rule alert flow journal simulation
+
+# As many worlds as `make simulate SEEDS=2000` says; a failure prints its seed, SERENO_SEED=... repeats it.
+SEEDS ?= 2000
+simulate: setup own ## the whole core on a virtual clock and a disk that tears, SEEDS= worlds of it
+	SERENO_SEEDS=$(SEEDS) $(CARGO) test --release --locked --no-default-features --lib -- simulation
 
 # As many kills by each door as `make crash N=100` says, every named crash point ROUNDS= times, and
 # power cut under it; SERENO_SEED=... repeats a run.

@@ -13,12 +13,14 @@ pub mod feeds;
 pub mod interpreter;
 pub mod key_runs;
 pub mod keys;
+pub mod mapping;
 pub mod moment;
 pub mod past;
 pub mod pipeline;
 pub mod readings;
 pub mod recompute;
 pub mod rules;
+pub mod slots;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -32,6 +34,8 @@ pub use pipeline::Counts;
 mod alerts_tests;
 #[cfg(test)]
 mod calendar_tests;
+#[cfg(test)]
+mod changes_tests;
 #[cfg(test)]
 mod cuts_testing;
 #[cfg(test)]

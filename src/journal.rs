@@ -9,9 +9,9 @@ pub mod checkpoint;
 pub mod clock;
 pub mod disk;
 pub mod ends;
+pub mod feed_state;
 #[cfg(test)]
 mod format_tests;
-pub mod feed_state;
 pub mod holders;
 pub mod identity;
 pub mod log;

@@ -1,4 +1,4 @@
-//! Alerts as timelines: absence, silence, late readings, and what an outage does not do.
+//! Alerts as timelines: absence, silence, late readings, what an outage does not do.
 
 use super::timeline_testing::Timeline;
 

@@ -71,6 +71,18 @@ pub struct PipelinePlan {
     pub amend_every: Span,
 }
 
+impl PipelinePlan {
+    /// Whether a rule of this name is there on a window that groups by these tags; `None` when no
+    /// rule has the name.
+    #[must_use]
+    pub fn succeeds(&self, name: &str, by: &[Arc<str>]) -> Option<bool> {
+        let has = |rules: &[Arc<RulePlan>]| rules.iter().any(|rule| &*rule.name == name);
+        let mut windows = self.windows.iter().filter(|window| has(&window.1)).peekable();
+        let known = windows.peek().is_some() || has(&self.readings);
+        known.then(|| windows.any(|window| window.0.description.by == by))
+    }
+}
+
 /// Compiles a pipeline over the feeds it reads.
 ///
 /// # Errors

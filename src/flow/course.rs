@@ -25,6 +25,10 @@ pub struct Course {
     heard: Option<Heard>,
     /// The silence after the last verdict with data is noted.
     noted: bool,
+    /// It was judged before.
+    begun: bool,
+    /// The next definition of its rule judges it; see [`super::slots`].
+    moved: bool,
 }
 
 /// Whose course it is, and what was seen last.
@@ -64,17 +68,17 @@ impl Course {
         Some(steps)
     }
 
-    /// Takes in an event's verdict, of which the greatest of its time stands; otherwise like
-    /// [`Self::verdict`].
+    /// Takes in the verdict of an event with that frame counter, of which the greatest of its time
+    /// stands; otherwise like [`Self::verdict`].
     pub fn one_of(
         &mut self,
         rule: &RulePlan,
         key: &Key,
-        (at, verdict): (Timestamp, Verdict),
+        (at, counter, verdict): (Timestamp, Option<u64>, Verdict),
         heard: Heard,
     ) -> Option<Vec<Step>> {
         let identify = |began_at, number| rule.identify(key, began_at, number);
-        let steps = self.life.one_of(at, verdict, &rule.timing, &identify)?;
+        let steps = self.life.one_of(at, (counter, verdict), &rule.timing, &identify)?;
         self.told(verdict, heard);
         Some(steps)
     }
@@ -161,15 +165,58 @@ impl Course {
         self.life.is_waiting()
     }
 
-    /// The rule is another from here on; see [`Life::change`].
+    /// Whether the next definition of its rule judges it.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// What judged it as the next definition is now the only one.
+    pub fn stay(&mut self) {
+        self.moved = false;
+    }
+
+    /// Another definition judges from here on; see [`Life::change`].
     pub fn change(&mut self) {
         self.life.change();
+        self.moved = false;
+    }
+
+    /// The next definition judges from here on. What nobody judged has nothing to be final.
+    pub fn move_on(&mut self) {
+        if self.life.last_at().is_some() {
+            self.life.change();
+        }
+        self.moved = true;
+    }
+
+    /// Whether this is its first verdict: then it may go on with the course of a window before it.
+    pub fn begins(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
+    }
+
+    /// A course of which nothing more comes.
+    #[must_use]
+    pub fn over() -> Self {
+        let mut over = Self { begun: true, ..Self::default() };
+        over.life.close(Timestamp::MAX);
+        over
+    }
+
+    /// Hands it over to the window that comes after; `None` when it never began or is over.
+    pub fn hand_over(&mut self) -> Option<Self> {
+        let goes_on = self.begun && !self.life.is_over();
+        goes_on.then(|| {
+            let mut course = std::mem::replace(self, Self::over());
+            course.change();
+            course
+        })
     }
 
     /// The rule is gone: what is open is resolved at `at`.
     pub fn close(&mut self, whose: Whose<'_>, at: Timestamp, moment: &mut Moment<'_>) {
         let steps = self.life.close(at);
         whose.tell(steps.into_iter().chain(self.absence.close(at)), moment);
-        self.heard = None;
+        *self = Self::over();
     }
 }

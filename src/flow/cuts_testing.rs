@@ -19,8 +19,9 @@ const PIPELINE: &str = r#"{
     "version": 1, "name": "NAME", "title": {"es": "Aire", "en": "Air"}, "reads": ["aire", "rio"],
     "exclude": "level = -9", "allowed_lateness": "10m", "amend_every": "5s",
     "window": [
-        {"name": "minute", "size": "SIZE", "fields": {"mean": "mean(level)", "n": "count(*)"}},
-        {"name": "zone", "size": "2m", "slide": "1m", "by": ["zone"], "fields": {"top": "max(level)"}}
+        {"name": "minute", "size": "SIZE", "fields": {"mean": "mean(level)", "n": "count(*)", "gain": "rate(level)"}},
+        {"name": "zone", "size": "2m", "slide": "1m", "by": ["zone"],
+         "fields": {"top": "max(level)", "roll": "mean(mean(level))", "gain": "increase(level)", "held": "time_mean(level)"}}
     ],
     "rule": [
         {"name": "high", "on": "minute", "when": "mean > LIMIT", "for": "FOR", "severity": "warning",

@@ -1,7 +1,9 @@
 //! Nothing observes where a batch was cut, nor how many workers there are.
 
+use std::collections::BTreeMap;
+
 use super::cuts_testing::{Random, cut_again, journal, rows};
-use crate::model::{AlertState, Record, ResultRow};
+use crate::model::{AlertId, AlertState, Record, ResultRow, Transition};
 
 #[test]
 fn other_cuts_and_other_workers_give_the_same_rows() {
@@ -31,4 +33,31 @@ fn is_control(record: &Record) -> bool {
 fn is_amended(row: &ResultRow) -> bool {
     let by_late_data = |reason: &str| reason.ends_with("by late data");
     matches!(row, ResultRow::Transition(row) if by_late_data(&row.reason) || row.from == AlertState::Resolved)
+}
+
+#[test]
+fn no_alert_is_raised_twice_and_each_tells_one_story() {
+    let mut raised = 0;
+    for seed in 200..320 {
+        let rows = rows(&journal(seed, 400), 1);
+        let mut states: BTreeMap<AlertId, (AlertState, bool)> = BTreeMap::new();
+        // The other pipeline is taken away and comes back: it begins anew.
+        for row in rows.iter().filter_map(transition).filter(|row| &*row.pipeline == "p") {
+            let (state, before) = states.entry(row.id).or_insert((AlertState::Inactive, false));
+            let first = matches!(&*row.reason, "condition met" | "no data") && row.to == AlertState::Firing;
+            assert!(!(first && *before), "seed {seed}: {row:#?} is raised twice");
+            let pending = *state == AlertState::Pending && row.from == AlertState::Inactive;
+            assert!(pending || *state == row.from, "seed {seed}: {row:#?} was {state:?}");
+            (*state, *before) = (row.to, *before || first);
+            raised += u32::from(first);
+        }
+    }
+    assert!(raised > 1_000, "{raised}");
+}
+
+fn transition(row: &ResultRow) -> Option<&Transition> {
+    match row {
+        ResultRow::Transition(row) => Some(row),
+        _ => None,
+    }
 }

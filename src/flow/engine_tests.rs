@@ -17,7 +17,8 @@ const PIPELINE: &str = r#"{
     "exclude": "pm25 = -9999", "allowed_lateness": "10m",
     "window": [
         {"name": "pm25_1m", "size": "1m", "fields": {"mean": "mean(pm25)", "n": "count(*)", "p95": "p95(pm25)"}},
-        {"name": "zone_5m", "size": "5m", "slide": "1m", "by": ["zone"], "fields": {"top": "max(pm25)"}}
+        {"name": "zone_5m", "size": "5m", "slide": "1m", "by": ["zone"],
+         "fields": {"top": "max(pm25)", "roll": "p95(mean(pm25))", "gain": "increase(pm25)"}}
     ],
     "rule": [
         {"name": "high", "on": "pm25_1m", "when": "mean > 55", "for": "2m", "severity": "warning",

@@ -130,7 +130,7 @@ impl Interpreter {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 let passed = pipeline.passed();
                 let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 let readings = batch.readings_of(event);
                 pipeline.event(event, readings, watermark, &self.dictionary, &mut moment);
             }
@@ -143,7 +143,7 @@ impl Interpreter {
                 let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
                 let passed = pipeline.passed();
                 let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 pipeline.zone_step(to, &mut moment);
             }
         }
@@ -155,7 +155,7 @@ impl Interpreter {
             let drained = self.feeds.drained(&pipeline.feeds);
             let passed = pipeline.passed();
             let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-            let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+            let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
             pipeline.zone_step(watermark, &mut moment);
             pipeline.observe(drained, || self.feeds.passed(to).into());
             let passed = pipeline.passed();
@@ -185,7 +185,7 @@ impl Interpreter {
                 if let Some(pipeline) = self.pipelines.remove(name) {
                     let passed = pipeline.passed();
                     let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, out });
+                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out });
                 }
             }
             // Its readings come with the batch: see `apply_with`.
@@ -249,7 +249,7 @@ impl Interpreter {
             Some(old) => {
                 let passed = old.passed();
                 let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, out };
+                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
                 old.replaced_by(plan, ids, self.share, &mut moment)
             }
             None => PipelineRun::new(plan, ids, self.share, cause.sequence, None),

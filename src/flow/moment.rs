@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::feeds::FeedClocks;
+use super::windows::WindowRun;
 use crate::model::{FeedId, ResultRow, Span, Timestamp};
 
 /// The record that decides: its journal sequence and arrival time.
@@ -36,8 +37,18 @@ pub struct Moment<'a> {
     /// By feed, how far observed time had come at the last tick at which the pipeline's feeds had
     /// drained; see [`FeedClocks::passed`].
     pub passed: &'a [Timestamp],
+    /// Older windows of the pipeline, newest first: courses of rules are handed over from them.
+    pub ending: &'a mut [WindowRun],
     /// Rows caused.
     pub out: &'a mut Vec<ResultRow>,
+}
+
+impl Moment<'_> {
+    /// The same record for one window, with the windows before it.
+    pub fn before<'b>(&'b mut self, ending: &'b mut [WindowRun]) -> Moment<'b> {
+        let Self { cause, ticked, feeds, passed, .. } = *self;
+        Moment { cause, ticked, feeds, passed, ending, out: &mut *self.out }
+    }
 }
 
 /// Where a feed's clock stood when something was heard by it.

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::compile::PipelinePlan;
+use super::compile::{Origin, PipelinePlan};
 use super::keys::Share;
+use super::mapping::{Mapped, Mapping};
 use super::moment::Moment;
 use super::readings::{Limits, ReadingsRun};
+use super::rules::RulePlan;
+use super::slots::{Judge, Slot};
 use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Aggregate, Dictionary, Event, FeedId, QuantityId, Reading, Span, Timestamp};
-use crate::rule::Row;
-use crate::window::{Bounds, Outcome, Sample};
+use crate::model::{Aggregate, Dictionary, Event, FeedId, Reading, Span, Timestamp};
+use crate::window::{Bounds, Outcome};
 
 /// What became of events in the windows of a pipeline; an event counts once for each window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,13 +59,9 @@ pub struct PipelineRun {
     zone_watermark: Timestamp,
     /// By feed, how far observed time had come at the last tick with drained feeds.
     passed: Arc<[Timestamp]>,
-    /// Column of each quantity id, as far as resolved.
-    places: Vec<Option<u16>>,
-    /// Whether conditions look at whole rows.
-    rows: bool,
-    numbers: Vec<Option<f64>>,
-    /// Decimals of each column.
-    decimals: Vec<u8>,
+    mapping: Mapping,
+    /// Mappings of the definitions whose windows are ending.
+    earlier: Vec<(Arc<Origin>, Mapping)>,
 }
 
 impl PipelineRun {
@@ -81,15 +79,15 @@ impl PipelineRun {
             let made = Made { origin: plan.origin.clone(), since, place };
             let begins_at = begins_at.map_or(Timestamp::MIN, |at| window.grid.pane_from(at));
             let bounds = Bounds { begins_at, ..Bounds::ALL };
-            WindowRun::new(made, window.clone(), rules.clone(), plan.amend_every, bounds, share)
+            let judge = |rule: &Arc<RulePlan>| Judge { rule: rule.clone(), origin: plan.origin.clone() };
+            let slots = rules.iter().map(judge).map(Slot::new).collect();
+            WindowRun::new(made, window.clone(), slots, plan.amend_every, bounds, share)
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();
         let limits = Limits { allowed_lateness: plan.allowed_lateness, open_max: plan.open_max };
         let readings = ReadingsRun::new(plan.readings.clone(), names, limits, share);
-        let rows = plan.exclude.is_some() || !plan.readings.is_empty();
-        let numbers = vec![None; plan.columns.len()];
-        let decimals = plan.columns.values().map(|column| column.decimals).collect();
+        let mapping = Mapping::new(&plan, feeds.clone());
         Self {
             plan,
             feeds,
@@ -99,10 +97,8 @@ impl PipelineRun {
             readings,
             zone_watermark: Timestamp::MIN,
             passed: Arc::from([]),
-            places: Vec::new(),
-            rows,
-            numbers,
-            decimals,
+            mapping,
+            earlier: Vec::new(),
         }
     }
 
@@ -122,14 +118,16 @@ impl PipelineRun {
         next.passed = self.passed;
         next.since = self.since;
         next.counts = self.counts;
-        let mut ending = Vec::new();
+        next.earlier = self.earlier;
+        let mut ending: Vec<WindowRun> = Vec::new();
         for mut old in self.windows {
             // A definition that comes back after another begins anew: its earlier run has ended.
             let ended = old.bounds.ends_at < Timestamp::MAX;
             let hash = old.plan.description.hash;
             let same = next.windows.iter_mut().find(|new| !ended && new.plan.description.hash == hash);
             if let Some(new) = same {
-                old.replace_rules(new.rules.clone(), new.amend_every, moment);
+                let rules = new.rules.iter().map(|slot| slot.now.clone()).collect();
+                old.replace_rules(rules, new.amend_every, moment);
                 *new = old;
             } else {
                 let follows = |new: &&WindowRun| {
@@ -139,13 +137,37 @@ impl PipelineRun {
                 let successor = next.windows.iter().find(follows);
                 let ends_at = successor.map_or(moment.cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
-                old.replace_rules(Vec::new(), old.amend_every, moment);
+                // What it was compiled from may be older than the last definition, and says the same.
+                if !ended {
+                    next.earlier.push((old.made.origin.clone(), self.mapping.clone()));
+                }
+                let by = old.plan.description.by.clone();
+                old.ends(|name| next.plan.succeeds(name, &by), moment);
                 ending.push(old);
             }
         }
         next.windows.extend(ending);
+        next.forget_mappings();
         next.readings.take_over(self.readings, moment);
         next
+    }
+
+    /// Keeps one mapping for each definition whose windows are ending.
+    fn forget_mappings(&mut self) {
+        let ending: Vec<&Arc<Origin>> = self
+            .windows
+            .iter()
+            .filter(|window| window.is_ending())
+            .map(|window| &window.made.origin)
+            .collect();
+        let mut kept: Vec<(Arc<Origin>, Mapping)> = Vec::new();
+        for (origin, mapping) in self.earlier.drain(..) {
+            let known = kept.iter().any(|(known, _)| Arc::ptr_eq(known, &origin));
+            if !known && ending.iter().any(|ending| Arc::ptr_eq(ending, &origin)) {
+                kept.push((origin, mapping));
+            }
+        }
+        self.earlier = kept;
     }
 
     /// The registers of its feeds, as written at `at` of the arrival clock.
@@ -161,7 +183,7 @@ impl PipelineRun {
     /// The pipeline is gone: its open alerts are resolved.
     pub fn end(mut self, moment: &mut Moment<'_>) {
         for window in &mut self.windows {
-            window.replace_rules(Vec::new(), window.amend_every, moment);
+            window.end_rules(moment.cause.arrived_at, moment);
         }
         self.readings.end(moment);
     }
@@ -175,78 +197,38 @@ impl PipelineRun {
         dictionary: &Dictionary,
         moment: &mut Moment<'_>,
     ) {
-        let Some((_, device)) = dictionary.device(event.device) else { return };
-        let mut samples: Vec<(u16, Sample<'_>)> = Vec::with_capacity(readings.len());
-        for reading in readings {
-            let Some(place) = self.place(reading.quantity, dictionary) else { continue };
-            let sample = Sample {
-                mantissa: reading.value.0,
-                event_at: event.event_at,
-                device,
-                counter: event.counter,
-                sequence: moment.cause.sequence,
-            };
-            samples.push((place, sample));
-        }
-        let texts = if self.rows { self.fill_row(event, &samples, dictionary) } else { Vec::new() };
-        let row = Row { numbers: &self.numbers, texts: &texts };
-        let excluded = self.plan.exclude.as_ref().is_some_and(|exclude| exclude.eval(&row) == Some(true));
-        let feed = self.feeds.iter().position(|id| *id == event.feed).unwrap_or_default();
-        for window in &mut self.windows {
+        let sequence = moment.cause.sequence;
+        let Some(now) = self.mapping.read(event, readings, dictionary, sequence) else { return };
+        let earlier: Vec<(&Arc<Origin>, Option<Mapped<'_>>)> = self
+            .earlier
+            .iter_mut()
+            .map(|(origin, mapping)| (&*origin, mapping.read(event, readings, dictionary, sequence)))
+            .collect();
+        let mut rest = &mut *self.windows;
+        while let Some((window, ending)) = rest.split_first_mut() {
+            let mut own = earlier.iter().filter(|_| window.is_ending());
+            let before = own.find(|(origin, _)| Arc::ptr_eq(origin, &window.made.origin));
+            let mapped = before.and_then(|(_, mapped)| mapped.as_ref()).unwrap_or(&now);
             let plan = &window.plan;
             let speaks = plan.columns.is_empty()
-                || plan.columns.iter().any(|own| samples.iter().any(|s| s.0 == own.column));
-            let samples = (!excluded && speaks).then_some(samples.as_slice());
-            match window.event(&Arrived { event, feed, watermark, samples }, dictionary, moment) {
+                || plan.columns.iter().any(|own| mapped.samples.iter().any(|s| s.0 == own.column));
+            let samples = (!mapped.excluded && speaks).then_some(mapped.samples.as_slice());
+            let arrived = Arrived { event, feed: mapped.feed, watermark, samples };
+            match window.event(&arrived, dictionary, &mut moment.before(ending)) {
                 Some(Outcome::Counted) => self.counts.counted += 1,
                 Some(Outcome::Late) => self.counts.late += 1,
                 Some(Outcome::TooLate) => self.counts.too_late += 1,
                 Some(Outcome::Outside) | None => {}
             }
+            rest = ending;
         }
-        self.counts.excluded += u64::from(excluded);
+        self.counts.excluded += u64::from(now.excluded);
         if !self.plan.readings.is_empty() {
-            let row = (!excluded).then_some(&row);
+            let row = self.mapping.row(&now.texts);
+            let row = (!now.excluded).then_some(&row);
             let judged = self.readings.event(event, watermark, row, dictionary, moment);
             self.counts.unjudged += u64::from(!judged);
         }
-    }
-
-    fn fill_row<'d>(
-        &mut self,
-        event: &Event,
-        samples: &[(u16, Sample<'_>)],
-        dictionary: &'d Dictionary,
-    ) -> Vec<Option<&'d str>> {
-        self.numbers.fill(None);
-        for (place, sample) in samples {
-            let place = usize::from(*place);
-            if let (Some(number), Some(decimals)) = (self.numbers.get_mut(place), self.decimals.get(place)) {
-                *number = Some(crate::model::Value(sample.mantissa).to_f64(*decimals));
-            }
-        }
-        let tags = dictionary.tags(event.tags);
-        let text = |name: &Arc<str>| {
-            if &**name == super::keys::SENSOR {
-                return dictionary.device(event.device).map(|device| &*device.1);
-            }
-            tags.and_then(|tags| tags.iter().find(|tag| tag.0 == *name)).map(|tag| &*tag.1)
-        };
-        self.plan.texts.iter().map(text).collect()
-    }
-
-    /// Column of a quantity; one of another unit or other decimals is not the pipeline's.
-    fn place(&mut self, id: QuantityId, dictionary: &Dictionary) -> Option<u16> {
-        while self.places.len() <= id.index() {
-            let quantity = dictionary.quantity(QuantityId(self.places.len() as u16))?;
-            let place = self.plan.columns.iter().position(|(name, column)| {
-                **name == *quantity.name
-                    && column.decimals == quantity.decimals
-                    && *column.unit == *quantity.unit
-            });
-            self.places.push(place.map(|place| place as u16));
-        }
-        self.places.get(id.index()).copied().flatten()
     }
 
     /// Whether a window is one that late readings can still amend.
@@ -261,8 +243,10 @@ impl PipelineRun {
             return;
         }
         self.zone_watermark = to;
-        for window in &mut self.windows {
-            window.zone_step(to, moment);
+        let mut rest = &mut *self.windows;
+        while let Some((window, ending)) = rest.split_first_mut() {
+            window.zone_step(to, &mut moment.before(ending));
+            rest = ending;
         }
     }
 
@@ -281,19 +265,23 @@ impl PipelineRun {
 
     /// Ticks have come to `to`.
     pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
-        for window in &mut self.windows {
-            window.tick(to, drained, moment);
+        let mut rest = &mut *self.windows;
+        while let Some((window, ending)) = rest.split_first_mut() {
+            window.tick(to, drained, &mut moment.before(ending));
+            rest = ending;
         }
         self.readings.tick(to, drained, moment);
         // A replaced definition is forgotten once its last window is sealed.
-        self.windows.retain(|window| {
-            let over = window
-                .bounds
-                .ends_at
-                .plus(window.plan.grid.longest())
-                .plus(window.plan.open_max)
-                .plus(Span(1));
+        self.windows.retain_mut(|window| {
+            let longest = window.plan.grid.longest();
+            let over = window.bounds.ends_at.plus(longest).plus(window.plan.open_max).plus(Span(1));
+            if over < to {
+                window.end_rules(window.last_end(), moment);
+            }
             to <= over
         });
+        if !self.earlier.is_empty() {
+            self.forget_mappings();
+        }
     }
 }

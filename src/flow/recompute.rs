@@ -36,12 +36,17 @@ pub fn recompute(
         if run.feeds.contains(&event.feed) {
             // No watermark: nothing closes before everything was counted.
             let own = Cause { sequence, arrived_at: event.arrived_at };
-            let mut moment = Moment { cause: own, ticked, feeds: &feeds, passed, out: &mut rows };
+            let mut moment =
+                Moment { cause: own, ticked, feeds: &feeds, passed, ending: &mut [], out: &mut rows };
             run.event(event, past.readings_of(event), Timestamp::MIN, dictionary, &mut moment);
         }
     }
     let cause = Cause { sequence: past.sequence, arrived_at: past.to };
-    run.tick(until, true, &mut Moment { cause, ticked, feeds: &feeds, passed, out: &mut rows });
+    run.tick(
+        until,
+        true,
+        &mut Moment { cause, ticked, feeds: &feeds, passed, ending: &mut [], out: &mut rows },
+    );
     let within = |row: &Aggregate| past.from <= row.start && row.end <= past.to;
     let settled = |row: &Aggregate| live.is_none_or(|live| !live.may_amend(row));
     let published = rows.into_iter().filter_map(|row| match row {

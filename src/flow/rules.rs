@@ -102,6 +102,19 @@ impl RulePlan {
         condition(self) == condition(other)
     }
 
+    /// The same rule in the words of another: title, message, labels, severity, `notify_within`.
+    #[must_use]
+    pub fn in_words_of(&self, other: &Self) -> Self {
+        Self {
+            severity: other.severity,
+            labels: other.labels.clone(),
+            title: other.title.clone(),
+            message: other.message.clone(),
+            notify_within: other.notify_within,
+            ..self.clone()
+        }
+    }
+
     /// The id of the alert whose episode was first seen to begin at `began_at`, and that is the
     /// `number`th of that beginning.
     #[must_use]

@@ -56,8 +56,9 @@ pub(crate) fn pipeline(variant: usize) -> Control {
             {"name": "pm25_1m", "size": size, "capture_min": 0.1,
              "fields": {"v": field, "n": "count(*)", "p95": "p95(pm25)", "l": "last(pm25)"}},
             {"name": "zone_5m", "size": "5m", "slide": "1m", "by": ["zone"],
-             "fields": {"top": "max(pm25)", "s": "stddev(pm25)", "f": "first(pm25)"}},
-            {"name": "city", "size": "10m", "by": [], "fields": {"n": "count(pm25)"}}
+             "fields": {"top": "max(pm25)", "s": "stddev(pm25)", "f": "first(pm25)", "roll": "max(mean(pm25))",
+                        "gain": "increase(pm25)", "held": "time_mean(pm25)", "d": "distinct(pm25)"}},
+            {"name": "city", "size": "10m", "by": [], "fields": {"n": "count(pm25)", "gain": "sum(increase(pm25))"}}
         ],
         "rule": rules
     });

@@ -42,13 +42,7 @@ impl Timeline {
             feeds: vec!["aire".into(), "rio".into()],
             told: Vec::new(),
         };
-        let feeds = timeline.feeds.iter().map(|name| {
-            let feed = serde_json::json!({
-                "name": &**name, "topic": format!("{name}/{{zone}}/{{sensor}}"), "decoder": "json",
-                "out_of_orderness": "5s", "quantity": {"level": {"unit": "cm", "decimals": 0}}
-            });
-            Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }
-        });
+        let feeds = timeline.feeds.iter().map(|name| feed(name, &["level"]));
         let controls = feeds.chain([pipeline(windows, rules)]).collect();
         timeline.sequencer.configure(controls, Timestamp(BEGIN * SECOND));
         timeline.connected(true);
@@ -59,6 +53,14 @@ impl Timeline {
     /// The pipeline is another from now on.
     pub(super) fn change(&mut self, windows: &str, rules: &str) {
         self.sequencer.configure(vec![pipeline(windows, rules)], self.now());
+        self.fold();
+    }
+
+    /// Feeds measure other quantities from now on.
+    pub(super) fn measure(&mut self, quantities: &[&str], windows: &str, rules: &str) {
+        let feeds = self.feeds.iter().map(|name| feed(name, quantities));
+        let controls = feeds.chain([pipeline(windows, rules)]).collect();
+        self.sequencer.configure(controls, self.now());
         self.fold();
     }
 
@@ -155,6 +157,16 @@ impl Timeline {
     pub(super) fn rows(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.told)
     }
+}
+
+fn feed(name: &str, quantities: &[&str]) -> Control {
+    let unit = |name: &&str| ((*name).to_owned(), serde_json::json!({"unit": "cm", "decimals": 0}));
+    let quantities: serde_json::Map<String, serde_json::Value> = quantities.iter().map(unit).collect();
+    let feed = serde_json::json!({
+        "name": name, "topic": format!("{name}/{{zone}}/{{sensor}}"), "decoder": "json",
+        "out_of_orderness": "5s", "quantity": quantities
+    });
+    Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }
 }
 
 fn pipeline(windows: &str, rules: &str) -> Control {

@@ -1,5 +1,6 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod handover;
 pub mod register;
 mod state;
 
@@ -14,7 +15,7 @@ use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::moment::{Evidence, Heard, Moment};
-use super::rules::{self, RulePlan};
+use super::slots::Slot;
 use crate::alert::Verdict;
 use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
@@ -41,7 +42,7 @@ pub struct WindowRun {
     /// Which windows it publishes.
     pub bounds: Bounds,
     /// Its rules.
-    pub rules: Vec<Arc<RulePlan>>,
+    pub rules: Vec<Slot>,
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
@@ -110,7 +111,7 @@ impl WindowRun {
     pub fn new(
         made: Made,
         plan: Arc<WindowPlan>,
-        rules: Vec<Arc<RulePlan>>,
+        rules: Vec<Slot>,
         amend_every: Span,
         bounds: Bounds,
         share: Share,
@@ -145,7 +146,7 @@ impl WindowRun {
     ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, arrived.feed, self.rules.len()));
+            self.keys.push(KeyRun::new(key, arrived.feed, &self.rules));
         }
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
@@ -236,6 +237,7 @@ impl WindowRun {
             self.tick_closed_to = limit;
             self.close_due(limit, moment);
             self.pass_waiting(moment);
+            self.end_without_successor(limit, moment);
         }
         self.ring(to, drained, moment);
         self.tick_sealed_to = to.minus(self.plan.open_max);
@@ -321,8 +323,8 @@ impl WindowRun {
         }
         self.publish(number, published, moment);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-            course.seal(to, rule);
+        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+            course.seal(to, slot.rule(course));
         }
     }
 
@@ -359,8 +361,8 @@ impl WindowRun {
     fn pass(&mut self, number: u32, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
-        for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-            let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+            let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
             course.pass(whose, watermark, moment);
             course.pass_observed(whose, moment);
         }
@@ -379,22 +381,11 @@ impl WindowRun {
         while let Some(number) = self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
-            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-                let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+            for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+                let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
-            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
-        }
-    }
-
-    /// Takes over the courses of rules that go on, and resolves the open alerts of those that do not.
-    pub fn replace_rules(&mut self, rules: Vec<Arc<RulePlan>>, amend_every: Span, moment: &mut Moment<'_>) {
-        let old = std::mem::replace(&mut self.rules, rules);
-        self.amend_every = amend_every;
-        for (number, run) in (0_u32..).zip(&mut self.keys) {
-            let courses = std::mem::take(&mut run.courses);
-            run.courses = rules::take_over(courses, (&old, &self.rules), &run.key, &run.evidence, moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
@@ -404,7 +395,7 @@ impl WindowRun {
 fn judge(
     run: &mut KeyRun,
     plan: &WindowPlan,
-    rules: &[Arc<RulePlan>],
+    rules: &[Slot],
     publication: &Publication,
     capture: Option<f64>,
     sufficient: bool,
@@ -422,9 +413,19 @@ fn judge(
     fields.push(("capture".into(), capture));
     run.evidence = Evidence { fields, window: (publication.start, publication.end) };
     let heard = Heard::now(run.heard_by, moment.feeds);
-    for (course, rule) in run.courses.iter_mut().zip(rules) {
+    let key = &run.key;
+    for (course, slot) in run.courses.iter_mut().zip(rules) {
+        if course.begins()
+            && let Some(before) = handover::taken(&plan.description.by, &slot.now.rule.name, key, moment)
+        {
+            *course = before;
+        }
+        let next = slot.next.as_ref().filter(|next| !course.has_moved() && publication.start >= next.1);
+        if next.is_some() {
+            course.move_on();
+        }
+        let rule = slot.rule(course);
         let verdict = if sufficient { rule.verdict(&row) } else { Verdict::NO_DATA };
-        let key = &run.key;
         let steps = course.verdict(rule, key, (publication.end, verdict), heard).unwrap_or_default();
         Whose { rule, key, evidence: &run.evidence }.tell(steps, moment);
     }
@@ -435,7 +436,7 @@ fn note(
     alarms: &mut Alarms,
     number: u32,
     run: &mut KeyRun,
-    rules: &[Arc<RulePlan>],
+    rules: &[Slot],
     moment: &Moment<'_>,
 ) {
     if run.courses.iter().any(Course::is_waiting) {
@@ -443,19 +444,20 @@ fn note(
     } else {
         waiting.remove(&number);
     }
-    let due = run.courses.iter().zip(rules).filter_map(|(course, rule)| course.alarm(rule, moment)).min();
+    let alarm = |(course, slot): (&Course, &Slot)| course.alarm(slot.rule(course), moment);
+    let due = run.courses.iter().zip(rules).filter_map(alarm).min();
     alarms.set(number, &mut run.alarm, due);
 }
 
 impl KeyRun {
-    fn new(key: Key, feed: usize, rules: usize) -> Self {
+    fn new(key: Key, feed: usize, rules: &[Slot]) -> Self {
         Self {
             key,
             feed,
             heard_by: FeedId::default(),
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),
-            courses: vec![Course::default(); rules],
+            courses: rules.iter().map(Slot::course).collect(),
             evidence: Evidence::default(),
             alarm: None,
             amended_at: Timestamp::MIN,

@@ -41,7 +41,7 @@
 pub mod begin;
 pub mod keeper;
 mod manifest;
-mod plan;
+pub mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

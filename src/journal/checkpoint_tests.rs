@@ -404,6 +404,7 @@ fn run(world: &World, disk: Arc<MemoryDisk>, workers: usize, to: u64, killed: bo
         flow: flow.clone(),
         results: begun.results,
         keeper,
+        handed: std::collections::VecDeque::new(),
         stop_in_doubt: |failure| panic!("{failure}"),
     };
     let engine = Engine::resume(begun.folds, next, Box::new(ends)).unwrap();

@@ -1,20 +1,27 @@
 //! The flow's two ends: it reads the synced journal, publishes to the results log, and has its
 //! state kept.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::Thread;
+use std::time::Duration;
+
+use tracing::warn;
 
 use super::checkpoint::Keeper;
 use super::disk::Disk;
 use super::progress::Progress;
 use super::reader::{BatchReader, gather};
-use super::results::ResultsLog;
+use super::results::{ResultsError, ResultsLog};
 use crate::flow::Source;
 use crate::flow::past::Past;
 use crate::flow::state::{Part, Request, StateError};
 use crate::model::{Batch, ResultRow};
+
+/// A full disk is tried again after this long.
+const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Ends {
@@ -32,6 +39,8 @@ pub struct Ends {
     pub results: ResultsLog,
     /// Takes checkpoints.
     pub keeper: Keeper,
+    /// Epochs handed over and not published, each with the record after its last.
+    pub handed: VecDeque<(u64, u64)>,
     /// Stops the service: what is on disk cannot be relied on.
     pub stop_in_doubt: fn(&dyn Error) -> !,
 }
@@ -42,6 +51,12 @@ impl Source for Ends {
         match self.reader.next(self.journal.now().synced) {
             Ok(next) => {
                 self.keeper.passed(next.as_ref().map_or(0, |(_, batch)| batch.records.len()));
+                if let Some((_, batch)) = &next
+                    && self.flow.records() == 0
+                {
+                    self.flow.passed(batch.first);
+                }
+                self.handed.extend(next.as_ref().map(|(epoch, batch)| (*epoch, batch.next())));
                 next
             }
             Err(failure) => (self.stop_in_doubt)(&failure),
@@ -64,8 +79,17 @@ impl Source for Ends {
     }
 
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
-        if let Err(failure) = self.results.publish(&rows) {
+        let mut outcome = self.results.publish(&rows);
+        while outcome.as_ref().is_err_and(ResultsError::is_disk_full) {
+            warn!("the results log's disk is full; results wait until there is room");
+            std::thread::sleep(FULL_DISK_RETRY);
+            outcome = self.results.publish_again();
+        }
+        if let Err(failure) = outcome {
             (self.stop_in_doubt)(&failure);
+        }
+        while let Some((_, next)) = self.handed.pop_front_if(|(handed, _)| *handed <= epoch) {
+            self.flow.passed(next);
         }
         self.flow.written(epoch + 1);
     }

@@ -50,7 +50,13 @@ impl Mark {
         let names = disk.list(dir).map_err(|source| at(dir, source))?;
         let new = !names.iter().any(|name| name == NAME);
         let file = disk.open(&path, new).map_err(|source| at(&path, source))?;
-        Ok(Self { file, path })
+        let mark = Self { file, path };
+        if mark.file.bytes().map_err(|source| at(&mark.path, source))? < BYTES as u64 {
+            // Room for good: a disk that is full later has it still.
+            mark.write(0)?;
+            mark.file.sync().map_err(|source| at(&mark.path, source))?;
+        }
+        Ok(mark)
     }
 
     /// The ordinal after the last frame known to be synced; 0 when nothing is recorded.

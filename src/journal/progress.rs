@@ -16,6 +16,7 @@ pub struct Progress {
     tasks: watch::Sender<Durable>,
     workers: Mutex<Vec<Thread>>,
     arrived_at: AtomicI64,
+    records: AtomicU64,
     /// Up to where the last sync that the disk completed reached; set by nothing else.
     completed: AtomicU64,
     timed: OnceLock<Timed>,
@@ -35,6 +36,7 @@ impl Progress {
             tasks: watch::Sender::new(durable),
             workers: Mutex::new(Vec::new()),
             arrived_at: AtomicI64::new(Timestamp::MIN.0),
+            records: AtomicU64::new(0),
             completed: AtomicU64::new(next),
             timed: OnceLock::new(),
         }
@@ -49,6 +51,17 @@ impl Progress {
     /// Arrival time has come to `at`.
     pub fn arrived(&self, at: Timestamp) {
         self.arrived_at.store(at.0, Ordering::Relaxed);
+    }
+
+    /// Sequence of the record after the last one that it has come past.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// It has come past everything before record `next`.
+    pub fn passed(&self, next: u64) {
+        self.records.store(next, Ordering::Relaxed);
     }
 
     /// Where it stands.

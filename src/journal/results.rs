@@ -17,12 +17,10 @@ mod other_version;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tracing::warn;
 
 use self::other_version::OtherVersion;
 use super::disk::{Disk, LogFile};
@@ -35,9 +33,6 @@ use super::wire::Writer;
 use crate::model::ResultRow;
 use crate::model::crash::Point;
 use crate::model::result::PlanDescription;
-
-/// A full disk is tried again after this long.
-const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 
 /// Why results cannot be published; the service stops.
 #[derive(Debug, Error)]
@@ -63,6 +58,14 @@ pub enum ResultsError {
         /// Frame at which the checkpoint goes on.
         frame: u64,
     },
+}
+
+impl ResultsError {
+    /// Whether there was no room: nothing is damaged, and the same may be tried again later.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Log(failure) if failure.is_disk_full())
+    }
 }
 
 /// Where a results log stands between two epochs: state of the flow, kept in its checkpoints.
@@ -114,9 +117,18 @@ pub struct ResultsLog {
     /// First frames of the segments that earlier runs began.
     begun: BTreeSet<u64>,
     position: ResultsPosition,
+    /// Encoded, and not in the log yet.
+    pending: Option<Pending>,
     segment_bytes_max: u64,
     mark: Arc<Mark>,
     progress: Arc<Progress>,
+}
+
+/// A frame that is to be appended.
+struct Pending {
+    frame: u64,
+    begins: bool,
+    content: Vec<u8>,
 }
 
 impl ResultsLog {
@@ -154,8 +166,21 @@ impl ResultsLog {
             .then(|| LogReader::new(disk.clone(), dir, LogKind::Results, position.frame));
         let progress = Arc::new(Progress::new(held));
         let dir = dir.to_owned();
-        let other = None;
-        Ok(Self { writer, disk, dir, check, other, held, begun, position, segment_bytes_max, mark, progress })
+        let (other, pending) = (None, None);
+        Ok(Self {
+            writer,
+            disk,
+            dir,
+            check,
+            other,
+            held,
+            begun,
+            position,
+            pending,
+            segment_bytes_max,
+            mark,
+            progress,
+        })
     }
 
     /// Of a log that another engine version wrote: what differs is published anew in place of being
@@ -204,22 +229,21 @@ impl ResultsLog {
         }
     }
 
-    /// Publishes the rows of one epoch. On a full disk it waits until there is room.
+    /// Publishes the rows of one epoch.
     ///
     /// # Errors
-    /// [`ResultsError`]: the service stops.
+    /// [`ResultsError`]: the service stops, unless [`ResultsError::is_disk_full`]: then the rows are
+    /// kept for [`ResultsLog::publish_again`].
     pub fn publish(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
         if rows.is_empty() {
             return Ok(());
         }
         let Some(other) = &mut self.other else { return self.publish_all(rows) };
         let differing = other.differing(rows)?;
-        let over = other.is_over();
-        self.publish_all(&differing)?;
-        if over {
+        if other.is_over() {
             self.other = None;
         }
-        Ok(())
+        self.publish_all(&differing)
     }
 
     fn publish_all(&mut self, rows: &[ResultRow]) -> Result<(), ResultsError> {
@@ -238,10 +262,22 @@ impl ResultsLog {
             return if same { Ok(()) } else { Err(ResultsError::Differs { frame }) };
         }
         self.check = None;
-        if begins && !self.begun.contains(&frame) {
-            patiently(|| self.writer.begin_next_segment())?;
+        self.pending = Some(Pending { frame, begins, content });
+        self.publish_again()
+    }
+
+    /// Publishes what [`ResultsLog::publish`] had no room for on a full disk; nothing if it had.
+    ///
+    /// # Errors
+    /// [`ResultsError`]: the service stops, unless the disk is still full.
+    pub fn publish_again(&mut self) -> Result<(), ResultsError> {
+        let Some(Pending { frame, begins, content }) = &self.pending else { return Ok(()) };
+        if *begins && !self.begun.contains(frame) {
+            self.writer.begin_next_segment()?;
+            self.begun.insert(*frame);
         }
-        patiently(|| self.writer.append(&content))?;
+        self.writer.append(content)?;
+        self.pending = None;
         Point::ResultsAppended.pass();
         self.progress.written(self.writer.next());
         Ok(())
@@ -273,19 +309,6 @@ impl ResultsLog {
         repeat.iter().chain(rows).for_each(|row| encode_row(&mut out, row));
         self.position.segment_bytes += out.0.len() as u64;
         out.0
-    }
-}
-
-/// Does one step of writing; while the disk is full, the step waits and the flow with it.
-fn patiently<T>(mut step: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
-    loop {
-        match step() {
-            Err(full) if full.is_disk_full() => {
-                warn!(error = %full, "results wait until there is room");
-                std::thread::sleep(FULL_DISK_RETRY);
-            }
-            result => return result,
-        }
     }
 }
 

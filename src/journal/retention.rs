@@ -19,6 +19,7 @@ use super::holders::{Holder, Holders};
 use super::log::{self, LogError, LogKind, at};
 use super::reader::{BatchReader, LogReader};
 use super::wire::Reader;
+use crate::model::crash::Point;
 use crate::model::{Span, Timestamp};
 
 /// What collection needs to know.
@@ -178,7 +179,9 @@ impl Collected {
 
 fn remove(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<(), LogError> {
     disk.remove(path).map_err(|source| at(path, source))?;
-    disk.sync_dir(dir).map_err(|source| at(dir, source))
+    disk.sync_dir(dir).map_err(|source| at(dir, source))?;
+    Point::SegmentRemoved.pass();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,14 +14,17 @@ use crate::journal::log::{LogError, LogKind, LogWriter};
 use crate::journal::memory_disk::MemoryDisk;
 use crate::journal::reader::BatchReader;
 use crate::journal::sequencer::Sequencer;
+use crate::journal::testing::{Chance, Loss, SimDisk};
+use crate::journal::{FsDisk, Journal, JournalOptions, SystemClock};
 use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
-use crate::model::{Decoded, DecodedEvent, DecodedReading, Submission, Value};
+use crate::model::{Decoded, DecodedEvent, DecodedReading, Input, Submission, Value};
 
 /// A journal in memory with its sequencer.
 struct City {
-    disk: Arc<MemoryDisk>,
+    disk: Arc<dyn Disk>,
+    memory: Arc<MemoryDisk>,
     writer: LogWriter,
     sequencer: Sequencer,
     now: i64,
@@ -73,9 +76,14 @@ fn controls() -> Vec<Control> {
 
 impl City {
     fn new() -> Self {
-        let disk: Arc<MemoryDisk> = Arc::default();
+        let memory: Arc<MemoryDisk> = Arc::default();
+        Self { memory: memory.clone(), ..Self::on(memory) }
+    }
+
+    fn on(disk: Arc<dyn Disk>) -> Self {
         let writer = LogWriter::open(disk.clone(), journal(), LogKind::Journal, 2_000).unwrap();
-        let mut city = Self { disk, writer, sequencer: Sequencer::default(), now: 1_000 };
+        let sequencer = start(&disk, writer.next(), true);
+        let mut city = Self { disk, memory: Arc::default(), writer, sequencer, now: 1_000 };
         city.sequencer.configure(controls(), Timestamp(city.now * SECOND));
         city.append();
         city
@@ -100,18 +108,16 @@ impl City {
     }
 
     fn maker(&self, from: Option<Base>) -> Maker {
-        let disk: Arc<dyn Disk> = self.disk.clone();
-        Maker::new(&disk, &dir(), journal(), self.sequencer.dictionary(), from)
+        Maker::new(&self.disk, &dir(), journal(), self.sequencer.dictionary(), from)
     }
 }
 
-fn restored(disk: &Arc<MemoryDisk>, end: u64) -> Option<Restored> {
-    let disk: Arc<dyn Disk> = disk.clone();
-    Restored::newest(&disk, &dir(), 0, end).unwrap()
+fn restored(disk: &Arc<dyn Disk>, end: u64) -> Option<Restored> {
+    Restored::newest(disk, &dir(), 0, end).unwrap()
 }
 
 /// The sequencer as a start finds it.
-fn start(disk: &Arc<MemoryDisk>, end: u64, by_snapshot: bool) -> Sequencer {
+fn start(disk: &Arc<dyn Disk>, end: u64, by_snapshot: bool) -> Sequencer {
     let state = by_snapshot.then(|| restored(disk, end)).flatten().map(|restored| Base::of(restored).1);
     let from = state.as_ref().map_or(0, |state| state.kept.epoch);
     let mut sequencer = state.map_or_else(Sequencer::default, Sequencer::restored);
@@ -185,7 +191,7 @@ fn three_snapshots() -> (City, Vec<Said>) {
 }
 
 fn snapshot_files(city: &City) -> BTreeMap<PathBuf, Vec<u8>> {
-    city.disk.files().into_iter().filter(|file| file.0.starts_with(dir())).collect()
+    city.memory.files().into_iter().filter(|file| file.0.starts_with(dir())).collect()
 }
 
 #[test]
@@ -202,9 +208,9 @@ fn every_flipped_byte_and_every_cut_is_passed_over_or_stops_and_is_never_read() 
         });
         let cuts = (0..bytes.len()).map(|length| bytes[..length].to_vec());
         for changed in flips.chain(cuts) {
-            let mut files = city.disk.files();
+            let mut files = city.memory.files();
             files.insert(path.clone(), changed);
-            let disk = MemoryDisk::with(files);
+            let disk: Arc<dyn Disk> = MemoryDisk::with(files);
             passed_over += usize::from(restored(&disk, end).is_none_or(|found| found.state.kept.epoch < end));
             match decisions(start(&disk, end, true), now, &all) {
                 Ok(decided) => assert_eq!(decided, expected, "{}", path.display()),
@@ -227,16 +233,15 @@ fn a_crash_between_any_two_files_leaves_a_snapshot_that_reads() {
     let (end, now) = (city.writer.next(), city.now + 1);
     let expected = decisions(start(&city.disk, end, false), now, &all).unwrap();
     let newest = dir().join(manifest::file(end));
-    let mut files = city.disk.files();
+    let mut files = city.memory.files();
     assert!(files.remove(&newest).is_some());
-    let disk = MemoryDisk::with(files);
+    let disk: Arc<dyn Disk> = MemoryDisk::with(files);
     let found = restored(&disk, end).unwrap();
     assert!(found.state.kept.epoch < end);
     // Its runs and names reach further than its manifest: what comes again is taken in once.
-    let again: Arc<dyn Disk> = disk.clone();
     let (base, state) = Base::of(found);
     let dictionary = Sequencer::restored(state).dictionary();
-    let mut maker = Maker::new(&again, &dir(), journal(), dictionary, Some(base));
+    let mut maker = Maker::new(&disk, &dir(), journal(), dictionary, Some(base));
     maker.make(city.kept()).unwrap();
     assert_eq!(restored(&disk, end).unwrap().state.kept.epoch, end);
     assert_eq!(decisions(start(&disk, end, true), now, &all).unwrap(), expected);
@@ -262,13 +267,84 @@ fn runs_are_merged_and_two_snapshots_kept() {
     assert_eq!(*oldest.last().unwrap(), city.writer.next() - 1, "the older of the two");
 }
 
+#[test]
+fn failed_syncs_full_disks_and_power_losses_leave_a_snapshot_that_decides_as_the_journal_or_none() {
+    let (mut failures, mut by_snapshot) = (0, 0);
+    for seed in 0..150 {
+        let mut chance = Chance::of(seed);
+        let sim = Arc::new(SimDisk::default());
+        let mut city = City::on(sim.mount());
+        let mut maker = city.maker(None);
+        let mut all: Vec<Said> = Vec::new();
+        for round in 0..12_i64 {
+            let burst: Vec<Said> = (0..chance.below(6) as u16)
+                .map(|device| (0, device * 100, 900 + round, None, vec![(0, i64::from(device))]))
+                .collect();
+            city.say(&burst);
+            city.writer.file().sync().unwrap();
+            all.extend(burst);
+            match chance.below(4) {
+                0 => sim.fail_sync_after(chance.below(9) as u64),
+                1 => sim.leave_room(Some(chance.below(900) as u64)),
+                _ => {}
+            }
+            let failed = maker.make(city.kept()).is_err();
+            sim.fail_sync_after(u64::MAX);
+            sim.leave_room(None);
+            failures += u32::from(failed);
+            if chance.once_in(2) {
+                sim.lose(if chance.once_in(2) { Loss::Power } else { Loss::Everything }, &mut chance);
+                city = City { now: city.now, ..City::on(sim.mount()) };
+                let end = city.writer.next();
+                by_snapshot += u32::from(restored(&city.disk, end).is_some());
+                maker = city.maker(restored(&city.disk, end).map(|restored| Base::of(restored).0));
+            } else if failed {
+                maker = maker.again().unwrap();
+            }
+            let (end, now) = (city.writer.next(), city.now + 1);
+            let decided = decisions(start(&city.disk, end, true), now, &all).unwrap();
+            let expected = decisions(start(&city.disk, end, false), now, &all).unwrap();
+            assert_eq!(decided, expected, "seed {seed}, round {round}");
+        }
+    }
+    assert!(failures > 100 && by_snapshot > 300, "{failures} failures, {by_snapshot} starts by a snapshot");
+}
+
+#[test]
+fn a_clean_stop_leaves_a_snapshot_of_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(FsDisk);
+    let open = || {
+        Journal::open(JournalOptions {
+            dir: folder.path().to_owned(),
+            segment_bytes_max: 1 << 20,
+            disk: disk.clone(),
+            clock: Arc::new(SystemClock::default()),
+            linked: Arc::new(|_, _| {}),
+        })
+        .unwrap()
+    };
+    let journal = open();
+    let progress = journal.progress();
+    let (inputs, waiting) = tokio::sync::mpsc::channel(4);
+    let running = journal.start(waiting, true).unwrap();
+    inputs.blocking_send(Input::Control(controls())).unwrap();
+    inputs.blocking_send(Input::Messages(vec![submission(&(0, 1, 900, None, vec![(0, 1)]))])).unwrap();
+    inputs.blocking_send(Input::Stop).unwrap();
+    running.join().unwrap();
+    let end = progress.now().synced;
+    let found = Restored::newest(&disk, &folder.path().join("snapshot"), 0, end).unwrap().unwrap();
+    assert_eq!(found.state.kept.epoch, end);
+    let again = open();
+    let names = again.dictionary();
+    assert_eq!(names.read().unwrap().devices().len(), 1);
+}
+
 /// Prints what a start costs with a million known sensors; run it in release mode.
 #[test]
 #[ignore = "takes a minute; prints figures"]
 fn figures_of_a_million_sensors() {
     use std::time::Instant;
-
-    use crate::journal::{FsDisk, Journal, JournalOptions, SystemClock};
 
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(FsDisk);

@@ -6,7 +6,6 @@
 //! leave.
 
 use std::collections::VecDeque;
-use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -117,12 +116,11 @@ impl Appender {
         }
         let Some(finished) = self.finished.front() else { return Ok(Appended::Nothing) };
         let epoch = match self.writer.append(&batch_codec::encode(&finished.batch)) {
-            Err(LogError::Disk { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
-                return Ok(Appended::DiskFull);
-            }
+            Err(failure) if failure.is_disk_full() => return Ok(Appended::DiskFull),
             result => result?,
         };
         Point::JournalAppended.pass();
+        self.progress.passed(finished.batch.next());
         for ack in self.finished.pop_front().map(|finished| finished.acks).unwrap_or_default() {
             ack.gate.journaled(ack.ticket, epoch);
         }

@@ -36,6 +36,8 @@ const IDLE: Duration = Duration::from_millis(200);
 const FULL_DISK_RETRY: Duration = Duration::from_secs(1);
 /// Exit code after the disk failed (`EX_IOERR` of sysexits).
 const EXIT_IO: i32 = 74;
+/// Exit code when what is on the disk cannot be relied on (`EX_DATAERR`).
+const EXIT_DATA: i32 = 65;
 
 /// How a journal is kept.
 pub struct JournalOptions {
@@ -88,6 +90,7 @@ impl Journal {
         }
         let progress = Arc::new(Progress::new(writer.next()));
         progress.arrived(sequencer.last_arrival());
+        progress.passed(sequencer.next());
         Ok(Self { options, writer, sequencer, maker, progress, holders: Arc::default() })
     }
 
@@ -171,7 +174,7 @@ impl Journal {
             appender.close();
             if let Err(failure) = &result {
                 error!(error = %failure, "the journal cannot be written; stopping");
-                std::process::exit(EXIT_IO);
+                std::process::exit(exit_code(failure));
             }
             result
         })?;
@@ -194,6 +197,11 @@ impl Running {
         let _ = self.snapshots.join();
         Ok(())
     }
+}
+
+/// A snapshot may turn out damaged when a device comes back; everything else is the disk.
+fn exit_code(failure: &LogError) -> i32 {
+    if matches!(failure, LogError::Disk { .. }) { EXIT_IO } else { EXIT_DATA }
 }
 
 fn sync_loop(syncer: &mut Syncer, stopped: &AtomicBool) -> Result<(), LogError> {

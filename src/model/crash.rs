@@ -54,6 +54,14 @@ points! {
     CheckpointNamed = "checkpoint.named",
     /// What is no longer needed is removed.
     CheckpointKept = "checkpoint.kept",
+    /// A snapshot's new events are written and synced; nothing names them.
+    SnapshotRunWritten = "snapshot.run_written",
+    /// Everything that a snapshot names is durable; it has no manifest.
+    SnapshotWritten = "snapshot.written",
+    /// Its manifest has its name; older files are still there.
+    SnapshotNamed = "snapshot.named",
+    /// An old segment is removed; the next one that may go is still there.
+    SegmentRemoved = "segment.removed",
     /// Acknowledgements have their turn; none has left.
     FeedAcknowledging = "feed.acknowledging",
     /// Acknowledgements have left, or stand in the connection's buffer.

@@ -4,6 +4,8 @@ use AlertState::{Firing, Inactive, Pending, Resolved};
 
 use super::super::testing::{ledger, open, raised, resolved, row, s, transition};
 use super::*;
+use crate::model::crash::Point;
+use crate::model::crash::testing::until_crash;
 use crate::model::definition::Severity;
 
 /// One ledger, one results log, wishes about what people see.
@@ -159,4 +161,22 @@ fn a_file_of_a_newer_version_is_refused() {
     drop(Ledger::open(&path).unwrap());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(Ledger::open(&path), Err(LedgerError::NewerFormat { found: 99, .. })));
+}
+
+#[test]
+fn a_crash_around_a_commit_loses_all_of_it_or_nothing() {
+    for (point, kept) in [(Point::LedgerCommitting, false), (Point::LedgerCommitted, true)] {
+        let (directory, first) = ledger(&["operations"]);
+        let crashed = until_crash(move |at| at == point, || first.apply(1, &[raised("rio-01", 120)]));
+        assert_eq!(crashed.err(), Some(point));
+        drop(first);
+
+        let again = open(&directory, &["operations"]);
+        assert_eq!(again.cursor().unwrap(), u64::from(kept));
+        again.apply(1, &[raised("rio-01", 120)]).unwrap();
+        assert_eq!(again.outbox().accounts().unwrap()[0].waiting, 1, "owed once, not twice");
+        let alerts = again.alerts(StateFilter::All, 10).unwrap();
+        let alert = again.alert(&alerts[0].id).unwrap().unwrap();
+        assert_eq!(alert.transitions.len(), 1);
+    }
 }

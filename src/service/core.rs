@@ -1,5 +1,6 @@
 //! Journal, flow and results log, running: what `run`, `demo` and `replay` have in common.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -104,6 +105,7 @@ impl Core {
             flow: flow.clone(),
             results: begun.results,
             keeper,
+            handed: VecDeque::new(),
             stop_in_doubt: |failure| stop_in_doubt(failure),
         };
         let engine = Engine::resume(begun.folds, next, Box::new(ends)).map_err(ServiceError::Setting)?;

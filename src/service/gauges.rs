@@ -1,4 +1,4 @@
-//! Metrics that nobody pushes: how far the journal is and how large, looked up now and then.
+//! Metrics that nobody pushes: how far the journal and the flow are, looked up now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::run::stopped;
-use crate::model::Durable;
+use crate::journal::Progress;
 use crate::telemetry::Metrics;
 
 /// They are looked up this often.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks them up until `stop`.
+/// Looks them up until `stop`; how far the journal is, and the flow.
 pub async fn run(
-    durable: watch::Receiver<Durable>,
+    (progress, flow): (Arc<Progress>, Arc<Progress>),
     metrics: Arc<Metrics>,
     journal: std::path::PathBuf,
     stop: watch::Receiver<bool>,
@@ -26,7 +26,9 @@ pub async fn run(
             _ = every.tick() => {}
             () = &mut stop => return,
         }
-        let now = *durable.borrow();
+        let now = progress.now();
+        let lag = progress.records().saturating_sub(flow.records());
+        metrics.flow_lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
         metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
         metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
         let bytes =

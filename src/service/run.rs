@@ -84,8 +84,6 @@ impl Service {
         let parts = Parts::open(&dir, live)?;
         // Before anything reads on: an alert that the ledger takes is owed to whoever is subscribed.
         parts.ledger.subscribe(outputs::subscriptions(&configuration))?;
-        let syncs = parts.metrics.clone();
-        core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
         let ending = Arc::new(AtomicBool::new(false));
         let mut readers = Readers::default();
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
@@ -101,20 +99,7 @@ impl Service {
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        others.spawn(super::gauges::run(
-            core.journal.subscribe(),
-            parts.metrics.clone(),
-            dir.journal(),
-            stopping.clone(),
-        ));
-        let settings = &configuration.sereno.journal;
-        let retention = core.retention(settings.keep, settings.behind_max);
-        others.spawn(super::retention::run(
-            retention,
-            core.journal.clone(),
-            parts.metrics.clone(),
-            stopping.clone(),
-        ));
+        keep_house(&mut others, &core, &dir, &configuration, &parts.metrics, &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -183,6 +168,25 @@ impl Parts {
             started_at,
         })
     }
+}
+
+/// Starts what measures, and what removes old segments.
+fn keep_house(
+    others: &mut JoinSet<()>,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    metrics: &Arc<Metrics>,
+    stop: &watch::Receiver<bool>,
+) {
+    let syncs = metrics.clone();
+    core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
+    let positions = (core.journal.clone(), core.flow.clone());
+    others.spawn(super::gauges::run(positions, metrics.clone(), dir.journal(), stop.clone()));
+    let settings = &configuration.sereno.journal;
+    let retention = core.retention(settings.keep, settings.behind_max);
+    let journal = core.journal.clone();
+    others.spawn(super::retention::run(retention, journal, metrics.clone(), stop.clone()));
 }
 
 /// Starts what sends to the receivers.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::super::testing::{DAY, Journal, files, open, plan, retraction, revision, rows};
 use super::*;
 use crate::model::Timestamp;
+use crate::model::crash::Point;
+use crate::model::crash::testing::until_crash;
 use crate::model::time::SECOND;
 use crate::store::{Compacted, Flushed};
 
@@ -36,6 +38,27 @@ async fn a_restart_goes_on_from_the_committed_cursors() {
     assert_eq!(rows(&store, "SELECT pm25_mean FROM air_quality_pm25_1h").await, "1.5\n");
     assert_eq!(store.cursors(), Cursors { journal: 2, results: 50 });
     assert_eq!(store.flush().unwrap(), Flushed::default(), "nothing new, nothing written");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_of_a_flush_keeps_every_row_once() {
+    let points =
+        [(Point::StoreFileWritten, false), (Point::StoreCommitting, false), (Point::StoreCommitted, true)];
+    for (point, kept) in points {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::default();
+        {
+            let store = open(folder.path());
+            journal.fill(&store, 0, 100);
+            let crashed = until_crash(move |at| at == point, || store.flush());
+            assert_eq!(crashed.err(), Some(point));
+        }
+        let store = open(folder.path());
+        assert_eq!(store.cursors().journal, u64::from(kept), "content and cursor, or neither");
+        journal.replay(&store);
+        store.flush().unwrap();
+        assert_eq!(rows(&store, "SELECT count(*), count(DISTINCT sequence) FROM air").await, "100,100\n");
+    }
 }
 
 #[tokio::test]

@@ -112,6 +112,11 @@ impl Broker {
         self.acks.extend(ids);
     }
 
+    /// Messages whose acknowledgements are on the wire.
+    pub(super) fn being_acknowledged(&self) -> impl Iterator<Item = usize> {
+        self.acks.iter().filter_map(|id| Some(self.in_flight.get(id)?.1))
+    }
+
     /// One acknowledgement arrives.
     pub(super) fn hear(&mut self) {
         if let Some(id) = self.acks.pop_front()

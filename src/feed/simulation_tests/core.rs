@@ -16,16 +16,22 @@ use crate::feed::OutputGate;
 use crate::feed::redelivery::{Claims, fingerprint};
 use crate::flow::Interpreter;
 use crate::flow::interpreter::order;
+use crate::journal::checkpoint::begin::{BeginError, Beginning};
+use crate::journal::checkpoint::plan::Plan;
+use crate::journal::checkpoint::{CheckpointError, Checkpoints, Taken};
+use crate::journal::holders::{Holder, Holders};
 use crate::journal::results::ResultsError;
+use crate::journal::retention::Collected;
+use crate::journal::snapshot::{Kept, Maker};
 use crate::journal::steps::{Appended, Appender, Syncer};
 use crate::journal::testing::SimDisk;
 use crate::journal::{
     ArrivalClock, BatchReader, Clock, Disk, Journal, JournalOptions, LogError, Progress, ResultReader,
-    ResultsLog,
+    ResultsLog, Retention,
 };
 use crate::model::crash::Point;
 use crate::model::definition::AckLevel;
-use crate::model::{Ack, Control, Input, ResultRow, Submission, Timestamp};
+use crate::model::{Ack, Control, Input, ResultRow, Span, Submission, Timestamp};
 
 /// Inputs that wait for the sequencer at most.
 const INPUTS_MAX: usize = 3;
@@ -38,6 +44,11 @@ pub(super) fn journal_dir() -> &'static Path {
 /// The results log's folder.
 pub(super) fn results_dir() -> &'static Path {
     Path::new("data/results")
+}
+
+/// The folder of checkpoints.
+fn checkpoints_dir() -> &'static Path {
+    Path::new("data/checkpoints")
 }
 
 /// The clocks of a simulated host.
@@ -80,7 +91,7 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) enum Stopped {
     /// The disk failed it.
-    Disk,
+    Disk(std::io::ErrorKind, String),
     /// Anything else: never right.
     Wrong(String),
 }
@@ -88,7 +99,7 @@ pub(super) enum Stopped {
 impl From<LogError> for Stopped {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Disk { .. } => Self::Disk,
+            LogError::Disk { ref source, .. } => Self::Disk(source.kind(), error.to_string()),
             error => Self::Wrong(error.to_string()),
         }
     }
@@ -99,6 +110,18 @@ impl From<ResultsError> for Stopped {
         match error {
             ResultsError::Log(error) => error.into(),
             error => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+impl From<BeginError> for Stopped {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Results(error) => error.into(),
+            BeginError::Checkpoint(CheckpointError::Disk { path, source }) => {
+                Self::Disk(source.kind(), path.display().to_string())
+            }
+            BeginError::Checkpoint(error) => Self::Wrong(error.to_string()),
         }
     }
 }
@@ -122,10 +145,19 @@ pub(super) struct Core {
     batches: BatchReader,
     interpreters: Vec<Interpreter>,
     published: ResultsLog,
+    checkpoints: Checkpoints,
+    plan: Plan,
     pub(super) flow: u64,
+    checkpointed: u64,
+    /// The epoch whose rows wait for room on the disk.
+    unpublished: Option<u64>,
+    maker: Option<Maker>,
+    offered: Option<Kept>,
+    holders: Arc<Holders>,
 }
 
 impl Core {
+    /// Opens what is on the disk and goes on from there.
     pub(super) fn open(
         disk: &Arc<SimDisk>,
         clock: &'static SimClock,
@@ -142,11 +174,26 @@ impl Core {
         })?;
         let progress = journal.progress();
         let arrival = ArrivalClock::new(clock, journal.last_arrival());
-        let (appender, syncer) = journal.ends()?;
-        let published = ResultsLog::open(disk.clone(), results_dir(), shape.segment_bytes_max)?;
-        Ok(Self {
+        let holders = journal.holders();
+        let begun = {
+            let names = journal.dictionary();
+            let names = names.read().unwrap();
+            Beginning {
+                disk: &disk,
+                checkpoints: checkpoints_dir(),
+                journal: journal_dir(),
+                written: progress.now().written,
+                results: results_dir(),
+                segment_bytes_max: shape.segment_bytes_max,
+                names: &names,
+                workers: shape.workers,
+            }
+            .begin()?
+        };
+        let (appender, syncer, maker) = journal.ends_and_maker()?;
+        let core = Self {
             journal: progress,
-            results: published.progress(),
+            results: begun.results.progress(),
             appender,
             syncer,
             arrival,
@@ -157,12 +204,26 @@ impl Core {
             batch: Vec::new(),
             claims: Claims::new(64),
             connection: 0,
-            batches: BatchReader::new(disk.clone(), journal_dir(), 0),
-            interpreters: (0..shape.workers).map(|index| Interpreter::new(index, shape.workers)).collect(),
-            published,
-            flow: 0,
+            batches: BatchReader::new(disk.clone(), journal_dir(), begun.next),
+            interpreters: begun.folds,
+            published: begun.results,
+            plan: Plan::new(begun.checkpoints.kept().first()),
+            checkpoints: begun.checkpoints,
+            flow: begun.next,
+            checkpointed: begun.next,
+            unpublished: None,
+            maker: Some(maker),
+            offered: None,
+            holders,
             disk,
-        })
+        };
+        core.tell_checkpoints();
+        Ok(core)
+    }
+
+    /// Someone who reads both logs and needs them from these positions on.
+    pub(super) fn hold(&self, name: &'static str, journal: u64, results: u64) -> Arc<Holder> {
+        self.holders.sink(name, journal, results)
     }
 
     pub(super) fn read_batches(&self, from: u64) -> BatchReader {
@@ -269,33 +330,104 @@ impl Core {
         Ok(self.syncer.step()?)
     }
 
-    /// The connection sends the acknowledgements whose turn has come.
-    pub(super) fn acknowledge(&mut self, broker: &mut Broker) {
-        let Some(gate) = &self.gate else { return };
+    /// The connection sends the acknowledgements whose turn has come; how many.
+    pub(super) fn acknowledge(&mut self, broker: &mut Broker) -> usize {
+        let Some(gate) = &self.gate else { return 0 };
         let durable = self.journal.now();
         let mut released = Vec::new();
         gate.release(durable, &mut released);
         let ids: Vec<u16> = released.into_iter().map(|one| one.into_response(durable)).collect();
-        Point::FeedAcknowledging.pass();
-        broker.acknowledge(ids);
-        Point::FeedAcknowledged.pass();
+        let count = ids.len();
+        if count > 0 {
+            Point::FeedAcknowledging.pass();
+            broker.acknowledge(ids);
+            Point::FeedAcknowledged.pass();
+        }
+        count
     }
 
     /// The flow works through one epoch; whether there was one.
     pub(super) fn fold(&mut self) -> Result<bool, Stopped> {
+        if let Some(epoch) = self.unpublished {
+            let outcome = self.published.publish_again();
+            return self.folded(epoch, outcome);
+        }
         let Some((epoch, batch)) = self.batches.next(self.journal.now().synced)? else { return Ok(false) };
         let mut rows: Vec<ResultRow> =
             self.interpreters.iter_mut().flat_map(|interpreter| interpreter.apply(&batch)).collect();
         order(&mut rows);
-        self.published.publish(&rows)?;
-        self.flow = epoch + 1;
-        Ok(true)
+        let outcome = self.published.publish(&rows);
+        self.folded(epoch, outcome)
     }
 
-    /// The results log becomes durable, as before a checkpoint.
-    pub(super) fn sync_results(&mut self) -> Result<(), Stopped> {
+    fn folded(&mut self, epoch: u64, outcome: Result<(), ResultsError>) -> Result<bool, Stopped> {
+        let full = outcome.as_ref().is_err_and(ResultsError::is_disk_full);
+        self.unpublished = full.then_some(epoch);
+        if !full {
+            outcome?;
+            self.flow = epoch + 1;
+        }
+        Ok(!full)
+    }
+
+    /// A checkpoint, as its thread writes one; a full disk costs the checkpoint and nothing else.
+    pub(super) fn checkpoint(&mut self) -> Result<(), Stopped> {
+        if self.unpublished.is_some() || self.flow == self.checkpointed {
+            return Ok(());
+        }
+        let request = self.plan.request(self.flow);
+        let parts: Result<Vec<_>, _> =
+            self.interpreters.iter_mut().map(|interpreter| interpreter.save(&request)).collect();
+        let parts = parts.map_err(|failure| Stopped::Wrong(failure.to_string()))?;
+        let taken = Taken { next: self.flow, parts, results: self.published.position().clone() };
         self.published.unsynced().sync()?;
+        Point::CheckpointResultsSynced.pass();
+        if self.checkpoints.write(&taken).is_ok() {
+            self.plan.written(request.period, &taken.parts);
+            self.checkpointed = self.flow;
+            self.tell_checkpoints();
+        }
         Ok(())
+    }
+
+    fn tell_checkpoints(&self) {
+        if let [_, older] = self.checkpoints.kept() {
+            self.holders.checkpoint.advance(older.next, older.results.frame);
+        }
+    }
+
+    /// The sequencer offers what a snapshot keeps.
+    pub(super) fn offer(&mut self) {
+        self.offered = self.appender.kept().or(self.offered.take());
+    }
+
+    /// A snapshot of what was offered, once that is synced, as its thread makes one.
+    pub(super) fn snapshot(&mut self) {
+        let synced = self.journal.now().synced;
+        let (Some(maker), Some(kept)) =
+            (&mut self.maker, self.offered.take_if(|offered| offered.epoch <= synced))
+        else {
+            return;
+        };
+        match maker.make(kept) {
+            Ok(oldest) => self.holders.snapshot.advance(oldest, u64::MAX),
+            Err(_) => self.maker = self.maker.take().and_then(|maker| maker.again().ok()),
+        }
+    }
+
+    /// Old segments go.
+    pub(super) fn collect(&self, keep: Span) -> Result<Collected, Stopped> {
+        let retention = Retention {
+            disk: self.disk.clone(),
+            journal_dir: journal_dir().to_owned(),
+            results_dir: results_dir().to_owned(),
+            keep,
+            behind_max: Span::seconds(365 * 86_400),
+            holders: self.holders.clone(),
+        };
+        let collected = retention.collect(self.appender.last_arrival())?;
+        assert!(collected.gaps.is_empty(), "nobody is that far behind: {collected:?}");
+        Ok(collected)
     }
 
     /// Nothing waits anywhere inside.

@@ -1,6 +1,8 @@
 //! What the devices of a simulated town say: sound readings in and out of order, the same again,
 //! something else for the same time, nonsense, and clocks that are ahead.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::journal::testing::Chance;
@@ -69,12 +71,17 @@ impl Said {
 pub(super) struct Devices {
     chance: Chance,
     pub(super) said: Vec<Said>,
-    counters: [[u64; DEVICES]; 3],
+    counters: HashMap<(usize, usize), u64>,
+    /// Devices that speak: those that are always there, and visitors by other numbers.
+    pub(super) present: Range<usize>,
+    /// Everybody speaks in time and makes sense.
+    pub(super) calm: bool,
 }
 
 impl Devices {
     pub(super) fn new(chance: Chance) -> Self {
-        Self { chance, said: Vec::new(), counters: [[0; DEVICES]; 3] }
+        let (said, counters) = (Vec::new(), HashMap::new());
+        Self { chance, said, counters, present: 0..DEVICES, calm: false }
     }
 
     /// The number of the next message, said at `now`.
@@ -85,6 +92,7 @@ impl Devices {
             .then(|| self.said[recent + chance.below(self.said.len() - recent)].clone())
             .filter(|said| !said.nonsense && said.feed < 2);
         let said = match (chance.below(20), earlier) {
+            _ if self.calm => self.sound(now),
             // The device is not sure that it was heard.
             (0 | 1, Some(said)) => said,
             // It corrects itself.
@@ -104,21 +112,24 @@ impl Devices {
     fn sound(&mut self, now: Timestamp) -> Said {
         let number = self.said.len() as i64;
         let chance = &mut self.chance;
-        let (feed, device) = (chance.below(3), chance.below(DEVICES));
+        let (feed, device) = (chance.below(3), self.present.start + chance.below(self.present.len()));
         let late = match chance.below(20) {
+            _ if self.calm => 0,
             0 => chance.below(300),
             1 => chance.below(4_000),
             _ => chance.below(4),
         };
         // The number makes every genuine time unique; a device of no clock says none.
         let at = Timestamp(now.0 - late as i64 * SECOND - number);
-        let event_at = (feed != 2 || chance.once_in(2)).then_some(at);
+        let event_at = (self.calm || feed != 2 || chance.once_in(2)).then_some(at);
         let counter = (feed == 1).then(|| {
-            self.counters[feed][device] += 1;
-            self.counters[feed][device]
+            let counter = self.counters.entry((feed, device)).or_default();
+            *counter += 1;
+            *counter
         });
         let value = chance.below(120) as i64;
         let values = match chance.below(6) {
+            _ if self.calm => vec![("pm25", value)],
             0 if feed == 0 => vec![("pm25", value), ("pm10", value / 2)],
             1 if feed == 0 => vec![("pm10", value)],
             _ => vec![("pm25", value)],

@@ -7,6 +7,9 @@ use crate::journal::testing::{Chance, Loss};
 use crate::journal::{BatchReader, ResultReader};
 use crate::model::{Event, Reading, Record, ResultRow};
 
+/// Commits that a loss of power undoes at most, where they are not synced.
+const UNDONE_MAX: usize = 2;
+
 /// How far a reader has come: epoch, frame, and how much it keeps of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
@@ -34,6 +37,13 @@ impl Reader {
         Self { full, ..Self::default() }
     }
 
+    /// What is committed and cannot be undone any more.
+    pub(super) fn safe(&self) -> Cursor {
+        let unsafe_commits = if self.full { 0 } else { UNDONE_MAX };
+        let safe = self.commits.len().checked_sub(unsafe_commits + 1);
+        safe.and_then(|at| self.commits.get(at)).copied().unwrap_or_default()
+    }
+
     /// What is committed.
     pub(super) fn committed(&self) -> Cursor {
         self.commits.last().copied().unwrap_or_default()
@@ -43,7 +53,7 @@ impl Reader {
     pub(super) fn lose(&mut self, loss: Loss, chance: &mut Chance) {
         self.open = None;
         if !self.full && loss != Loss::Process {
-            let undone = chance.below(3).min(self.commits.len());
+            let undone = chance.below(UNDONE_MAX + 1).min(self.commits.len());
             self.commits.truncate(self.commits.len() - undone);
         }
         self.now = self.committed();

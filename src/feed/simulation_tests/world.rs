@@ -2,6 +2,8 @@
 //! all moved by one seed.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +13,13 @@ use super::core::{Accepted, Core, Shape, SimClock, Stopped};
 use super::devices::{Devices, FEED_DEFINITIONS};
 use super::oracle::Oracle;
 use super::reader::Reader;
+use crate::journal::holders::Holder;
+use crate::journal::steps::Appended;
 use crate::journal::testing::{Chance, Loss, SimDisk};
 use crate::model::crash::Point;
 use crate::model::crash::testing::until_crash;
 use crate::model::time::SECOND;
-use crate::model::{Control, Timestamp};
+use crate::model::{Control, ResultRow, Span, Timestamp};
 
 const BEGIN: i64 = 1_767_225_600 * SECOND;
 const MILLISECOND: i64 = SECOND / 1_000;
@@ -84,15 +88,15 @@ pub(super) struct World {
     promised: u64,
     full: bool,
     checking: Rc<Cell<bool>>,
+    holders: Vec<Arc<Holder>>,
+    /// Segments that were collected.
+    pub(super) collected: usize,
 }
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::of(seed);
-        let shape = Shape {
-            segment_bytes_max: [600, 3_000, 20_000, 1 << 30][chance.below(4)],
-            workers: 1 + chance.below(3),
-        };
+        let shape = Shape { segment_bytes_max: [600, 3_000, 20_000, 1 << 30][chance.below(4)], workers: 1 };
         // A clock for each world, for ever: a few bytes.
         let clock: &'static SimClock = Box::leak(Box::default());
         clock.wall.store(BEGIN, Ordering::Relaxed);
@@ -108,6 +112,8 @@ impl World {
             promised: 0,
             full: false,
             checking: Rc::default(),
+            holders: Vec::new(),
+            collected: 0,
             chance,
         }
     }
@@ -153,7 +159,11 @@ impl World {
         );
         match outcome {
             Ok(Ok(())) => End::Killed,
-            Ok(Err(Stopped::Disk)) => End::Stopped,
+            Ok(Err(Stopped::Disk(kind, what))) => {
+                let failed = weather.sync_fails > 0 && kind != ErrorKind::StorageFull;
+                assert!(failed, "stopped: {what}; a full disk stops nobody");
+                End::Stopped
+            }
             Ok(Err(Stopped::Wrong(what))) => panic!("{what}"),
             Err(point) => End::Crashed(point),
         }
@@ -161,6 +171,8 @@ impl World {
 
     /// A start, and what must hold after it.
     fn start(&mut self) -> Result<Core, Stopped> {
+        // Any number of workers goes on from what any other left.
+        self.shape.workers = 1 + self.chance.below(3);
         let mut core = Core::open(&self.disk, self.clock, self.shape, self.accepted.clone())?;
         self.checking.set(true);
         self.oracle.learn(&core, self.promised, &self.accepted, &self.devices.said);
@@ -169,6 +181,8 @@ impl World {
         self.readers.iter().for_each(|reader| self.oracle.reader(reader, false));
         self.checking.set(false);
         self.promised = core.journal.now().synced;
+        let positions = self.positions();
+        self.holders = positions.map(|(journal, results)| core.hold("reader", journal, results)).to_vec();
         core.configure(controls(self.chance.below(3)));
         Ok(core)
     }
@@ -207,14 +221,18 @@ impl World {
             5 | 6 => core.take(1 + self.chance.below(3)),
             7 | 8 => drop(core.append()?),
             9..=11 => drop(core.sync()?),
-            12 => core.acknowledge(&mut self.broker),
+            12 => {
+                if core.acknowledge(&mut self.broker) > 0 && self.chance.once_in(8) {
+                    self.oracle.synced(&self.disk, &self.broker, &self.accepted);
+                }
+            }
             13 => (0..self.chance.below(8)).for_each(|_| self.broker.hear()),
             14 => {
                 for _ in 0..self.chance.below(8) {
                     core.fold()?;
                 }
-                if self.chance.once_in(8) {
-                    core.sync_results()?;
+                if self.chance.once_in(12) {
+                    core.checkpoint()?;
                 }
             }
             _ => {
@@ -225,9 +243,35 @@ impl World {
                 if self.chance.once_in(2) {
                     reader.commit();
                 }
+                self.keep_house(core)?;
             }
         }
         Ok(())
+    }
+
+    /// Snapshots, and the collection of what nobody needs.
+    fn keep_house(&mut self, core: &mut Core) -> Result<(), Stopped> {
+        match self.chance.below(12) {
+            0 | 1 => core.offer(),
+            2 | 3 => core.snapshot(),
+            4 => {
+                for (holder, (journal, results)) in self.holders.iter().zip(self.positions()) {
+                    holder.advance(journal, results);
+                }
+                let keep = Span::seconds([0, 30, 300][self.chance.below(3)]);
+                let collected = core.collect(keep)?;
+                self.collected += collected.journal_segments + collected.results_segments;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the readers need of the two logs, and what the oracle has not seen yet.
+    fn positions(&self) -> [(u64, u64); 3] {
+        let [one, other] = &self.readers;
+        let of = |reader: &Reader| (reader.safe().journal, reader.safe().results);
+        [of(one), of(other), (self.oracle.archive.len() as u64, u64::MAX)]
     }
 
     fn trouble(&mut self, core: &mut Core, weather: Weather) {
@@ -257,21 +301,12 @@ impl World {
         let mut core = self.start().unwrap();
         for round in 0.. {
             assert!(round < 20_000, "it never comes to rest");
-            if !self.broker.is_connected() {
-                core.connect(&mut self.broker);
-            }
-            self.broker.send();
-            core.receive(&mut self.broker, &self.devices.said, 100);
-            core.hand_over();
             self.pass(100 * MILLISECOND);
             // Long enough for the last windows to close by tick.
             if round == 3 {
                 self.pass(1_200 * SECOND);
             }
-            core.take(10);
-            self.work_off(&mut core).unwrap();
-            core.acknowledge(&mut self.broker);
-            (0..100).for_each(|_| self.broker.hear());
+            self.round(&mut core);
             if round > 3 && self.broker.is_done() && core.is_quiet() {
                 break;
             }
@@ -284,14 +319,68 @@ impl World {
         self.readers.iter().for_each(|reader| self.oracle.reader(reader, true));
     }
 
-    /// Appends, syncs, folds and reads until nothing moves.
-    pub(super) fn work_off(&mut self, core: &mut Core) -> Result<(), Stopped> {
-        while core.append()? != crate::journal::steps::Appended::Nothing {}
-        while core.sync()? {}
-        while core.fold()? {}
-        for reader in &mut self.readers {
-            while reader.read(core)? {}
+    /// A day without accidents, in which everybody does their part each quarter of an hour; then
+    /// the process ends. The wire is down in the hours of `outage`. Returns where the flow went on.
+    pub(super) fn day(&mut self, keep: Span, outage: Range<i64>) -> u64 {
+        let mut core = self.start().unwrap();
+        let began = core.flow;
+        for quarter in 0..96 {
+            if outage.contains(&(quarter / 4)) {
+                core.disconnect(&mut self.broker);
+            }
+            for _ in 0..1 + self.chance.below(4) {
+                self.pass(SECOND * (60 + self.chance.part(5).below(120) as i64));
+                self.speak();
+            }
+            self.pass(SECOND * 300);
+            if outage.contains(&(quarter / 4)) {
+                core.take(10);
+                self.work_off(&mut core);
+            } else {
+                self.round(&mut core);
+            }
+            if quarter % 24 == 23 {
+                self.readers.iter_mut().for_each(Reader::commit);
+                core.offer();
+                core.snapshot();
+                core.checkpoint().unwrap();
+                for (holder, (journal, results)) in self.holders.iter().zip(self.positions()) {
+                    holder.advance(journal, results);
+                }
+                let collected = core.collect(keep).unwrap();
+                self.collected += collected.journal_segments + collected.results_segments;
+            }
         }
-        Ok(())
+        self.promised = core.journal.now().synced;
+        began
+    }
+
+    /// Everybody does their part once.
+    fn round(&mut self, core: &mut Core) {
+        if !self.broker.is_connected() {
+            core.connect(&mut self.broker);
+        }
+        self.broker.send();
+        core.receive(&mut self.broker, &self.devices.said, 100);
+        core.hand_over();
+        core.take(10);
+        self.work_off(core);
+        core.acknowledge(&mut self.broker);
+        (0..100).for_each(|_| self.broker.hear());
+    }
+
+    /// Appends, syncs, folds and reads until nothing moves.
+    fn work_off(&mut self, core: &mut Core) {
+        while core.append().unwrap() != Appended::Nothing {}
+        while core.sync().unwrap() {}
+        while core.fold().unwrap() {}
+        for reader in &mut self.readers {
+            while reader.read(core).unwrap() {}
+        }
+    }
+
+    /// What the first reader keeps of the results.
+    pub(super) fn rows(&self) -> &[ResultRow] {
+        &self.readers[0].rows
     }
 }

@@ -118,7 +118,8 @@ impl Interpreter {
         for pipeline in shared.pipelines {
             let counts = counts.get(pipeline.name.as_str()).copied().unwrap_or_default();
             let name = pipeline.name.clone();
-            fold.pipelines.insert(name, PipelineRun::load(pipeline, counts, &mut plans, share)?);
+            let run = PipelineRun::load(pipeline, counts, &mut plans, &fold.feeds, share)?;
+            fold.pipelines.insert(name, run);
         }
         fold.index_readers();
         let own = (0_u8..=u8::MAX).zip(&saved.groups).filter(|(group, _)| share.owns_group(KeyGroup(*group)));

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::PipelineRun;
+use crate::flow::feeds::FeedClocks;
 use crate::flow::keys::Share;
+use crate::flow::mapping::Mapping;
 use crate::flow::pipeline::Counts;
 use crate::flow::state::groups::GroupWriter;
 use crate::flow::state::shared::{Origins, Plans, SharedPipeline, SharedWindow, unknown};
 use crate::flow::state::{READINGS_PLACE, Request, RunName, StateError};
 use crate::flow::windows::{Made, WindowRun};
-use crate::model::Key;
+use crate::model::{Key, Timestamp};
 
 impl PipelineRun {
     /// Writes its keys and says the rest; `runs` counts the runs written so far.
@@ -33,10 +35,8 @@ impl PipelineRun {
             readings,
             zone_watermark,
             passed,
-            places: _,
-            rows: _,
-            numbers: _,
-            decimals: _,
+            mapping: _,
+            earlier: _,
         } = self;
         let mut saved = Vec::with_capacity(windows.len());
         for window in windows {
@@ -64,14 +64,22 @@ impl PipelineRun {
         saved: SharedPipeline,
         counts: Counts,
         plans: &mut Plans,
+        feeds: &FeedClocks,
         share: Share,
     ) -> Result<Self, StateError> {
         let plan = plans.compile(saved.origin)?;
         let windows: Result<Vec<WindowRun>, StateError> =
-            saved.windows.iter().map(|window| load_window(window, &plan, plans, share)).collect();
+            saved.windows.iter().map(|window| load_window(window, plans, share)).collect();
         let windows = windows?;
         let mut run = Self::new(plan, saved.feeds, share, saved.since, None);
         run.windows = windows;
+        for saved in saved.windows.iter().filter(|window| window.bounds.ends_at < Timestamp::MAX) {
+            let plan = plans.get(saved.origin)?;
+            let names = plan.origin.feeds.iter().map(|feed| &feed.name);
+            let feeds = names.filter_map(|name| feeds.id(name)).collect();
+            run.earlier.push((plan.origin.clone(), Mapping::new(plan, feeds)));
+        }
+        run.forget_mappings();
         run.zone_watermark = saved.zone_watermark;
         run.passed = saved.passed.into();
         run.counts = counts;
@@ -99,16 +107,12 @@ impl PipelineRun {
     }
 }
 
-fn load_window(
-    saved: &SharedWindow,
-    current: &super::PipelinePlan,
-    plans: &mut Plans,
-    share: Share,
-) -> Result<WindowRun, StateError> {
+fn load_window(saved: &SharedWindow, plans: &mut Plans, share: Share) -> Result<WindowRun, StateError> {
     let same = |plan: &super::PipelinePlan| {
         plan.windows.iter().find(|(window, _)| window.description.hash == saved.hash).cloned()
     };
-    let rules = if saved.judged { same(current).ok_or_else(|| unknown("a rule"))?.1 } else { Vec::new() };
+    let rules: Result<Vec<_>, _> = saved.rules.iter().map(|rule| rule.slot(saved.hash, plans)).collect();
+    let rules = rules?;
     let own = plans.get(saved.origin)?;
     let (plan, _) = same(own).ok_or_else(|| unknown("a window"))?;
     let made = Made { origin: Arc::clone(&own.origin), since: saved.since, place: saved.place };

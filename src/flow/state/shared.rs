@@ -12,6 +12,7 @@ use super::StateError;
 use super::names::Names;
 use crate::flow::compile::{self, Origin, PipelinePlan};
 use crate::flow::feeds::FeedClock;
+use crate::flow::slots::{Judge, Slot};
 use crate::model::definition::FeedDefinition;
 use crate::model::{FeedId, Span, Timestamp};
 use crate::window::Bounds;
@@ -66,8 +67,8 @@ pub struct SharedWindow {
     pub since: u64,
     /// Its place there.
     pub place: u32,
-    /// Whether the pipeline's rules judge it; those of a window that is ending are gone.
-    pub judged: bool,
+    /// Its rules.
+    pub rules: Vec<SharedRule>,
     /// Which windows it publishes.
     pub bounds: Bounds,
     /// How often it is amended.
@@ -78,6 +79,51 @@ pub struct SharedWindow {
     pub tick_closed_to: Timestamp,
     /// Sealed by tick.
     pub tick_sealed_to: Timestamp,
+}
+
+/// One rule of a window.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SharedRule {
+    /// Name.
+    pub name: String,
+    /// Which of the origins it was compiled from.
+    pub origin: u32,
+    /// Another definition of it: its origin, and the first start of a window that it judges.
+    pub next: Option<(u32, Timestamp)>,
+    /// See [`Slot::succeeded`].
+    pub succeeded: bool,
+    /// See [`Slot::over`].
+    pub over: bool,
+}
+
+impl SharedRule {
+    /// What a checkpoint holds of a slot.
+    pub fn of(slot: &Slot, origins: &mut Origins) -> Self {
+        Self {
+            name: slot.now.rule.name.to_string(),
+            origin: origins.place(&slot.now.origin),
+            next: slot.next.as_ref().map(|(judge, at)| (origins.place(&judge.origin), *at)),
+            succeeded: slot.succeeded,
+            over: slot.over,
+        }
+    }
+
+    /// The slot, for the window whose plan has `hash`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn slot(&self, hash: u64, plans: &mut Plans) -> Result<Slot, StateError> {
+        let mut now = plans.judge(self.origin, hash, &self.name)?;
+        let next = match self.next {
+            Some((origin, at)) => {
+                let next = plans.judge(origin, hash, &self.name)?;
+                now.rule = Arc::new(now.rule.in_words_of(&next.rule));
+                Some((next, at))
+            }
+            None => None,
+        };
+        Ok(Slot { now, next, succeeded: self.succeeded, over: self.over })
+    }
 }
 
 /// Collects what plans were compiled from, each once.
@@ -139,6 +185,18 @@ impl Plans {
             pipeline: origin.pipeline.name.clone(),
             why: fault.to_string(),
         })
+    }
+
+    /// A rule on the window whose plan has `hash`.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn judge(&mut self, place: u32, hash: u64, name: &str) -> Result<Judge, StateError> {
+        let plan = self.get(place)?;
+        let mut rules =
+            plan.windows.iter().filter(|own| own.0.description.hash == hash).flat_map(|own| &own.1);
+        let rule = rules.find(|rule| &*rule.name == name).ok_or_else(|| unknown("a rule"))?;
+        Ok(Judge { rule: rule.clone(), origin: plan.origin.clone() })
     }
 
     /// The plan of an origin, to look at.

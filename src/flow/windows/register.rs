@@ -48,7 +48,7 @@ impl WindowRun {
         for (name, (feed, services)) in register {
             let Some((number, new)) = self.table.register(name) else { continue };
             if let Some(key) = new {
-                self.keys.push(KeyRun::new(key, *feed, self.rules.len()));
+                self.keys.push(KeyRun::new(key, *feed, &self.rules));
             }
             self.write(number as usize, services, at);
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{KeyRun, Made, WindowRun};
 use crate::flow::keys::Share;
-use crate::flow::rules::RulePlan;
+use crate::flow::slots::Slot;
 use crate::flow::state::groups::{GroupWriter, whole};
-use crate::flow::state::shared::{Origins, SharedWindow};
+use crate::flow::state::shared::{Origins, SharedRule, SharedWindow};
 use crate::flow::state::{Request, RunName, StateError};
 use crate::model::Key;
 use crate::window::WindowPlan;
@@ -51,7 +51,7 @@ impl WindowRun {
             hash: plan.description.hash,
             since: made.since,
             place: made.place,
-            judged: !rules.is_empty(),
+            rules: rules.iter().map(|slot| SharedRule::of(slot, origins)).collect(),
             bounds: *bounds,
             amend_every: *amend_every,
             zone_watermark: *zone_watermark,
@@ -66,7 +66,7 @@ impl WindowRun {
         saved: &SharedWindow,
         made: Made,
         plan: Arc<WindowPlan>,
-        rules: Vec<Arc<RulePlan>>,
+        rules: Vec<Slot>,
         share: Share,
     ) -> Self {
         let mut run = Self::new(made, plan, rules, saved.amend_every, saved.bounds, share);

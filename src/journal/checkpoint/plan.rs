@@ -22,7 +22,7 @@ struct Group {
 
 /// The bases that are on disk, and whose turn it is.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub struct Plan {
     groups: Vec<Group>,
     turn: usize,
     period: u32,
@@ -30,7 +30,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// After a start from `manifest`, or from the journal's beginning.
-    pub(super) fn new(manifest: Option<&Manifest>) -> Self {
+    #[must_use]
+    pub fn new(manifest: Option<&Manifest>) -> Self {
         let mut groups = vec![Group::default(); KEY_GROUPS];
         if let Some(manifest) = manifest {
             let length = |block: Option<&Block>| block.map_or(0, |block| block.length);
@@ -46,7 +47,7 @@ impl Plan {
     }
 
     /// What the checkpoint before epoch `next` is to hold.
-    pub(super) fn request(&mut self, next: u64) -> Request {
+    pub fn request(&mut self, next: u64) -> Request {
         let period = self.period;
         self.period += 1;
         let first = self.turn * GROUPS_A_TURN;
@@ -59,7 +60,7 @@ impl Plan {
     }
 
     /// The checkpoint of a request is on disk.
-    pub(super) fn written(&mut self, period: u32, parts: &[Part]) {
+    pub fn written(&mut self, period: u32, parts: &[Part]) {
         self.turn = (self.turn + 1) % TURNS;
         for state in parts.iter().flat_map(|part| &part.groups) {
             let Some(group) = self.groups.get_mut(usize::from(state.group)) else { continue };

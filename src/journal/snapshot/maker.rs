@@ -18,6 +18,7 @@ use crate::journal::identity::Seen;
 use crate::journal::log::{LogError, at};
 use crate::journal::reader::BatchReader;
 use crate::journal::sequencer::{SharedDictionary, seen};
+use crate::model::crash::Point;
 use crate::model::definition::Identity;
 use crate::model::{Batch, Control, Event, FeedId, Record};
 
@@ -99,12 +100,15 @@ impl Maker {
             }
         }
         self.write_run(kept.epoch)?;
+        Point::SnapshotRunWritten.pass();
         if let Some(names) = &mut self.names {
             names.sync(&self.dir)?;
         }
         self.merge()?;
         let manifest = Manifest { kept, runs: self.runs.clone() };
+        Point::SnapshotWritten.pass();
         manifest.write(&*self.disk, &self.dir)?;
+        Point::SnapshotNamed.pass();
         self.clean()
     }
 

@@ -194,8 +194,9 @@ pub fn write(
     }
     let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
     let head_bytes = (HEAD_BYTES + chunks as usize * PLACE_BYTES + 4) as u64;
-    let (mut places, mut offset) = (Vec::with_capacity(chunks as usize), head_bytes);
-    let mut waiting = Writer::default();
+    let (mut places, mut offset) = (Vec::with_capacity(chunks as usize), 0);
+    // Room for the head, which is known last.
+    let mut waiting = Writer(vec![0; head_bytes as usize]);
     for index in 0..chunks {
         let start = waiting.0.len();
         encode(&chunk(index)?, &mut waiting);

@@ -105,8 +105,14 @@ impl Node {
         image
     }
 
+    /// Writes what is dirty, and nothing else: what a failed sync forgot stays unwritten.
     fn sync(&mut self) {
-        self.synced.clone_from(&self.content);
+        self.synced.resize(self.content.len(), 0);
+        for sector in self.sectors.keys() {
+            let start = (sector * SECTOR).min(self.content.len());
+            let end = (start + SECTOR).min(self.content.len());
+            self.synced[start..end].copy_from_slice(&self.content[start..end]);
+        }
         self.forget_unsynced();
     }
 
@@ -140,8 +146,9 @@ impl Node {
                 left[start..end].copy_from_slice(&state[..end - start]);
             }
         }
+        self.synced.clone_from(&left);
         self.content = left;
-        self.sync();
+        self.forget_unsynced();
     }
 }
 
@@ -177,6 +184,19 @@ impl SimDisk {
         self.lock().room_bytes = bytes;
     }
 
+    /// A disk as this one would be if everything that is not synced were lost now.
+    pub fn synced(&self) -> Arc<Self> {
+        let state = self.lock();
+        let mut only =
+            State { names: state.durable_names.clone(), next_node: state.next_node, ..State::default() };
+        only.durable_names.clone_from(&only.names);
+        for (number, node) in &state.nodes {
+            let (content, synced) = (node.synced.clone(), node.synced.clone());
+            only.nodes.insert(*number, Node { content, synced, ..Node::default() });
+        }
+        Arc::new(Self(Mutex::new(only)))
+    }
+
     /// The content of every file, as a process reads it.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.lock();
@@ -188,8 +208,9 @@ impl SimDisk {
         let mut state = self.lock();
         let node = state.names[path];
         let node = state.nodes.get_mut(&node).unwrap();
+        node.synced.clone_from(&content);
         node.content = content;
-        node.sync();
+        node.forget_unsynced();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -312,9 +333,11 @@ impl LogFile for SimFile {
             match room {
                 // A short write: as much as there is room for.
                 Some(left) if *left < growth => {
-                    let written = bytes.len() - (growth - *left) as usize;
+                    let written = bytes.len().saturating_sub((growth - *left) as usize);
                     *left = 0;
-                    node.write(&bytes[..written], offset);
+                    if written > 0 {
+                        node.write(&bytes[..written], offset);
+                    }
                     Err(io::ErrorKind::StorageFull.into())
                 }
                 room => {

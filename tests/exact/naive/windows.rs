@@ -158,6 +158,7 @@ impl Windows {
                 self.pipelines.remove(name);
                 self.counts.remove(name);
             }
+            other => panic!("cases hold no {other:?}"),
         }
     }
 

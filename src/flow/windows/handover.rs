@@ -1,0 +1,152 @@
+//! What a change of rules does to the alerts of a window: courses go on, are handed over to the
+//! window that comes after, or end.
+
+use std::sync::Arc;
+
+use super::{KeyRun, WindowRun, note};
+use crate::flow::course::{Course, Whose};
+use crate::flow::moment::Moment;
+use crate::flow::slots::{Judge, Slot, Turn};
+use crate::model::{Key, Span, Timestamp};
+
+/// A nanosecond: what lies just before the end of a half-open range.
+const JUST: Span = Span(1);
+
+/// The course of a rule on a key as a window before this one left it.
+pub(super) fn taken(by: &[Arc<str>], rule: &str, key: &Key, moment: &mut Moment<'_>) -> Option<Course> {
+    moment.ending.iter_mut().find_map(|run| {
+        let alike = run.plan.description.by == by;
+        alike.then(|| run.hand_over(rule, key)).flatten()
+    })
+}
+
+impl WindowRun {
+    fn hand_over(&mut self, rule: &str, key: &Key) -> Option<Course> {
+        let at = self.rules.iter().position(|slot| &*slot.now.rule.name == rule)?;
+        let number = self.table.find(key)?;
+        self.keys.get_mut(number as usize)?.courses.get_mut(at)?.hand_over()
+    }
+
+    /// The window goes on under these rules: courses of those of the same name go on, what is open
+    /// of those that are gone is resolved.
+    pub fn replace_rules(&mut self, rules: Vec<Judge>, amend_every: Span, moment: &mut Moment<'_>) {
+        self.amend_every = amend_every;
+        let begins_at = self.plan.grid.pane_from(moment.cause.arrived_at);
+        let old = std::mem::take(&mut self.rules);
+        let mut turns: Vec<Option<(usize, Turn)>> = Vec::with_capacity(rules.len());
+        for new in rules {
+            let before = old.iter().position(|slot| slot.now.rule.name == new.rule.name);
+            match before.and_then(|at| Some((at, old.get(at)?.followed_by(new.clone(), begins_at)))) {
+                Some((at, (slot, turn))) => {
+                    self.rules.push(slot);
+                    turns.push(Some((at, turn)));
+                }
+                None => {
+                    self.rules.push(Slot::new(new));
+                    turns.push(None);
+                }
+            }
+        }
+        for (number, run) in (0_u32..).zip(&mut self.keys) {
+            run.replace_rules(&old, &self.rules, &turns, moment);
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        }
+    }
+
+    /// The window ends: its rules go on judging until it has. `succeeded` says of a name whether a
+    /// rule of it goes on with the same keys (`Some(true)`), with others, or not at all (`None`).
+    pub fn ends(&mut self, succeeded: impl Fn(&str) -> Option<bool>, moment: &mut Moment<'_>) {
+        let at = moment.cause.arrived_at;
+        for place in 0..self.rules.len() {
+            let Some(slot) = self.rules.get_mut(place) else { continue };
+            match succeeded(&slot.now.rule.name) {
+                Some(succeeded) => slot.succeeded = succeeded,
+                None => self.end_rule(place, at, moment),
+            }
+        }
+    }
+
+    /// Resolves what is open of all its rules.
+    pub fn end_rules(&mut self, at: Timestamp, moment: &mut Moment<'_>) {
+        for place in 0..self.rules.len() {
+            self.end_rule(place, at, moment);
+        }
+    }
+
+    fn end_rule(&mut self, place: usize, at: Timestamp, moment: &mut Moment<'_>) {
+        let Some(slot) = self.rules.get_mut(place).filter(|slot| !slot.over) else { return };
+        slot.over = true;
+        for run in &mut self.keys {
+            if let Some(course) = run.courses.get_mut(place) {
+                let rule = slot.rule(course);
+                course.close(Whose { rule, key: &run.key, evidence: &run.evidence }, at, moment);
+            }
+        }
+    }
+
+    /// Whether another plan took its place, and it only goes on to its last window.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.bounds.ends_at < Timestamp::MAX
+    }
+
+    /// End of the last window of a plan that is ending.
+    #[must_use]
+    pub fn last_end(&self) -> Timestamp {
+        let last = self.plan.grid.pane(self.bounds.ends_at.minus(JUST));
+        last.map_or(self.bounds.ends_at, |start| self.plan.grid.end(start))
+    }
+
+    /// Once silent keys too have closed the last window, nobody takes over what has no successor.
+    pub(super) fn end_without_successor(&mut self, closed_to: Timestamp, moment: &mut Moment<'_>) {
+        if !self.is_ending() || self.rules.iter().all(|slot| slot.over || slot.succeeded) {
+            return;
+        }
+        let last_end = self.last_end();
+        if closed_to < last_end {
+            return;
+        }
+        for place in 0..self.rules.len() {
+            if self.rules.get(place).is_some_and(|slot| !slot.succeeded) {
+                self.end_rule(place, last_end, moment);
+            }
+        }
+    }
+}
+
+impl KeyRun {
+    fn replace_rules(
+        &mut self,
+        old: &[Slot],
+        new: &[Slot],
+        turns: &[Option<(usize, Turn)>],
+        moment: &mut Moment<'_>,
+    ) {
+        let mut before: Vec<Option<Course>> =
+            std::mem::take(&mut self.courses).into_iter().map(Some).collect();
+        for (turn, new) in turns.iter().zip(new) {
+            let kept = turn.and_then(|(at, turn)| Some((old.get(at)?, before.get_mut(at)?.take()?, turn)));
+            self.courses.push(match kept {
+                Some((slot, mut course, turn)) => {
+                    slot.turn(&mut course, turn);
+                    if turn == Turn::Changes {
+                        course.seal(self.windows.closed_to(), &new.now.rule);
+                    }
+                    course
+                }
+                // A new rule judges what closes after it.
+                None => {
+                    let mut course = new.course();
+                    course.seal(self.windows.closed_to(), &new.now.rule);
+                    course
+                }
+            });
+        }
+        for (slot, course) in old.iter().zip(before) {
+            if let Some(mut course) = course {
+                let whose = Whose { rule: slot.rule(&course), key: &self.key, evidence: &self.evidence };
+                course.close(whose, moment.cause.arrived_at, moment);
+            }
+        }
+    }
+}
