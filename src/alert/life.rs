@@ -60,6 +60,8 @@ pub enum StepKind {
 struct Entry {
     at: Timestamp,
     mark: Mark,
+    /// The frame counter of the event that said it: of several at one time the highest stands.
+    counter: Option<u64>,
 }
 
 impl Entry {
@@ -134,31 +136,36 @@ impl Life {
         timing: &Timing,
         identify: Identify<'_>,
     ) -> Option<Vec<Step>> {
-        self.enter(Entry { at, mark: Mark::Verdict(verdict) }, timing, identify)
+        self.enter(Entry { at, mark: Mark::Verdict(verdict), counter: None }, timing, identify)
     }
 
-    /// Takes in one of several verdicts of a time, of which the greatest stands; `None` when what
-    /// was said of that time is final.
+    /// Takes in one of several verdicts of a time, of which that of the highest frame counter
+    /// stands, and of several of one counter the greatest; `None` when what was said of that time
+    /// is final.
     pub fn one_of(
         &mut self,
         at: Timestamp,
-        verdict: Verdict,
+        (counter, verdict): (Option<u64>, Verdict),
         timing: &Timing,
         identify: Identify<'_>,
     ) -> Option<Vec<Step>> {
-        let greater = self.said_at(at).is_some_and(|said| said.rank() >= verdict.rank());
-        if greater { Some(Vec::new()) } else { self.verdict(at, verdict, timing, identify) }
+        let rank = (counter, verdict.rank());
+        if self.said_at(at).is_some_and(|(counter, said)| (counter, said.rank()) >= rank) {
+            return Some(Vec::new());
+        }
+        self.enter(Entry { at, mark: Mark::Verdict(verdict), counter }, timing, identify)
     }
 
     /// Notes that nothing had been heard for so long at `at`.
     pub fn silence(&mut self, at: Timestamp, timing: &Timing, identify: Identify<'_>) -> Vec<Step> {
-        self.enter(Entry { at, mark: Mark::Silence }, timing, identify).unwrap_or_default()
+        self.enter(Entry { at, mark: Mark::Silence, counter: None }, timing, identify).unwrap_or_default()
     }
 
-    fn said_at(&self, at: Timestamp) -> Option<Verdict> {
+    fn said_at(&self, at: Timestamp) -> Option<(Option<u64>, Verdict)> {
         let found = self.entries.binary_search_by_key(&(at, false), Entry::order).ok()?;
-        match self.entries.get(found)?.mark {
-            Mark::Verdict(verdict) => Some(verdict),
+        let entry = self.entries.get(found)?;
+        match entry.mark {
+            Mark::Verdict(verdict) => Some((entry.counter, verdict)),
             Mark::Silence => None,
         }
     }
@@ -299,7 +306,12 @@ impl Life {
     /// Drops what was published of episodes that are final.
     fn forget(&mut self) {
         let ended = &self.ended;
-        self.alerts.retain(|alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode));
+        let stays = |alert: &Alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode);
+        // A final alert may have been moved before the begin that it is named by: no later episode
+        // that begins there takes its id.
+        let over = self.alerts.iter().filter(|alert| !stays(alert));
+        self.gone.extend(over.map(|alert| Gone { name: alert.name, annulled: false }));
+        self.alerts.retain(stays);
         // The earliest time at which an episode that is not known yet could begin.
         let begin = match self.base.state {
             State::Pending { since, .. } => Some(since),

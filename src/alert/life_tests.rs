@@ -145,11 +145,32 @@ fn of_several_verdicts_at_one_time_met_stands_in_whatever_order_they_come() {
     for verdicts in [[true, false], [false, true]] {
         let mut life = Life::default();
         for met in verdicts {
-            life.one_of(s(1), said(met), &TIMING, &id);
+            life.one_of(s(1), (None, said(met)), &TIMING, &id);
         }
-        life.one_of(s(1), Verdict::NO_DATA, &TIMING, &id);
+        life.one_of(s(1), (None, Verdict::NO_DATA), &TIMING, &id);
         assert_eq!(life.open().map(|open| open.0), Some(AlertId(1)));
     }
+}
+
+#[test]
+fn of_several_verdicts_at_one_time_that_of_the_highest_counter_stands() {
+    for verdicts in [[(Some(2), false), (None, true)], [(None, true), (Some(2), false)]] {
+        let mut life = Life::default();
+        for (counter, met) in verdicts {
+            life.one_of(s(1), (counter, said(met)), &TIMING, &id);
+        }
+        assert_eq!(life.open(), None);
+    }
+}
+
+#[test]
+fn the_id_of_a_final_alert_is_not_taken_by_a_later_episode() {
+    let mut life = told(&[(10, true), (2, true), (4, false)]);
+    assert_eq!(life.open().map(|open| open.0), Some(AlertId(1_010)));
+    tell(&mut life, 6, true);
+    life.seal(s(5), &TIMING);
+    let steps = tell(&mut life, 8, false);
+    assert_eq!(steps.last().map(|step| step.1), Some(2_010));
 }
 
 #[test]

@@ -13,6 +13,8 @@ use super::params::Params;
 use super::state::ApiState;
 use crate::model::definition::{PipelineDefinition, RuleDefinition, Severity, WindowDefinition};
 use crate::notify::Text;
+use crate::rule::AggregateCall;
+use crate::rule::schema::SENSOR;
 
 /// All pipelines.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,8 +109,9 @@ impl Pipeline {
 
 impl PipelineWindow {
     fn of(definition: &WindowDefinition, unit: &dyn Fn(&str) -> Option<String>) -> Self {
-        let field_unit =
-            |(name, aggregate): (&String, &String)| Some((name.clone(), unit_of(aggregate, unit)?));
+        let field_unit = |(name, aggregate): (&String, &String)| {
+            Some((name.clone(), unit_of(aggregate, definition, unit)?))
+        };
         Self {
             name: definition.name.clone(),
             by: definition.key_names().map(str::to_owned).collect(),
@@ -120,13 +123,18 @@ impl PipelineWindow {
     }
 }
 
-/// The unit of `mean(pm25)` is the quantity's; of a count it is `1`, UCUM's unity.
-fn unit_of(aggregate: &str, unit: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let (function, argument) = aggregate.trim().split_once('(').unwrap_or((aggregate.trim(), ""));
-    if function.trim().eq_ignore_ascii_case("count") {
-        return Some("1".to_owned());
+/// The unit of a window's aggregate: of `mean(pm25)` the quantity's, of a count `1`, UCUM's unity.
+fn unit_of(
+    aggregate: &str,
+    window: &WindowDefinition,
+    unit: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let single_sensor = window.by.iter().any(|name| name == SENSOR);
+    let call = AggregateCall::parse(aggregate).ok()?.in_window(single_sensor, window.of).ok()?;
+    match &call.quantity {
+        Some(quantity) => Some(call.unit(&unit(quantity)?)),
+        None => Some(call.unit("1")),
     }
-    unit(argument.trim_end().trim_end_matches(')').trim())
 }
 
 impl PipelineRule {
@@ -150,13 +158,17 @@ mod tests {
     #[test]
     fn a_field_has_the_unit_of_its_quantity() {
         let unit = |quantity: &str| (quantity == "pm25").then(|| "ug/m3".to_owned());
+        let window = serde_json::json!({"name": "w", "size": "1h", "by": [], "fields": {}});
+        let window: WindowDefinition = serde_json::from_value(window).unwrap();
         for (aggregate, want) in [
             ("mean(pm25)", Some("ug/m3")),
             (" p95( pm25 ) ", Some("ug/m3")),
-            ("count", Some("1")),
+            ("quantile(pm25, 0.999)", Some("ug/m3")),
+            ("max(rate(pm25))", Some("ug/m3/s")),
+            ("count(*)", Some("1")),
             ("max(x)", None),
         ] {
-            assert_eq!(unit_of(aggregate, &unit).as_deref(), want, "{aggregate}");
+            assert_eq!(unit_of(aggregate, &window, &unit).as_deref(), want, "{aggregate}");
         }
     }
 }

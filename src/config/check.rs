@@ -7,6 +7,7 @@ mod feed;
 pub(super) mod files;
 mod name;
 mod pipeline;
+mod register;
 mod rule;
 mod scope;
 mod sensors;

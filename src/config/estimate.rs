@@ -123,8 +123,10 @@ pub(super) fn of_window(
 /// Devices of the feeds, and whether all of them say how many.
 fn devices(feeds: &[&FeedDefinition]) -> (u64, bool) {
     let said = |feed: &&FeedDefinition| feed.devices_max < DEVICES_UNSAID;
-    let devices =
-        |feed: &&FeedDefinition| if said(feed) { u64::from(feed.devices_max) } else { DEVICES_ASSUMED };
+    let devices = |feed: &&FeedDefinition| match said(feed) {
+        true => u64::from(feed.devices_max),
+        false => DEVICES_ASSUMED.max(feed.registered.len() as u64),
+    };
     (feeds.iter().map(devices).sum(), feeds.iter().all(said))
 }
 

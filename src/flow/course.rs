@@ -68,17 +68,17 @@ impl Course {
         Some(steps)
     }
 
-    /// Takes in an event's verdict, of which the greatest of its time stands; otherwise like
-    /// [`Self::verdict`].
+    /// Takes in the verdict of an event with that frame counter, of which the greatest of its time
+    /// stands; otherwise like [`Self::verdict`].
     pub fn one_of(
         &mut self,
         rule: &RulePlan,
         key: &Key,
-        (at, verdict): (Timestamp, Verdict),
+        (at, counter, verdict): (Timestamp, Option<u64>, Verdict),
         heard: Heard,
     ) -> Option<Vec<Step>> {
         let identify = |began_at, number| rule.identify(key, began_at, number);
-        let steps = self.life.one_of(at, verdict, &rule.timing, &identify)?;
+        let steps = self.life.one_of(at, (counter, verdict), &rule.timing, &identify)?;
         self.told(verdict, heard);
         Some(steps)
     }

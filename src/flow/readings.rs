@@ -174,7 +174,7 @@ fn judge(
         if !speaks {
             continue;
         }
-        let Some(steps) = course.one_of(rule, key, (at, rule.verdict(row)), heard) else {
+        let Some(steps) = course.one_of(rule, key, (at, event.counter, rule.verdict(row)), heard) else {
             judged = false;
             continue;
         };

@@ -164,12 +164,6 @@ impl DailyPeriod {
         let minute = (0..DAY_MINUTES).find(|minute| hold(self, *minute) && hold(other, *minute))?;
         Some(clock(minute))
     }
-
-    /// The minute after its last, as `hh:mm`.
-    #[must_use]
-    pub fn next(self) -> String {
-        clock((self.last + 1) % DAY_MINUTES)
-    }
 }
 
 fn clock(minute: u16) -> String {
@@ -259,6 +253,5 @@ mod tests {
         let period = |text| DailyPeriod::parse(text).unwrap();
         assert_eq!(period("07:00-21:00").shared(period("21:00-07:00")), Some("07:00".into()));
         assert_eq!(period("07:01-21:00").shared(period("21:01-07:00")), None);
-        assert_eq!(period("07:01-21:00").next(), "21:01");
     }
 }

@@ -40,7 +40,9 @@ struct Sensor {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Pane {
+    /// Of readings that no window holds: just before the pane that they are ahead of.
     start: Timestamp,
+    /// Events counted; none where no window holds them.
     events: u64,
     slots: Box<[Slot]>,
 }
@@ -188,22 +190,23 @@ fn last_of(column: &ColumnPlan, panes: &[Pane]) -> Option<Reading> {
     panes.iter().rev().find_map(|pane| held(column.of(&pane.slots))?.readings().last()).copied()
 }
 
-/// The first reading of some panes: its pane and its time.
-fn first_of(column: &ColumnPlan, panes: &[Pane]) -> Option<(Timestamp, Timestamp)> {
-    panes
-        .iter()
-        .find_map(|pane| Some((pane.start, held(column.of(&pane.slots))?.readings().first()?.event_at)))
+/// The first reading of some panes: its time, and its pane if a window holds that.
+fn first_of(column: &ColumnPlan, panes: &[Pane]) -> Option<(Option<Timestamp>, Timestamp)> {
+    panes.iter().find_map(|pane| {
+        let first = held(column.of(&pane.slots))?.readings().first()?;
+        Some(((pane.events > 0).then_some(pane.start), first.event_at))
+    })
 }
 
-/// What follows from a reading that is the last of its pane; `next` is the one behind it and its
-/// pane.
+/// What follows from a reading that is the last of its pane; `next` is the one behind it, as
+/// [`first_of`] tells it.
 fn follow(
     followers: &mut Vec<Follower>,
     rules: Rules,
     event_at: Timestamp,
-    next: Option<(Timestamp, Timestamp)>,
+    next: Option<(Option<Timestamp>, Timestamp)>,
 ) {
-    if let Some((pane, _)) = next
+    if let Some((Some(pane), _)) = next
         && rules.gains
     {
         followers.push(Follower::Gain(pane));

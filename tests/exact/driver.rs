@@ -8,6 +8,7 @@ use crate::case::Case;
 use crate::chance::Chance;
 use crate::machine;
 use crate::naive::accounts;
+use crate::naive::alerts::Alerts;
 use crate::naive::windows::{Counts, PlanNames, Windows};
 use crate::naive::world::Line;
 
@@ -67,9 +68,11 @@ pub fn plan_names(rows: &[ResultRow]) -> PlanNames {
 /// What the naive evaluator publishes.
 pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, Counts) {
     let mut windows = Windows::new(case.conditions.clone(), names);
+    let mut alerts = Alerts::new(case.conditions.clone());
     let mut all = Vec::new();
     for line in lines {
-        let mut rows = windows.apply(line);
+        let (mut rows, notes) = windows.apply(line);
+        rows.extend(alerts.hear(notes, &windows.world, line.sequence));
         rows.sort_by_key(place);
         all.extend(rows);
     }

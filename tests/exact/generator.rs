@@ -18,33 +18,27 @@ const FUNCTIONS: [&str; 9] = ["count", "sum", "mean", "min", "max", "first", "la
 const SPANS: [&str; 8] = ["0s", "1s", "5s", "10s", "20s", "1m", "2m", "5m"];
 
 /// Everything that is drawn before the first message.
-struct Draw {
-    chance: Chance,
-    conditions: BTreeMap<String, Condition>,
-    feeds: Vec<Json>,
-    pipelines: Vec<Json>,
-    sensors: Vec<(usize, String, String)>,
-    begins_at: i64,
-    lasts: i64,
+pub struct Draw {
+    /// Chance, as far as it was used.
+    pub chance: Chance,
+    /// Conditions by their SQL.
+    pub conditions: BTreeMap<String, Condition>,
+    /// Feeds.
+    pub feeds: Vec<Json>,
+    /// Pipelines.
+    pub pipelines: Vec<Json>,
+    /// Feed, name and zone of each sensor.
+    pub sensors: Vec<(usize, String, String)>,
+    /// First moment.
+    pub begins_at: i64,
+    /// How long devices measure.
+    pub lasts: i64,
 }
 
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
-    let mut chance = Chance::of(seed);
-    // Near a local midnight, or anywhere.
-    let begins_at = chance.one(&[1_737_435_300, 1_737_417_500, 1_700_000_000, 1_741_000_007]) * SECOND;
-    let lasts = chance.one(&[60, 200, 600, 1_800]) * SECOND;
-    let mut draw = Draw {
-        chance,
-        conditions: BTreeMap::new(),
-        feeds: Vec::new(),
-        pipelines: Vec::new(),
-        sensors: Vec::new(),
-        begins_at,
-        lasts,
-    };
-    draw.feeds();
-    draw.pipelines();
+    let mut draw = Draw::of(seed);
+    draw.untimed();
     let script = draw.script();
     let title = format!(
         "{} feeds, {} pipelines, {} sensors, {} s, {} happenings",
@@ -58,6 +52,45 @@ pub fn case(seed: u64) -> Case {
 }
 
 impl Draw {
+    fn of(seed: u64) -> Self {
+        let mut chance = Chance::of(seed);
+        // Near a local midnight, or anywhere.
+        let begins_at = chance.one(&[1_737_435_300, 1_737_417_500, 1_700_000_000, 1_741_000_007]) * SECOND;
+        let lasts = chance.one(&[60, 200, 600, 1_800]) * SECOND;
+        let (conditions, feeds, pipelines, sensors) = Default::default();
+        let mut draw = Self { chance, conditions, feeds, pipelines, sensors, begins_at, lasts };
+        draw.feeds();
+        draw.pipelines();
+        draw
+    }
+
+    /// Rules that no passing time decides: when a tick lets time pass for a rule whose last verdict
+    /// came after it is not settled between the semantics and the engine.
+    fn untimed(&mut self) {
+        for pipeline in &mut self.pipelines {
+            for rule in pipeline["rule"].as_array_mut().into_iter().flatten() {
+                rule["for"] = json!("0s");
+                rule["keep_firing_for"] = json!("0s");
+            }
+        }
+    }
+
+    /// Definitions under which nothing is too late, refused, or decided by when it came.
+    pub fn calm(seed: u64) -> Self {
+        let mut draw = Self::of(seed);
+        // The capture of a sensor of two feeds follows the one that named it first.
+        draw.sensors.iter_mut().for_each(|sensor| sensor.1 += &format!("-{}", sensor.0));
+        for feed in &mut draw.feeds {
+            feed["identity"] = json!("time");
+            feed["devices_max"] = json!(1_000);
+        }
+        for pipeline in &mut draw.pipelines {
+            pipeline["allowed_lateness"] = json!("2m");
+            pipeline["open_max"] = json!("7d");
+        }
+        draw
+    }
+
     fn feeds(&mut self) {
         for n in 0..self.chance.one(&[1, 1, 2]) {
             let chance = &mut self.chance;
@@ -153,8 +186,35 @@ impl Draw {
         window
     }
 
-    fn rules(&mut self, _windows: &[Json]) -> Vec<Json> {
-        Vec::new()
+    fn rules(&mut self, windows: &[Json]) -> Vec<Json> {
+        (0..self.chance.one(&[0, 1, 2, 3])).map(|n| self.rule(n, windows)).collect()
+    }
+
+    fn rule(&mut self, n: usize, windows: &[Json]) -> Json {
+        let on_window = self.chance.percent(65).then(|| self.chance.one(windows));
+        let columns: &[&'static str] = if on_window.is_some() {
+            &["mean_pm", "mean_pm", "mean_pm", "count"]
+        } else {
+            &["pm", "pm", "temp"]
+        };
+        let (when, clear) = (self.condition(columns), self.condition(columns));
+        let (when, clear) = (self.sql(when), self.sql(clear));
+        let chance = &mut self.chance;
+        let mut rule = json!({
+            "name": format!("r{n}"),
+            "on": on_window.as_ref().map_or("readings", |window| window["name"].as_str().expect("a name")),
+            "when": when,
+            "for": chance.one(&["0s", "0s", "10s", "20s", "1m", "2m"]),
+            "keep_firing_for": chance.one(&["0s", "0s", "10s", "1m"]),
+            "stale_after": chance.one(&["1s", "10s", "1m", "5m"]),
+            "notify_within": chance.one(&["5s", "1m", "1h"]),
+            "severity": chance.one(&["info", "warning", "critical"]),
+            "title": {"es": "titulo", "en": "title"}, "message": {"es": "mensaje", "en": "message"},
+        });
+        if chance.percent(30) {
+            rule["clear"] = json!(clear);
+        }
+        rule
     }
 
     fn condition(&mut self, columns: &[&'static str]) -> Condition {
@@ -180,7 +240,8 @@ impl Draw {
         sql
     }
 
-    fn controls(&self) -> Vec<Control> {
+    /// The configuration as it stands.
+    pub fn controls(&self) -> Vec<Control> {
         let feed = |json: &Json| {
             let feed: FeedDefinition = serde_json::from_value(json.clone()).expect("a feed");
             Control::Feed { feed: Box::new(feed) }
@@ -257,7 +318,7 @@ impl Draw {
     }
 
     /// An event time: whole seconds, often on the edge of a window.
-    fn moment(&mut self) -> i64 {
+    pub fn moment(&mut self) -> i64 {
         let at = self.begins_at + self.chance.within(0, self.lasts);
         match self.chance.within(0, 4) {
             0 => at - at.rem_euclid(10 * SECOND),
@@ -275,7 +336,8 @@ impl Draw {
         }
     }
 
-    fn message(&mut self, feed: &Arc<str>, sensor: &str, zone: &str, event_at: i64, n: i64) -> Message {
+    /// A message of one event, or something like it.
+    pub fn message(&mut self, feed: &Arc<str>, sensor: &str, zone: &str, event_at: i64, n: i64) -> Message {
         let chance = &mut self.chance;
         let mut values = vec![("pm", chance.within(-5, 110))];
         if chance.percent(40) {
@@ -327,6 +389,7 @@ impl Draw {
                 }
                 2 => {
                     let lateness = self.chance.one(&SPANS);
+                    self.pipelines[0]["rule"] = json!([]);
                     self.pipelines[0]["allowed_lateness"] = json!(lateness);
                 }
                 3 => {
@@ -338,6 +401,9 @@ impl Draw {
                 }
                 4 => {
                     let wait = self.chance.one(&["0s", "5s", "10s", "30s"]);
+                    // A feed's control comes before its pipelines': their rules go first.
+                    self.pipelines.iter_mut().for_each(|pipeline| pipeline["rule"] = json!([]));
+                    script.push((at, Happening::Configure(self.controls())));
                     self.feeds[0]["out_of_orderness"] = json!(wait);
                 }
                 _ => {

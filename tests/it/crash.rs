@@ -71,7 +71,7 @@ pub fn check(site: &Site, service: Sereno, tally: &Tally) {
         let answer = service.sql("SELECT sum(count) AS n FROM level_level_10s");
         answer[0]["n"].as_u64().filter(|counted| *counted >= tally.events())
     };
-    eventually("every window is closed", seconds(40), counted);
+    eventually("every window is closed", seconds(90), counted);
     service.stop();
     tally.compare(&site.query(STORED));
     let counted = site.query("SELECT sum(count) AS n FROM level_level_10s");

@@ -88,6 +88,11 @@ fn full_results_wait_until_there_is_room() {
 }
 
 #[test]
+fn full_checkpoints_wait_until_there_is_room() {
+    Case { folder: "data/checkpoints", holds: false, killed: false }.run();
+}
+
+#[test]
 fn a_full_store_waits_until_there_is_room() {
     Case { folder: "data/store", holds: false, killed: false }.run();
 }

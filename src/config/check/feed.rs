@@ -1,7 +1,7 @@
 //! Feeds: where they come from, what they carry.
 
 use super::topic::Topic;
-use super::{Findings, In, at, key, name};
+use super::{Findings, In, at, key, name, register};
 use crate::config::sereno::{LISTENER, Sereno};
 use crate::decode::Decoder;
 use crate::flow::compile::wrap;
@@ -103,6 +103,7 @@ fn check_settings(sereno: &Sereno, feed: &FeedDefinition, report: &mut impl FnMu
     if feed.devices_max == 0 {
         report(Fault::new("the feed takes no device", "allow at least one").under("devices_max"));
     }
+    register::check(feed, report);
     for (name, quantity) in &feed.quantities {
         check_quantity(quantity, &mut |fault| report(at([key("quantity"), key(name)], fault)));
     }

@@ -105,8 +105,14 @@ impl Node {
         image
     }
 
+    /// Writes what is dirty, and nothing else: what a failed sync forgot stays unwritten.
     fn sync(&mut self) {
-        self.synced.clone_from(&self.content);
+        self.synced.resize(self.content.len(), 0);
+        for sector in self.sectors.keys() {
+            let start = (sector * SECTOR).min(self.content.len());
+            let end = (start + SECTOR).min(self.content.len());
+            self.synced[start..end].copy_from_slice(&self.content[start..end]);
+        }
         self.forget_unsynced();
     }
 
@@ -140,8 +146,9 @@ impl Node {
                 left[start..end].copy_from_slice(&state[..end - start]);
             }
         }
+        self.synced.clone_from(&left);
         self.content = left;
-        self.sync();
+        self.forget_unsynced();
     }
 }
 
@@ -201,8 +208,9 @@ impl SimDisk {
         let mut state = self.lock();
         let node = state.names[path];
         let node = state.nodes.get_mut(&node).unwrap();
+        node.synced.clone_from(&content);
         node.content = content;
-        node.sync();
+        node.forget_unsynced();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

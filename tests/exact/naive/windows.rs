@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use sereno::model::definition::{PipelineDefinition, WindowDefinition};
 use sereno::model::result::{Field, PlanDescription};
-use sereno::model::{Aggregate, Control, Key, Quantity, Record, ResultRow};
+use sereno::model::{Control, Key, Quantity, Record, ResultRow};
 
+use super::alerts::Note;
 use super::fields;
-use super::world::{Line, Said, World, floor, stamp};
+use super::plan::{Clock, Plan, call};
+use super::world::{Line, Said, World, floor};
 use crate::condition::Condition;
 
 /// What the engine calls the window of a pipeline that was defined by that record.
@@ -36,6 +38,7 @@ pub struct Windows {
     /// What became of events.
     pub counts: Counts,
     out: Vec<ResultRow>,
+    notes: Vec<Note>,
 }
 
 /// One pipeline in force.
@@ -46,38 +49,10 @@ pub struct Pipeline {
     columns: BTreeMap<String, Arc<Quantity>>,
     zone_watermark: i64,
     drained_tick: i64,
-    plans: Vec<Plan>,
-}
-
-/// One window's definition from its first window to its last.
-struct Plan {
-    window: WindowDefinition,
-    identity: String,
-    description: Arc<PlanDescription>,
-    begins_at: i64,
-    ends_at: i64,
-    lateness: i64,
     close_after: i64,
-    open_max: i64,
-    amend_every: i64,
-    zone: String,
-    /// Expected interval of the devices of each feed.
-    intervals: Vec<Option<i64>>,
-    keys: BTreeMap<Key, KeyState>,
-}
-
-struct KeyState {
-    feed: usize,
-    watermark: i64,
-    amended_at: i64,
-    windows: BTreeMap<i64, Window>,
-}
-
-#[derive(Default)]
-struct Window {
-    events: Vec<(u64, Said)>,
-    closed: bool,
-    changed: bool,
+    plans: Vec<Plan>,
+    /// Watermark and last feed of each sensor.
+    sensors: BTreeMap<Key, (i64, usize)>,
 }
 
 impl Windows {
@@ -85,11 +60,11 @@ impl Windows {
     pub fn new(conditions: BTreeMap<String, Condition>, names: PlanNames) -> Self {
         let (world, pipelines) = (World::default(), BTreeMap::new());
         let (definitions, counts) = (BTreeMap::new(), Counts::new());
-        Self { conditions, names, world, pipelines, definitions, counts, out: Vec::new() }
+        Self { conditions, names, world, pipelines, definitions, counts, out: Vec::new(), notes: Vec::new() }
     }
 
-    /// Takes in one record; the rows it caused.
-    pub fn apply(&mut self, line: &Line) -> Vec<ResultRow> {
+    /// Takes in one record; the rows it caused, and what rules are to be told.
+    pub fn apply(&mut self, line: &Line) -> (Vec<ResultRow>, Vec<Note>) {
         self.world.hear(&line.record);
         match &line.record {
             Record::Event(event) => {
@@ -117,7 +92,7 @@ impl Windows {
             Record::Entry(_) | Record::Refusal(_) => {}
         }
         self.settle(line);
-        std::mem::take(&mut self.out)
+        (std::mem::take(&mut self.out), std::mem::take(&mut self.notes))
     }
 
     fn count(&mut self, said: &Said, sequence: u64) {
@@ -133,12 +108,21 @@ impl Windows {
             let excluded = exclude.is_some_and(|condition| condition.of(&number) == Some(true));
             let counts = self.counts.entry(name.clone()).or_default();
             counts[3] += u64::from(excluded);
-            let clock = (pipeline.zone_watermark, pipeline.drained_tick, self.world.tick);
+            let clock = pipeline.clock(&self.world, false);
             for plan in &mut pipeline.plans {
                 if let Some(outcome) = plan.count(&said, feed, excluded, sequence, clock) {
                     counts[outcome] += 1;
                 }
             }
+            let sensor = Key([said.device.clone()].into());
+            let known = pipeline.sensors.entry(sensor).or_insert((i64::MIN, said.feed));
+            let (lateness, open_max) = (pipeline.definition.allowed_lateness, pipeline.definition.open_max);
+            let too_late = said.event_at + lateness.0 <= known.0 || said.event_at + open_max.0 <= clock.tick;
+            // Sensors are followed while there are rules on readings.
+            if pipeline.definition.rules.iter().any(|rule| rule.on == "readings") {
+                *known = (known.0.max(said.watermark), said.feed);
+            }
+            self.notes.push(Note::Said(name.clone(), Box::new(said), excluded, too_late));
         }
     }
 
@@ -157,6 +141,7 @@ impl Windows {
                 self.definitions.remove(name);
                 self.pipelines.remove(name);
                 self.counts.remove(name);
+                self.notes.push(Note::Removed(name.clone()));
             }
             other => panic!("cases hold no {other:?}"),
         }
@@ -165,6 +150,7 @@ impl Windows {
     fn define(&mut self, definition: PipelineDefinition, sequence: u64) {
         let name = definition.name.clone();
         self.definitions.insert(name.clone(), definition.clone());
+        self.notes.push(Note::Defined(Box::new(definition.clone())));
         let names = reads(&definition);
         let id = |name: &String| self.world.feeds.iter().position(|feed| feed.name == *name);
         let feeds: Vec<usize> = names.iter().filter_map(id).collect();
@@ -180,15 +166,25 @@ impl Windows {
 
     /// Publishes whatever this record closed, sealed or made due.
     fn settle(&mut self, line: &Line) {
-        let tick = matches!(line.record, Record::Tick { .. }).then_some(self.world.tick);
-        for pipeline in self.pipelines.values_mut() {
-            let clock = (pipeline.zone_watermark, pipeline.drained_tick, self.world.tick);
+        let tick = matches!(line.record, Record::Tick { .. });
+        for (name, pipeline) in &mut self.pipelines {
+            let clock = pipeline.clock(&self.world, tick);
             for plan in &mut pipeline.plans {
-                plan.settle(line.sequence, clock, tick, &mut self.out);
+                plan.settle(line.sequence, clock, &mut self.out, &mut self.notes);
             }
-            if let Some(tick) = tick {
+            for (sensor, (watermark, feed)) in &pipeline.sensors {
+                let place = || (name.clone(), "readings".to_owned(), sensor.clone());
+                let (pipeline_name, on, key) = place();
+                self.notes.push(Note::Passed(pipeline_name, on, key, *watermark));
+                if clock.now.1 {
+                    let (pipeline_name, on, key) = place();
+                    let limit = clock.tick - pipeline.close_after;
+                    self.notes.push(Note::Ticked(pipeline_name, on, key, limit, *feed));
+                }
+            }
+            if tick {
                 let over = |plan: &Plan| plan.ends_at.saturating_add(plan.size() + plan.open_max);
-                pipeline.plans.retain(|plan| tick <= over(plan).saturating_add(1));
+                pipeline.plans.retain(|plan| clock.tick <= over(plan).saturating_add(1));
             }
         }
     }
@@ -252,13 +248,21 @@ impl Pipeline {
         };
         let plans = definition.windows.iter().map(plan).collect();
         let (zone_watermark, drained_tick) = (i64::MIN, i64::MIN);
-        Self { definition: definition.clone(), feeds, plans, columns, zone_watermark, drained_tick }
+        let (definition, sensors) = (definition.clone(), BTreeMap::new());
+        Self { definition, feeds, plans, columns, zone_watermark, drained_tick, close_after, sensors }
+    }
+
+    fn clock(&self, world: &World, tick: bool) -> Clock {
+        let drained = tick && world.drained(&self.feeds);
+        let (zone, drained_tick) = (self.zone_watermark, self.drained_tick);
+        Clock { zone, drained_tick, tick: world.tick, now: (tick, drained) }
     }
 
     /// Goes on from an earlier definition: the same plans go on, others begin with the first
     /// window after `at`, and what they replace ends there.
     fn follow(&mut self, old: Self, at: i64) {
         (self.zone_watermark, self.drained_tick) = (old.zone_watermark, old.drained_tick);
+        self.sensors = old.sensors;
         for plan in &mut self.plans {
             let (size, slide) = (plan.window.size.nominal(), plan.window.step().nominal());
             let start = floor(at, size, slide, &plan.zone);
@@ -280,135 +284,6 @@ impl Pipeline {
     }
 }
 
-impl Plan {
-    /// Length of a window: units of the calendar here have one length, their zones one offset.
-    fn size(&self) -> i64 {
-        self.window.size.nominal().0
-    }
-
-    fn by_sensor(&self) -> bool {
-        self.window.by.iter().any(|name| name == "sensor")
-    }
-
-    /// Until when the windows of a key are closed and sealed.
-    fn limits(&self, watermark: i64, clock: (i64, i64, i64)) -> (i64, i64) {
-        let (zone, drained_tick, tick) = clock;
-        let watermark = if self.by_sensor() { watermark } else { zone };
-        let closed = watermark.max(drained_tick.saturating_sub(self.close_after));
-        let sealed = watermark.saturating_sub(self.lateness).max(tick - self.open_max);
-        (closed.max(sealed), sealed)
-    }
-
-    /// Counts an event: 0 in time, 1 late, 2 too late; `None` where it is none of the plan's.
-    fn count(
-        &mut self,
-        said: &Said,
-        feed: usize,
-        excluded: bool,
-        sequence: u64,
-        clock: (i64, i64, i64),
-    ) -> Option<usize> {
-        let value = |name: &String| match name.as_str() {
-            "sensor" => said.device.clone(),
-            name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
-        };
-        let key = Key(self.window.by.iter().map(value).collect());
-        let fresh = || KeyState { feed, watermark: i64::MIN, amended_at: i64::MIN, windows: BTreeMap::new() };
-        let watermark = self.keys.entry(key.clone()).or_insert_with(fresh).watermark;
-        let (closed_to, sealed_to) = self.limits(watermark, clock);
-        let state = self.keys.get_mut(&key)?;
-        state.watermark = watermark.max(said.watermark);
-        let quantities: Vec<&str> =
-            self.window.fields.values().map(|sql| call(sql).1).filter(|quantity| *quantity != "*").collect();
-        let speaks =
-            quantities.is_empty() || said.readings.iter().any(|(q, _)| quantities.contains(&&*q.name));
-        if excluded || !speaks {
-            return None;
-        }
-        let (size, slide) = (self.window.size.nominal(), self.window.step().nominal());
-        let last = floor(said.event_at, size, slide, &self.zone);
-        let starts = (0..size.0 / slide.0).map(|n| last - n * slide.0);
-        let starts: Vec<i64> = starts.filter(|at| (self.begins_at..self.ends_at).contains(at)).collect();
-        let open: Vec<i64> = starts.iter().copied().filter(|start| start + size.0 > sealed_to).collect();
-        for start in &open {
-            let late = start + size.0 <= closed_to;
-            let window =
-                state.windows.entry(*start).or_insert_with(|| Window { closed: late, ..Window::default() });
-            window.events.push((sequence, said.clone()));
-            window.changed = true;
-        }
-        match (starts.is_empty(), open.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some(2),
-            (false, false) => Some(usize::from(open.iter().any(|start| start + size.0 <= closed_to))),
-        }
-    }
-
-    fn settle(&mut self, cause: u64, clock: (i64, i64, i64), tick: Option<i64>, out: &mut Vec<ResultRow>) {
-        let size = self.size();
-        let mut keys = std::mem::take(&mut self.keys);
-        for (key, state) in &mut keys {
-            let (closed_to, sealed_to) = self.limits(state.watermark, clock);
-            let amend = tick.is_some_and(|tick| state.amended_at.saturating_add(self.amend_every) <= tick);
-            let mut amended = false;
-            for (start, window) in &mut state.windows {
-                let closes = !window.closed && start + size <= closed_to;
-                let sealed = start + size <= sealed_to;
-                let changed = window.closed && window.changed;
-                if closes || changed && (sealed || amend) {
-                    out.push(ResultRow::Aggregate(self.row(cause, key, state.feed, *start, window)));
-                    amended |= changed && !sealed;
-                    (window.closed, window.changed) = (true, false);
-                }
-            }
-            if let Some(tick) = tick.filter(|_| amended) {
-                state.amended_at = tick;
-            }
-            state.windows.retain(|start, _| start + size > sealed_to);
-        }
-        self.keys = keys;
-    }
-
-    fn row(&self, cause: u64, key: &Key, feed: usize, start: i64, window: &Window) -> Aggregate {
-        let count = window.events.len() as u64;
-        let field = |sql: &String| match call(sql) {
-            ("count", "*") => Some(count as f64),
-            (function, quantity) => {
-                let mut readings = Vec::new();
-                let mut decimals = 0;
-                for (sequence, said) in &window.events {
-                    for (own, mantissa) in said.readings.iter().filter(|(q, _)| *q.name == *quantity) {
-                        let order = (said.event_at, said.device.to_string(), said.counter, *sequence);
-                        readings.push((order, *mantissa));
-                        decimals = own.decimals;
-                    }
-                }
-                fields::value(function, &readings, decimals)
-            }
-        };
-        let interval = self.intervals.get(feed).copied().flatten().filter(|_| self.by_sensor());
-        let capture = interval.map(|interval| count as f64 / (self.size() as f64 / interval as f64));
-        let enough = self.window.capture_min.unwrap_or(0.0);
-        Aggregate {
-            cause,
-            plan: self.description.clone(),
-            key: key.clone(),
-            start: stamp(start),
-            end: stamp(start + self.size()),
-            revision: window.events.iter().map(|(sequence, _)| *sequence).max().unwrap_or_default(),
-            count,
-            capture,
-            sufficient: capture.is_none_or(|capture| capture >= enough),
-            fields: self.window.fields.values().map(field).collect(),
-        }
-    }
-}
-
 fn reads(pipeline: &PipelineDefinition) -> Vec<String> {
     pipeline.reads.clone().unwrap_or_default()
-}
-
-/// `mean(pm25)` as its two words.
-fn call(sql: &str) -> (&str, &str) {
-    sql.trim_end_matches(')').split_once('(').expect("an aggregate of one quantity")
 }

@@ -29,9 +29,11 @@ pub struct Feed {
     pub watermark: Option<i64>,
     /// Whether the last tick names it.
     pub observed: bool,
-    /// Observed time since its last event.
+    /// All the time in which it was unobserved.
+    pub unobserved: i64,
+    /// Observed time since its last record.
     quiet: i64,
-    /// Time unobserved since its last event.
+    /// Time unobserved since its last record, while Sereno ran.
     unseen: i64,
 }
 
@@ -46,7 +48,7 @@ impl Feed {
     }
 
     fn idle(&self) -> bool {
-        self.gone() || self.quiet >= self.idle_after()
+        self.gone() || self.observed && self.quiet >= self.idle_after()
     }
 
     fn out_of_orderness(&self) -> Span {
@@ -100,18 +102,28 @@ impl World {
             Record::Event(event) => {
                 let feed = &mut self.feeds[event.feed.index()];
                 (feed.quiet, feed.unseen) = (0, 0);
-                self.arrival = event.arrived_at.0;
+                self.arrival = self.arrival.max(event.arrived_at.0);
             }
             Record::Step { feed, watermark } => self.feeds[feed.index()].watermark = Some(watermark.0),
             Record::Tick { from, to, observed } => {
+                let passed = to.0 - from.0 + SECOND;
+                let outage = observed.is_empty() && passed > SECOND;
                 for (id, feed) in self.feeds.iter_mut().enumerate() {
                     feed.observed = observed.iter().any(|seen| seen.index() == id);
-                    let passed = to.0 - from.0 + SECOND;
-                    *(if feed.observed { &mut feed.quiet } else { &mut feed.unseen }) += passed;
+                    if feed.observed {
+                        feed.quiet += passed;
+                    } else {
+                        feed.unobserved += passed;
+                        feed.unseen = if outage { 0 } else { feed.unseen + passed };
+                    }
                 }
-                (self.tick, self.arrival) = (to.0, to.0);
+                (self.tick, self.arrival) = (to.0, self.arrival.max(to.0));
             }
-            Record::Refusal(refusal) => self.arrival = refusal.arrived_at.0,
+            Record::Refusal(refusal) => {
+                let feed = &mut self.feeds[refusal.feed.index()];
+                (feed.quiet, feed.unseen) = (0, 0);
+                self.arrival = self.arrival.max(refusal.arrived_at.0);
+            }
             Record::Control(_) => {}
         }
     }

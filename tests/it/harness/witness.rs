@@ -107,7 +107,7 @@ fields = { level_mean = "mean(level)", level_p50 = "p50(level)" }
 [[rule]]
 name = "level-odd"
 on = "level_10s"
-when = "level_last % 20 < 10"
+when = "level_last % 20000 < 1000"
 severity = "info"
 title = { es = "Nivel", en = "Level" }
 message = { es = "{sensor}", en = "{sensor}" }
