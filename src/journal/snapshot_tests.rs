@@ -15,6 +15,7 @@ use crate::journal::memory_disk::MemoryDisk;
 use crate::journal::reader::BatchReader;
 use crate::journal::sequencer::Sequencer;
 use crate::journal::testing::{Chance, Loss, SimDisk};
+use crate::journal::verify::{self, Report};
 use crate::journal::{FsDisk, Journal, JournalOptions, SystemClock};
 use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
@@ -338,6 +339,24 @@ fn a_clean_stop_leaves_a_snapshot_of_everything() {
     let again = open();
     let names = again.dictionary();
     assert_eq!(names.read().unwrap().devices().len(), 1);
+}
+
+#[test]
+fn verify_names_every_damaged_file_of_a_snapshot() {
+    let (city, _) = three_snapshots();
+    let verified = |files| {
+        let mut report = Report::default();
+        verify::snapshots(&*MemoryDisk::with(files), &dir(), false, &mut report).unwrap();
+        report.findings
+    };
+    assert_eq!(verified(city.memory.files()), []);
+    for (path, bytes) in snapshot_files(&city).into_iter().filter(|file| !file.1.is_empty()) {
+        let mut files = city.memory.files();
+        let at = bytes.len() - 1;
+        files.get_mut(&path).unwrap()[at] ^= 1;
+        let found = verified(files);
+        assert!(found.iter().any(|found| path.starts_with(&found.path)), "{}: {found:?}", path.display());
+    }
 }
 
 /// Prints what a start costs with a million known sensors; run it in release mode.

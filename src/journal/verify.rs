@@ -87,7 +87,8 @@ struct Walk<'a> {
     content: Vec<u8>,
 }
 
-/// Reads a log. `running`: a service is writing it.
+/// Reads a log. `running`: a service is writing it. The record (for names: the number) after the
+/// last one read.
 ///
 /// # Errors
 /// [`LogError::Disk`] when a file cannot be read at all.
@@ -97,7 +98,7 @@ pub fn log(
     kind: LogKind,
     running: bool,
     report: &mut Report,
-) -> Result<(), LogError> {
+) -> Result<u64, LogError> {
     let synced = match mark::peek(disk, dir)? {
         Ok(synced) => synced,
         Err(path) => {
@@ -140,7 +141,7 @@ pub fn log(
         );
     }
     walk.settle(None);
-    Ok(())
+    Ok(walk.before.map_or(0, |edge| edge.record))
 }
 
 impl Walk<'_> {
@@ -316,11 +317,14 @@ fn find(
 /// [`LogError::Disk`] when a folder cannot be read.
 pub fn snapshots(disk: &dyn Disk, dir: &Path, running: bool, report: &mut Report) -> Result<(), LogError> {
     let lost = "the next start takes another snapshot, or folds the journal";
-    let mut runs = Vec::new();
+    let (mut runs, mut wanted) = (Vec::new(), 0);
     for epoch in manifest::list(disk, dir)? {
         report.files += 1;
         match Manifest::read(disk, dir, epoch) {
-            Ok(manifest) => runs.extend(manifest.runs),
+            Ok(manifest) => {
+                wanted = wanted.max(manifest.kept.names);
+                runs.extend(manifest.runs);
+            }
             Err(failure) => report.failed(failure, lost),
         }
     }
@@ -335,7 +339,12 @@ pub fn snapshots(disk: &dyn Disk, dir: &Path, running: bool, report: &mut Report
             report.failed(failure, lost);
         }
     }
-    log(disk, &dir.join("names"), LogKind::Names, running, report)
+    let names = dir.join("names");
+    let read = log(disk, &names, LogKind::Names, running, report)?;
+    if read < wanted && !running {
+        report.found(&names, 0, format!("{read} names read, the snapshot needs {wanted}"), lost);
+    }
+    Ok(())
 }
 
 impl Report {
