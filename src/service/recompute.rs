@@ -14,6 +14,9 @@ use crate::journal::{BatchReader, Disk, FsDisk, synced_to};
 use crate::model::{Aggregate, Batch, Key, Record, Timestamp};
 use crate::store::{AggregatesFilter, QueryLimits, Store};
 
+/// Windows of one definition that are compared at most.
+const COMPARED_MAX: usize = 5_000_000;
+
 /// One window whose values would be others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
@@ -58,10 +61,13 @@ pub async fn preview(root: &Path, (from, to): (Timestamp, Timestamp)) -> Result<
             key: Vec::new(),
             from: Some(from),
             to: Some(to),
-            limit: usize::MAX - 1,
+            limit: COMPARED_MAX,
         };
-        let limits = QueryLimits { rows_max: usize::MAX - 1, ..QueryLimits::default() };
-        let (published, _) = store.aggregates(&filter, limits).await?;
+        let limits = QueryLimits { rows_max: COMPARED_MAX, ..QueryLimits::default() };
+        let (published, more) = store.aggregates(&filter, limits).await?;
+        if more {
+            return Err(too_long());
+        }
         let mut known = BTreeMap::new();
         for held in published {
             let part = |name: &Arc<str>| held.key.iter().find(|(own, _)| own == name).map(|(_, value)| value);
@@ -109,8 +115,11 @@ fn compute(journal_dir: &Path, from: Timestamp, to: Timestamp) -> Result<Vec<Agg
     gather(disk, journal_dir, end, &mut asked)?;
     let [past] = asked;
     if past.is_overfull() {
-        let message = "the range holds too many events for one recompute; give a shorter one";
-        return Err(ServiceError::Setting(message.into()));
+        return Err(too_long());
     }
     Ok(fold.recompute(&past))
+}
+
+fn too_long() -> ServiceError {
+    ServiceError::Setting("the range holds too much for one recompute; give a shorter one".into())
 }

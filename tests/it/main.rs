@@ -30,6 +30,7 @@ mod mosquitto;
 mod order;
 mod power;
 mod quarantine;
+mod recompute;
 mod reload;
 mod secured;
 mod senml;

@@ -26,7 +26,7 @@ pub fn run(arguments: &Verify) -> Result<(), Failure> {
     let (files, mib) = (report.files, report.bytes >> 20);
     match report.findings.len() {
         0 => println!("{}: {files} files, {mib} MiB of logs and databases: nothing damaged", root.display()),
-        damaged => println!("{}: {files} files read: {damaged} damaged places", root.display()),
+        damaged => println!("{}: {files} files read: damaged places: {damaged}", root.display()),
     }
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::Damaged) }
 }

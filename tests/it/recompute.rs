@@ -1,0 +1,78 @@
+//! `sereno recompute`: a reading that came too late counts, where the service is stopped and where it
+//! runs.
+
+use crate::harness::site::succeeded;
+use crate::harness::{Site, eventually, seconds};
+
+const PIPELINE: &str = r#"
+version = 1
+name = "level"
+title = { es = "Nivel", en = "Level" }
+allowed_lateness = "1m"
+
+[[feed]]
+name = "level"
+topic = "city/{sensor}"
+decoder = "json"
+out_of_orderness = "1s"
+time = { path = "/t" }
+
+[feed.quantity.level]
+unit = "cm"
+
+[[window]]
+name = "minute"
+size = "1m"
+fields = { top = "max(level)" }
+"#;
+const RANGE: [&str; 4] = ["--from", "2026-03-01T12:00:00Z", "--to", "2026-03-01T12:05:00Z"];
+const SECOND_MINUTE: &str = "SELECT top, count FROM level_minute WHERE time = '2026-03-01T12:01:00Z'";
+
+/// A reading each ten seconds for ten minutes, and at the end one of the second minute.
+fn site() -> Site {
+    let site = Site::new("").with_pipeline("level", PIPELINE);
+    let line = |at: String, of: &str, level: u32| {
+        format!(r#"{{"at":"{at}","topic":"city/a","payload":"{{\"t\":\"{of}\",\"level\":{level}}}"}}"#)
+    };
+    let moment = |n: u32| format!("2026-03-01T12:{:02}:{:02}Z", n / 6, n % 6 * 10);
+    let mut lines: Vec<String> = (0..60).map(|n| line(moment(n), &moment(n), 10)).collect();
+    lines.push(line(moment(59), "2026-03-01T12:01:05Z", 99));
+    site.write("readings.ndjson", &lines.join("\n"));
+    let mut replay = site.command("replay");
+    replay.arg(site.path("readings.ndjson"));
+    let said = succeeded(replay);
+    assert!(said.contains("\"too_late\":1"), "{said}");
+    site
+}
+
+fn recompute(site: &Site, more: &[&str]) -> String {
+    let mut command = site.command("recompute");
+    command.args(RANGE).args(more);
+    succeeded(command)
+}
+
+#[test]
+fn what_came_too_late_counts_after_a_recompute() {
+    let site = site();
+    assert_eq!(site.query(SECOND_MINUTE)[0]["top"], "10.0");
+    let preview = recompute(&site, &["--dry-run"]);
+    assert!(preview.contains("level.minute a 2026-03-01T12:01:00Z: count 6 -> 7"), "{preview}");
+    assert!(preview.contains("top: 10 -> 99") && preview.contains("1 of 5 windows"), "{preview}");
+    assert_eq!(site.query(SECOND_MINUTE)[0]["top"], "10.0", "a preview changes nothing");
+    recompute(&site, &[]);
+    let row = &site.query(SECOND_MINUTE)[0];
+    assert_eq!((row["top"].as_str(), row["count"].as_str()), ("99.0", "7"));
+    assert!(recompute(&site, &["--dry-run"]).contains("0 of 5 windows"));
+}
+
+#[test]
+fn a_running_service_is_asked() {
+    let site = site();
+    let service = site.start();
+    recompute(&site, &[]);
+    eventually("the window computed again", seconds(20), || {
+        (service.sql(SECOND_MINUTE)[0]["top"] == 99.0).then_some(())
+    });
+    service.stop();
+    assert_eq!(site.query(SECOND_MINUTE)[0]["count"], "7");
+}
