@@ -23,10 +23,10 @@ unit = "cm"
 [[window]]
 name = "minute"
 size = "1m"
-fields = { top = "max(level)" }
+fields = { highest = "max(level)" }
 "#;
 const RANGE: [&str; 4] = ["--from", "2026-03-01T12:00:00Z", "--to", "2026-03-01T12:05:00Z"];
-const SECOND_MINUTE: &str = "SELECT top, count FROM level_minute WHERE time = '2026-03-01T12:01:00Z'";
+const SECOND_MINUTE: &str = "SELECT highest, count FROM level_minute WHERE time = '2026-03-01T12:01:00Z'";
 
 /// A reading each ten seconds for ten minutes, and at the end one of the second minute.
 fn site() -> Site {
@@ -54,14 +54,14 @@ fn recompute(site: &Site, more: &[&str]) -> String {
 #[test]
 fn what_came_too_late_counts_after_a_recompute() {
     let site = site();
-    assert_eq!(site.query(SECOND_MINUTE)[0]["top"], "10.0");
+    assert_eq!(site.query(SECOND_MINUTE)[0]["highest"], "10.0");
     let preview = recompute(&site, &["--dry-run"]);
     assert!(preview.contains("level.minute a 2026-03-01T12:01:00Z: count 6 -> 7"), "{preview}");
-    assert!(preview.contains("top: 10 -> 99") && preview.contains("1 of 5 windows"), "{preview}");
-    assert_eq!(site.query(SECOND_MINUTE)[0]["top"], "10.0", "a preview changes nothing");
+    assert!(preview.contains("highest: 10 -> 99") && preview.contains("1 of 5 windows"), "{preview}");
+    assert_eq!(site.query(SECOND_MINUTE)[0]["highest"], "10.0", "a preview changes nothing");
     recompute(&site, &[]);
     let row = &site.query(SECOND_MINUTE)[0];
-    assert_eq!((row["top"].as_str(), row["count"].as_str()), ("99.0", "7"));
+    assert_eq!((row["highest"].as_str(), row["count"].as_str()), ("99.0", "7"));
     assert!(recompute(&site, &["--dry-run"]).contains("0 of 5 windows"));
 }
 
@@ -71,7 +71,7 @@ fn a_running_service_is_asked() {
     let service = site.start();
     recompute(&site, &[]);
     eventually("the window computed again", seconds(20), || {
-        (service.sql(SECOND_MINUTE)[0]["top"] == 99.0).then_some(())
+        (service.sql(SECOND_MINUTE)[0]["highest"] == 99.0).then_some(())
     });
     service.stop();
     assert_eq!(site.query(SECOND_MINUTE)[0]["count"], "7");
