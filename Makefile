@@ -71,7 +71,7 @@ lint: setup own ## clippy without the heavy features, and the front end's checks
 	$(CARGO) clippy --locked --no-default-features --features broker,influx --all-targets -- --deny warnings
 
 golden: ## compute the pipelines' expected answers again, by programs that share no code with Sereno
-	@for program in pipelines/*/expected/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done
+	@for program in pipelines/*/expected/compute.py tests/fixtures/*/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done
 
 bench: setup console own ## figures: events/s, latencies, start-up, memory
 	$(CARGO) bench --workspace --locked --bench service

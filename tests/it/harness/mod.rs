@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod faketime;
 pub mod filesystem;
+pub mod golden;
 pub mod http;
 pub mod mqtt;
 pub mod peers;
