@@ -63,9 +63,10 @@ crash: setup-test console own ## kill -9 of the real service under load, N= time
 	SERENO_REQUIRE_PEERS=1 SERENO_KILLS=$(N) SERENO_ROUNDS=$(ROUNDS) $(CARGO) test $(BUILD) --test it -- \
 	    --nocapture crash power
 
-# SERENO_EXACT_SEED=... repeats one case.
-exact: own ## the engine against the naive evaluator, on ten thousand generated cases
+# SERENO_EXACT_SEED=... repeats one case. What it proves it proves of the whole: kills and worlds too.
+exact: setup-test console own ## the engine against the naive evaluator on ten thousand cases, then `crash` and `simulate`
 	SERENO_EXACT_CASES=$(or $(CASES),10000) $(CARGO) test $(BUILD) --test exact -- --nocapture
+	$(MAKE) crash simulate
 
 lint: setup own ## clippy without the heavy features, and the front end's checks
 	$(CARGO) clippy --locked --no-default-features --features broker,influx --all-targets -- --deny warnings
