@@ -5,6 +5,7 @@ pub mod faketime;
 pub mod filesystem;
 pub mod golden;
 pub mod http;
+pub mod level;
 pub mod mqtt;
 pub mod peers;
 pub mod ports;
