@@ -209,6 +209,41 @@ fn a_rule_tells_the_night_from_the_day_by_the_period() {
     assert_eq!(raised, [("noche", at("2025-06-09T19:01:00Z"))]);
 }
 
+/// When a rule on a window with `size` is first raised if its condition holds for `hold` over all
+/// of 2025-09 to 2026-04 in Madrid, one reading an hour: begin and raise.
+fn raised_over_winter(window: Json, hold: &str) -> (Timestamp, Timestamp) {
+    let mut steady = rule("steady", "w", "level > 40");
+    steady["for"] = json!(hold);
+    let mut window = window;
+    window["name"] = json!("w");
+    window["fields"] = json!({"level": "mean(laeq)"});
+    let begin = at("2025-08-31T22:00:00Z");
+    let mut journal =
+        Journal::new(feed("1h", &json!([])), pipeline(&json!([window]), &json!([steady])), begin);
+    for hour in 0..24 * 210 {
+        let now = Timestamp(begin.0 + hour * HOUR * SECOND);
+        journal.put("son-1", now, 50, now);
+    }
+    let (_, transitions) = journal.rows();
+    let raised: Vec<&Transition> = transitions.iter().filter(|step| step.to == AlertState::Firing).collect();
+    assert_eq!(raised.len(), 1, "{transitions:#?}");
+    (raised[0].began_at, raised[0].raised_at.unwrap())
+}
+
+#[test]
+fn a_long_day_or_month_is_no_gap_in_a_pending_for() {
+    // 56 days, over the day of 25 hours.
+    let days = raised_over_winter(json!({"size": "day"}), "1344h");
+    assert_eq!(days, (at("2025-09-01T22:00:00Z"), at("2025-10-27T22:00:00Z")));
+    let night = json!({"size": "day", "periods": {"noche": "21:01-07:00"}});
+    assert_eq!(raised_over_winter(night, "1344h"), (at("2025-09-01T05:01:00Z"), at("2025-10-27T05:01:00Z")));
+    let weeks = raised_over_winter(json!({"size": "week"}), "1344h");
+    assert_eq!(weeks, (at("2025-09-07T22:00:00Z"), at("2025-11-02T22:00:00Z")));
+    // Months of 31 days after the clock was put back.
+    let months = raised_over_winter(json!({"size": "month"}), "2880h");
+    assert_eq!(months, (at("2025-09-30T22:00:00Z"), at("2026-01-28T22:00:00Z")));
+}
+
 const BEGIN: i64 = 1_700_000_040;
 
 fn s(seconds: i64) -> Timestamp {

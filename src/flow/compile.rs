@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::rules::RulePlan;
+use crate::alert::Stale;
 use crate::model::decimal::DECIMALS;
 use crate::model::definition::{
     FeedDefinition, FoldOf, PipelineDefinition, QuantityDefinition, RuleDefinition, WindowDefinition,
@@ -108,14 +109,20 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
             let plan = window(pipeline, definition, grid, feeds, &columns, close_after).map_err(fault)?;
             let plan = Arc::new(plan);
             let rules = rules(pipeline, &definition.name, |rule| {
-                let times = (plan.grid.stale_after(), close_after);
+                let times = (Stale::NextEnd(plan.grid.clone()), close_after);
                 RulePlan::compile(rule, &schema, &name, &plan.description.by, times)
             })?;
             windows.push((plan, rules));
         }
     }
     let readings = rules(pipeline, READINGS, |rule| {
-        RulePlan::compile(rule, &schema, &name, &["sensor".into()], (rule.stale_after, close_after))
+        RulePlan::compile(
+            rule,
+            &schema,
+            &name,
+            &["sensor".into()],
+            (Stale::After(rule.stale_after), close_after),
+        )
     })?;
     let feeds = feeds.iter().map(|feed| (*feed).clone()).collect();
     Ok(PipelinePlan {

@@ -118,7 +118,7 @@ impl Course {
         }
         let silent = rule.timing.no_data != NoData::Hold && !self.noted;
         let last_at = self.life.last_at().filter(|_| silent)?;
-        Some(last_at.plus(rule.timing.stale_after).plus(unobserved).plus(rule.close_after))
+        Some(rule.timing.stale.at(last_at).plus(unobserved).plus(rule.close_after))
     }
 
     /// Notes a silence or an absence that is due at the tick `to`; when to look again.

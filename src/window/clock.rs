@@ -4,6 +4,8 @@
 //! shows some times twice; here it stands still meanwhile, so that local time never goes back:
 //! a day, or any other piece of the local calendar, begins when the clock first shows its beginning.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 
 use crate::model::Timestamp;
@@ -26,7 +28,8 @@ struct Stretch {
 /// A zone's wall clock. Local times are nanoseconds since 1970-01-01T00:00 on that clock.
 #[derive(Clone, Debug)]
 pub(super) struct LocalClock {
-    stretches: Vec<Stretch>,
+    /// Shared by all grids made of it.
+    stretches: Arc<[Stretch]>,
 }
 
 impl LocalClock {
@@ -50,7 +53,7 @@ impl LocalClock {
             stretches.push(Stretch { from, offset, shown, until });
             shown = until.saturating_sub(1);
         }
-        Self { stretches }
+        Self { stretches: stretches.into() }
     }
 
     /// What the clock shows at `at`, or has shown before if that is later.
