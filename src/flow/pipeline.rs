@@ -128,6 +128,8 @@ impl PipelineRun {
             if let Some(new) = same {
                 let rules = new.rules.iter().map(|slot| slot.now.clone()).collect();
                 old.replace_rules(rules, new.amend_every, moment);
+                // The same but for the places of its quantities in the rows of the new definition.
+                (old.plan, old.made.origin) = (new.plan.clone(), new.made.origin.clone());
                 *new = old;
             } else {
                 let follows = |new: &&WindowRun| {
@@ -137,7 +139,6 @@ impl PipelineRun {
                 let successor = next.windows.iter().find(follows);
                 let ends_at = successor.map_or(moment.cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
-                // What it was compiled from may be older than the last definition, and says the same.
                 if !ended {
                     next.earlier.push((old.made.origin.clone(), self.mapping.clone()));
                 }

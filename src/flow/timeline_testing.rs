@@ -1,16 +1,20 @@
 //! Timelines for tests of alerts: seconds pass, sensors speak, feeds come and go, and what rules say
 //! is read back in seconds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::interpreter::{Interpreter, order};
+use super::state::{Request, Saved};
 use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
+use crate::model::key::KEY_GROUPS;
 use crate::model::time::SECOND;
 use crate::model::{
-    Control, Decoded, DecodedEvent, DecodedReading, ResultRow, Submission, Timestamp, Transition, Value,
+    Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Record, ResultRow, Submission, Timestamp,
+    Transition, Value,
 };
 
 /// A whole minute.
@@ -23,6 +27,8 @@ pub(super) struct Timeline {
     now_s: i64,
     feeds: Vec<Arc<str>>,
     told: Vec<Transition>,
+    plans: BTreeSet<u64>,
+    names: Dictionary,
 }
 
 /// `{rule} {key}: {from} -> {to} at {seconds}, {reason}`.
@@ -41,6 +47,8 @@ impl Timeline {
             now_s: 0,
             feeds: vec!["aire".into(), "rio".into()],
             told: Vec::new(),
+            plans: BTreeSet::new(),
+            names: Dictionary::default(),
         };
         let feeds = timeline.feeds.iter().map(|name| feed(name, &["level"]));
         let controls = feeds.chain([pipeline(windows, rules)]).collect();
@@ -70,12 +78,22 @@ impl Timeline {
 
     fn fold(&mut self) {
         for finished in self.sequencer.take() {
+            for record in &finished.batch.records {
+                if let Record::Entry(entry) = record {
+                    self.names.insert(entry);
+                }
+            }
             let mut rows = self.fold.apply(&finished.batch);
             order(&mut rows);
-            self.told.extend(rows.into_iter().filter_map(|row| match row {
-                ResultRow::Transition(row) => Some(*row),
-                _ => None,
-            }));
+            for row in rows {
+                match row {
+                    ResultRow::Transition(row) => self.told.push(*row),
+                    ResultRow::Plan(_, plan) => {
+                        self.plans.insert(plan.hash);
+                    }
+                    _ => {}
+                }
+            }
         }
     }
 
@@ -146,6 +164,18 @@ impl Timeline {
             self.says(at, sensor, value);
             at += step;
         }
+    }
+
+    /// The fold ends and another one goes on from what it kept.
+    pub(super) fn restart(&mut self) {
+        let request = Request { next: 1, period: 3, since: vec![None; KEY_GROUPS] };
+        let saved = Saved::of(&[self.fold.save(&request).unwrap()]);
+        self.fold = Interpreter::load(&saved, &self.names, 1).unwrap().remove(0);
+    }
+
+    /// Hashes of all plans so far.
+    pub(super) fn plans(&self) -> BTreeSet<u64> {
+        self.plans.clone()
     }
 
     /// What rules said since this was last asked.

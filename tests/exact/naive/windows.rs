@@ -224,8 +224,12 @@ impl Pipeline {
                 ("count", _) => "1".into(),
                 (_, quantity) => (*columns[quantity].unit).into(),
             };
+            let texts = window.fields.values().chain(&definition.exclude);
+            let words: Vec<&str> =
+                texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+            let used: Vec<_> = columns.iter().filter(|(name, _)| words.contains(&name.as_str())).collect();
             Plan {
-                identity: format!("{window:?} {:?} {times:?} {columns:?} {clocks:?}", definition.exclude),
+                identity: format!("{window:?} {:?} {times:?} {used:?} {clocks:?}", definition.exclude),
                 description: Arc::new(PlanDescription {
                     hash: *hash.expect("the engine names every plan where it is defined"),
                     pipeline: definition.name.as_str().into(),
