@@ -38,9 +38,14 @@ impl Journal {
         let feed = Box::new(serde_json::from_value(feed).unwrap());
         let pipeline = Box::new(serde_json::from_value(pipeline).unwrap());
         self.sequencer.configure(vec![Control::Feed { feed }, Control::Pipeline { pipeline }], now);
+        self.take();
     }
 
     fn put(&mut self, sensor: &str, event_at: Timestamp, value: i64, now: Timestamp) {
+        self.put_by("ruido", sensor, event_at, value, now);
+    }
+
+    fn put_by(&mut self, feed: &str, sensor: &str, event_at: Timestamp, value: i64, now: Timestamp) {
         let laeq = Quantity { name: "laeq".into(), unit: "dB[A]".into(), decimals: 0 };
         let event = DecodedEvent {
             sensor: sensor.into(),
@@ -50,7 +55,7 @@ impl Journal {
             readings: vec![DecodedReading { quantity: Arc::new(laeq), value: Value(value) }],
         };
         let message = Submission {
-            feed: "ruido".into(),
+            feed: feed.into(),
             topic: "t".into(),
             payload: Bytes::new(),
             arrived_at: None,
@@ -350,6 +355,42 @@ fn service_and_register_bound_what_is_missed() {
     // Its own interval: one of two readings.
     let own = rows.iter().find(|row| row.count == 1).unwrap();
     assert_eq!(own.capture, Some(0.5));
+}
+
+/// The captures of four minutes of `a`, which both feeds register; they speak in this order.
+fn captures_of_two_feeds(order: [&str; 2]) -> Vec<Option<f64>> {
+    let named = |name: &str, interval: &str, own: &str| {
+        let mut feed = feed(interval, &json!([{"name": "a", "expected_interval": own}]));
+        feed["name"] = json!(name);
+        feed["topic"] = json!(format!("{name}/{{sensor}}"));
+        feed
+    };
+    let mut both = pipeline(&minutes(0.0), &json!([]));
+    both["reads"] = json!(["ruido", "calle"]);
+    let mut journal = Journal::new(named("ruido", "20s", "30s"), pipeline(&minutes(0.0), &json!([])), s(0));
+    journal.configure(named("calle", "10s", "15s"), both, s(0));
+    journal.sequencer.connected(&"calle".into(), true, s(0));
+    for second in 1..=420 {
+        let now = s(second);
+        journal.pass(now);
+        let (first, later) = (second % 30 == 7, second % 30 == 22);
+        for (at, feed) in [first, later].into_iter().zip(order) {
+            if at && !(180..300).contains(&second) {
+                journal.put_by(feed, "a", now, 50, now);
+            }
+        }
+    }
+    let (rows, _) = journal.rows();
+    rows.iter().filter(|row| (s(60)..s(360)).contains(&row.start)).map(|row| row.capture).collect()
+}
+
+#[test]
+fn a_name_of_two_feeds_is_expected_by_both_whichever_was_heard_first() {
+    // Two a minute by one, four by the other; four of the six come, then none.
+    let share = Some(4.0 / 6.0);
+    let want = vec![share, share, Some(0.0), Some(0.0), share];
+    assert_eq!(captures_of_two_feeds(["ruido", "calle"]), want);
+    assert_eq!(captures_of_two_feeds(["calle", "ruido"]), want);
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn the_last_windows_of_an_old_plan_read_the_quantities_that_it_knew() {
     // In the rows of the new definition `level` stands in another column.
     city.measure(&["depth", "level"], TWO_MINUTES, &over(50));
     city.says_each((100, 110, 10), "aire-1", 80);
-    city.says_each((120, 190, 10), "aire-1", 10);
+    city.says_each((120, 130, 10), "aire-1", 10);
     assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 120, condition met"]);
 }
 

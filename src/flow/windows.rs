@@ -72,8 +72,6 @@ struct KeyRun {
     /// Stands before the rest of the state.
     #[serde(skip)]
     key: Key,
-    /// Position of the feed that named the key first: its interval is the one expected.
-    feed: usize,
     /// The feed by which its last event came.
     heard_by: FeedId,
     watermark: Timestamp,
@@ -146,7 +144,7 @@ impl WindowRun {
     ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, arrived.feed, &self.rules));
+            self.keys.push(KeyRun::new(key, &self.rules));
         }
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
@@ -289,9 +287,8 @@ impl WindowRun {
         if to > from
             && let Some(registration) = run.registration.as_deref()
         {
-            let usual = self.plan.expected.get(run.feed).copied().flatten();
             let step = (from, to);
-            registration.fill(&self.plan, self.bounds, step, usual, moment.cause.sequence, &mut published);
+            registration.fill(&self.plan, self.bounds, step, moment.cause.sequence, &mut published);
         }
         self.publish(number, published, moment);
     }
@@ -332,9 +329,8 @@ impl WindowRun {
     fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
-            let interval = run.interval(&self.plan, publication.start);
-            let length = publication.end.since(publication.start);
-            let capture = WindowPlan::capture(publication.count, length, interval);
+            let expected = run.expected_events(&self.plan, &publication);
+            let capture = WindowPlan::capture(publication.count, expected);
             self.plan.fill_capture(&mut publication.fields, capture);
             let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
@@ -450,10 +446,9 @@ fn note(
 }
 
 impl KeyRun {
-    fn new(key: Key, feed: usize, rules: &[Slot]) -> Self {
+    fn new(key: Key, rules: &[Slot]) -> Self {
         Self {
             key,
-            feed,
             heard_by: FeedId::default(),
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),

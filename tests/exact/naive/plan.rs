@@ -38,16 +38,14 @@ pub struct Plan {
     pub zone: String,
     /// The record that defined it.
     pub since: u64,
-    /// Expected interval of the devices of each feed.
-    pub intervals: Vec<Option<i64>>,
+    /// Expected interval of the devices of each feed, with the feed's id.
+    pub intervals: Vec<(usize, Option<i64>)>,
     pub keys: BTreeMap<Key, KeyState>,
 }
 
 pub struct KeyState {
     /// The record that named it first.
     pub since: u64,
-    /// Place of the feed that named the key first.
-    pub feed: usize,
     /// The feed by which its last event came.
     pub last_feed: usize,
     pub watermark: i64,
@@ -86,14 +84,7 @@ impl Plan {
     }
 
     /// Counts an event: 0 in time, 1 late, 2 too late; `None` where it is none of the plan's.
-    pub fn count(
-        &mut self,
-        said: &Said,
-        feed: usize,
-        excluded: bool,
-        sequence: u64,
-        clock: Clock,
-    ) -> Option<usize> {
+    pub fn count(&mut self, said: &Said, excluded: bool, sequence: u64, clock: Clock) -> Option<usize> {
         let value = |name: &String| match name.as_str() {
             "sensor" => said.device.clone(),
             name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
@@ -101,8 +92,7 @@ impl Plan {
         let key = Key(self.window.by.iter().map(value).collect());
         let fresh = || KeyState {
             since: sequence,
-            feed,
-            last_feed: feed,
+            last_feed: said.feed,
             watermark: i64::MIN,
             amended_at: i64::MIN,
             windows: BTreeMap::new(),
@@ -192,7 +182,7 @@ impl Plan {
             let closes = !window.closed && end <= closed_to;
             let changed = window.closed && window.changed && end <= changed_to;
             if closes || changed {
-                let row = self.row(cause, key, state.feed, *start, window);
+                let row = self.row(cause, key, *start, window);
                 if self.ends_at == i64::MAX {
                     let pipeline = row.plan.pipeline.to_string();
                     let since = self.since.max(state.since);
@@ -206,7 +196,7 @@ impl Plan {
         any
     }
 
-    fn row(&self, cause: u64, key: &Key, feed: usize, start: i64, window: &Window) -> Aggregate {
+    fn row(&self, cause: u64, key: &Key, start: i64, window: &Window) -> Aggregate {
         let count = window.events.len() as u64;
         let field = |sql: &String| match call(sql) {
             ("count", "*") => Some(count as f64),
@@ -223,8 +213,15 @@ impl Plan {
                 fields::value(function, &readings, decimals)
             }
         };
-        let interval = self.intervals.get(feed).copied().flatten().filter(|_| self.by_sensor());
-        let capture = interval.map(|interval| count as f64 / (self.size() as f64 / interval as f64));
+        let came = |id: &usize| window.events.iter().any(|(_, said)| said.feed == *id);
+        let expected: Vec<Option<f64>> = self
+            .intervals
+            .iter()
+            .filter(|(id, _)| came(id))
+            .map(|(_, interval)| Some(self.size() as f64 / (*interval)? as f64))
+            .collect();
+        let expected: Option<f64> = expected.into_iter().sum();
+        let capture = expected.filter(|_| self.by_sensor()).map(|expected| count as f64 / expected);
         let enough = self.window.capture_min.unwrap_or(0.0);
         Aggregate {
             cause,

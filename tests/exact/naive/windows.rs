@@ -100,7 +100,9 @@ impl Windows {
 
     fn count(&mut self, said: &Said, sequence: u64) {
         for (name, pipeline) in &mut self.pipelines {
-            let Some(feed) = pipeline.feeds.iter().position(|id| *id == said.feed) else { continue };
+            if !pipeline.feeds.contains(&said.feed) {
+                continue;
+            }
             let mut said = said.clone();
             said.readings.retain(|(quantity, _)| pipeline.columns.get(&*quantity.name) == Some(quantity));
             let number = |column: &str| {
@@ -113,7 +115,7 @@ impl Windows {
             counts[3] += u64::from(excluded);
             let clock = pipeline.clock(&self.world, false);
             for plan in &mut pipeline.plans {
-                if let Some(outcome) = plan.count(&said, feed, excluded, sequence, clock) {
+                if let Some(outcome) = plan.count(&said, excluded, sequence, clock) {
                     counts[outcome] += 1;
                 }
             }
@@ -253,7 +255,11 @@ impl Pipeline {
                 amend_every: definition.amend_every.0,
                 zone: definition.timezone.clone(),
                 since: sequence,
-                intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
+                intervals: feeds
+                    .iter()
+                    .copied()
+                    .zip(defined.iter().map(|feed| feed.expected_interval.map(|span| span.0)))
+                    .collect(),
                 keys: BTreeMap::new(),
             }
         };
