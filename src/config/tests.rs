@@ -101,6 +101,14 @@ fn the_example_is_right() {
 }
 
 #[test]
+fn an_interval_that_only_the_register_gives_is_one() {
+    let register = r#"registered = [{ name = "aire-1", expected_interval = "10s" }, { name = "aire-2", expected_interval = "1m" }]"#;
+    let air = AIR.replace(r#"expected_interval = "10s""#, register);
+    assert_ne!(air, AIR);
+    loaded_air("", &air).unwrap();
+}
+
+#[test]
 fn controls_are_feeds_then_pipelines() {
     let other = AIR.replace("air-quality", "aaa").replace("name = \"air\"", "name = \"zzz\"");
     let other = other.replace("ciudad/", "otra/");
