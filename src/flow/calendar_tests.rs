@@ -393,6 +393,58 @@ fn a_name_of_two_feeds_is_expected_by_both_whichever_was_heard_first() {
     assert_eq!(captures_of_two_feeds(["calle", "ruido"]), want);
 }
 
+/// Sereno is down from the fifth minute to the fifteenth; `a` reports every 20 s all the time, `b`
+/// never. Of what `a` said meanwhile everything comes afterwards, in order, or nothing does.
+fn outage(backlog: bool) -> (Vec<Aggregate>, Vec<Transition>) {
+    let rules = json!([rule("silent", "minute", "n = 0")]);
+    let register = json!([{"name": "a"}, {"name": "b"}]);
+    let mut journal = Journal::new(feed("20s", &register), pipeline(&minutes(0.0), &rules), s(0));
+    let speaks = |second: &i64| second % 20 == 5;
+    for second in 1..=300 {
+        journal.pass(s(second));
+        if speaks(&second) {
+            journal.put("a", s(second), 50, s(second));
+        }
+    }
+    journal.sequencer.connected(&"ruido".into(), false, s(300));
+    journal.pass(s(900));
+    journal.sequencer.connected(&"ruido".into(), true, s(900));
+    if backlog {
+        (301..=900).filter(speaks).for_each(|second| journal.put("a", s(second), 50, s(900)));
+    }
+    for second in 901..=1_300 {
+        journal.pass(s(second));
+        if speaks(&second) {
+            journal.put("a", s(second), 50, s(second));
+        }
+    }
+    journal.rows()
+}
+
+#[test]
+fn an_outage_leaves_empty_windows_that_are_no_basis_for_a_verdict() {
+    let (rows, transitions) = outage(false);
+    let counts: Vec<(i64, u64)> =
+        (0..21).map(|minute| (minute, if (5..15).contains(&minute) { 0 } else { 3 })).collect();
+    assert_eq!(said(&rows, "a"), counts);
+    for row in rows.iter().filter(|row| row.count == 0) {
+        assert_eq!(row.capture, Some(0.0));
+        let down = row.start >= s(300) && row.end <= s(900);
+        assert_eq!(row.sufficient, !down, "{}", row.start);
+    }
+    // Nobody is told of `a`; `b` is missed since the first minute after its registration.
+    let told: Vec<(&str, AlertState, Timestamp)> =
+        transitions.iter().map(|step| (&*step.key.0[0], step.to, step.at)).collect();
+    assert_eq!(told, [("b", AlertState::Firing, s(120))]);
+}
+
+#[test]
+fn a_backlog_leaves_no_empty_window_of_an_outage() {
+    let (rows, _) = outage(true);
+    assert_eq!(said(&rows, "a"), (0..21).map(|minute| (minute, 3)).collect::<Vec<_>>());
+    assert_eq!(said(&rows, "b"), (1..21).map(|minute| (minute, 0)).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_gap_of_years_is_not_made_up_for() {
     let register = json!([{"name": "a"}]);

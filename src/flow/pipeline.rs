@@ -75,13 +75,14 @@ impl PipelineRun {
         since: u64,
         begins_at: Option<Timestamp>,
     ) -> Self {
+        let ids: Arc<[FeedId]> = feeds.as_slice().into();
         let windows = (0_u32..).zip(&plan.windows).map(|(place, (window, rules))| {
             let made = Made { origin: plan.origin.clone(), since, place };
             let begins_at = begins_at.map_or(Timestamp::MIN, |at| window.grid.pane_from(at));
             let bounds = Bounds { begins_at, ..Bounds::ALL };
             let judge = |rule: &Arc<RulePlan>| Judge { rule: rule.clone(), origin: plan.origin.clone() };
             let slots = rules.iter().map(judge).map(Slot::new).collect();
-            WindowRun::new(made, window.clone(), slots, plan.amend_every, bounds, share)
+            WindowRun::new(made, window.clone(), ids.clone(), slots, plan.amend_every, bounds, share)
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();

@@ -39,6 +39,8 @@ pub struct WindowRun {
     pub made: Made,
     /// Its plan.
     pub plan: Arc<WindowPlan>,
+    /// The feeds that it reads, by their positions in the plan.
+    feeds: Arc<[FeedId]>,
     /// Which windows it publishes.
     pub bounds: Bounds,
     /// Its rules.
@@ -109,6 +111,7 @@ impl WindowRun {
     pub fn new(
         made: Made,
         plan: Arc<WindowPlan>,
+        feeds: Arc<[FeedId]>,
         rules: Vec<Slot>,
         amend_every: Span,
         bounds: Bounds,
@@ -118,6 +121,7 @@ impl WindowRun {
         Self {
             made,
             plan,
+            feeds,
             bounds,
             rules,
             amend_every,
@@ -332,7 +336,13 @@ impl WindowRun {
             let expected = run.expected_events(&self.plan, &publication);
             let capture = WindowPlan::capture(publication.count, expected);
             self.plan.fill_capture(&mut publication.fields, capture);
-            let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
+            // What did not come while nobody listened says nothing.
+            let listened = publication.count > 0
+                || run.falls_silent(&self.plan, &publication, |feed, start, end| {
+                    let id = self.feeds.get(feed).copied().unwrap_or_default();
+                    moment.feeds.observed_within(id, start, end)
+                });
+            let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
                 judge(run, &self.plan, &self.rules, &publication, capture, sufficient, moment);
             }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::window::vacant::{Registration, Service};
 use crate::window::{Publication, WindowPlan};
 
@@ -127,6 +127,23 @@ impl KeyRun {
     fn next_missed(&self, plan: &WindowPlan) -> Option<Timestamp> {
         let registration = self.registration.as_deref()?;
         registration.next_close(&plan.grid, self.windows.closed_to())
+    }
+
+    /// Whether an empty window says that nothing came: one of the feeds that miss it was observed for
+    /// at least the interval in which an event is expected; `observed` says how long a feed was.
+    pub(super) fn falls_silent(
+        &self,
+        plan: &WindowPlan,
+        publication: &Publication,
+        observed: impl Fn(usize, Timestamp, Timestamp) -> Span,
+    ) -> bool {
+        let (start, end) = (publication.start, publication.end);
+        let Some(registration) = self.registration.as_deref() else { return true };
+        registration.feeds(start).iter().any(|feed| {
+            let own = registration.interval(feed, start);
+            let interval = own.or_else(|| plan.expected.get(feed).copied().flatten());
+            interval.is_some_and(|interval| observed(feed, start, end) >= interval)
+        })
     }
 
     /// Events expected of it in a window: of each feed by which one came, or in whose register it
