@@ -190,3 +190,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
 #[cfg(test)]
 #[path = "state_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "state_fixture_tests.rs"]
+mod fixture_tests;
