@@ -34,6 +34,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Each with its name in metrics.
+    #[must_use]
+    pub fn named(self) -> [(&'static str, u64); 5] {
+        [
+            ("counted", self.counted),
+            ("late", self.late),
+            ("too_late", self.too_late),
+            ("excluded", self.excluded),
+            ("unjudged", self.unjudged),
+        ]
+    }
+
     /// Adds another's to these.
     pub fn add(&mut self, other: Self) {
         self.counted += other.counted;

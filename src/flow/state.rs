@@ -23,6 +23,8 @@ pub mod groups;
 pub mod names;
 pub mod shared;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -56,6 +58,8 @@ pub struct Part {
     pub counts: Vec<(String, Counts)>,
     /// Its groups.
     pub groups: Vec<GroupState>,
+    /// How long it took to write them down: the worker folds nothing meanwhile.
+    pub took: Duration,
 }
 
 /// Keys of one group.

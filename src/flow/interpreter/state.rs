@@ -68,7 +68,7 @@ impl Interpreter {
             write("the flow", &state, &mut shared)?;
             texts.look();
         }
-        Ok(Part { shared, counts, groups: groups.finish(*share) })
+        Ok(Part { shared, counts, groups: groups.finish(*share), ..Part::default() })
     }
 
     /// The folds of `workers` workers that go on from a checkpoint; `names` are the journal's, at
