@@ -24,6 +24,7 @@ pub mod slot;
 pub mod vacant;
 pub mod value;
 
+pub use clock::zone_rules;
 pub use feed_set::FeedSet;
 pub use function::Function;
 pub use grid::Grid;

@@ -58,6 +58,8 @@ pub struct Part {
     pub counts: Vec<(String, Counts)>,
     /// Its groups.
     pub groups: Vec<GroupState>,
+    /// The time zones in use and the sums of their rules, as worker 0 has them.
+    pub zones: Vec<(String, u64)>,
     /// How long it took to write them down: the worker folds nothing meanwhile.
     pub took: Duration,
 }

@@ -294,6 +294,7 @@ impl Checkpoints {
             number,
             state_version: STATE_VERSION,
             engine_version: ENGINE_VERSION,
+            zones: taken.parts.iter().flat_map(|part| part.zones.clone()).collect(),
             next: taken.next,
             results: taken.results.clone(),
             counts: total(&taken.parts),

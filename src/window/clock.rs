@@ -7,12 +7,22 @@
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::Timestamp;
 use crate::model::time::SECOND;
 
 /// Offsets are known up to 2100-01-01T00:00Z; the last one holds from there on.
 const LAST_SECOND: i64 = 4_102_444_800;
+
+/// A sum of everything the tz database says of a zone from 1970 on; `None` where it has no such zone.
+/// Windows of the calendar are the same under two databases if the sums of their zones are.
+#[must_use]
+pub fn zone_rules(zone: &str) -> Option<u64> {
+    let clock = LocalClock::new(&TimeZone::get(zone).ok()?);
+    let offsets = clock.stretches.iter().flat_map(|stretch| [stretch.from, stretch.offset]);
+    Some(xxh3_64(&offsets.flat_map(i64::to_le_bytes).collect::<Vec<u8>>()))
+}
 
 /// Instants from `from` on have this offset from UTC. All in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +120,14 @@ mod tests {
         assert_eq!(madrid.instant(local("2025-03-30T02:30:00Z")), at("2025-03-30T01:00:00Z"));
         assert_eq!(madrid.instant(local("2025-03-30T03:00:00Z")), at("2025-03-30T01:00:00Z"));
         assert_eq!(madrid.put_back_max(), 3_600 * SECOND);
+    }
+
+    #[test]
+    fn the_rules_of_a_zone_have_a_sum_of_their_own() {
+        let sums = ["Europe/Madrid", "America/Bogota", "UTC"].map(|zone| zone_rules(zone).unwrap());
+        assert!(sums[0] != sums[1] && sums[1] != sums[2]);
+        assert_eq!(zone_rules("Europe/Madrid"), Some(sums[0]));
+        assert_eq!(zone_rules("Europe/Atlantis"), None);
     }
 
     #[test]
