@@ -15,6 +15,9 @@ use crate::model::{Key, ResultRow, Span, Timestamp};
 /// A nanosecond later: the next tick at the earliest.
 const NEXT: Span = Span(1);
 
+/// Bytes of a course, beside the verdicts that late data may still change and the alerts that stand.
+pub const COURSE_BYTES: usize = size_of::<Course>();
+
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Course {
