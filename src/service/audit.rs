@@ -42,16 +42,15 @@ impl Audit {
             }
             !over
         });
-        for part in &batch.accounts {
-            let Some(difference) = Difference::of(batch, part.feed, &part.delta) else { continue };
+        for (feed, difference) in Difference::all(batch) {
             tracing::error!(
-                feed = %dictionary.feed(part.feed).map_or("", |name| name),
+                feed = %dictionary.feed(feed).map_or("", |name| name),
                 sequence = batch.first,
                 ?difference,
                 "the accounts of a batch do not add up"
             );
-            if self.open.insert(part.feed, (hour, batch.arrived_at)).is_none() {
-                steps.extend(step(batch, dictionary, part.feed, (batch.arrived_at, None), &difference));
+            if self.open.insert(feed, (hour, batch.arrived_at)).is_none() {
+                steps.extend(step(batch, dictionary, feed, (batch.arrived_at, None), &difference));
             }
         }
         steps
@@ -68,16 +67,25 @@ struct Difference {
 }
 
 impl Difference {
-    fn of(batch: &Batch, feed: FeedId, delta: &Accounts) -> Option<Self> {
-        let own = batch.records.iter().filter_map(|record| match record {
-            Record::Event(event) if event.feed == feed => Some(batch.readings_of(event).len() as u64),
-            _ => None,
-        });
-        let (events, readings) = own.fold((0, 0), |(events, sum), readings| (events + 1, sum + readings));
-        let same = delta.events_stored == events && delta.readings_stored == readings;
-        (!same || !delta.balanced()).then_some(Self {
-            events: (delta.events_stored, events),
-            readings: (delta.readings_stored, readings),
+    /// By feed, where there is one. The records are gone through once, however many feeds there
+    /// are; a feed with records and no accounts differs too.
+    fn all(batch: &Batch) -> impl Iterator<Item = (FeedId, Self)> {
+        let mut feeds: BTreeMap<FeedId, (Accounts, Self)> = BTreeMap::new();
+        for part in &batch.accounts {
+            feeds.entry(part.feed).or_default().0.add(&part.delta);
+        }
+        for record in &batch.records {
+            let Record::Event(event) = record else { continue };
+            let (_, difference) = feeds.entry(event.feed).or_default();
+            difference.events.1 += 1;
+            difference.readings.1 += batch.readings_of(event).len() as u64;
+        }
+        feeds.into_iter().filter_map(|(feed, (accounts, mut difference))| {
+            difference.events.0 = accounts.events_stored;
+            difference.readings.0 = accounts.readings_stored;
+            let same =
+                difference.events.0 == difference.events.1 && difference.readings.0 == difference.readings.1;
+            (!same || !accounts.balanced()).then_some((feed, difference))
         })
     }
 
@@ -181,5 +189,29 @@ mod tests {
         let mut lost = batch(10, 1, 1);
         lost.accounts[0].delta.events_found = 2;
         assert_eq!(Audit::default().fold(&lost, &dictionary).len(), 1);
+    }
+
+    #[test]
+    fn each_feed_is_held_to_its_own_records_also_one_that_the_accounts_do_not_name() {
+        let mut dictionary = Dictionary::default();
+        ["air", "noise"].iter().for_each(|name| _ = dictionary.insert(&Entry::Feed((*name).into())));
+        let of_noise = |mut mixed: Batch, count: usize| {
+            for record in mixed.records.iter_mut().take(count) {
+                let Record::Event(event) = record else { continue };
+                event.feed = FeedId(1);
+            }
+            mixed
+        };
+        let told = |batch| -> Vec<String> {
+            let steps = Audit::default().fold(&batch, &dictionary);
+            steps.iter().map(|step| step.key.0[0].to_string()).collect()
+        };
+        let mut even = of_noise(batch(10, 2, 3), 1);
+        assert_eq!(told(even.clone()), ["noise"], "it has a record and no accounts");
+        let delta = Accounts { events_found: 1, events_stored: 1, ..Accounts::default() };
+        even.accounts.push(FeedAccounts { feed: FeedId(1), delta });
+        assert!(told(even.clone()).is_empty());
+        // The sum over feeds is right and each feed is wrong.
+        assert_eq!(told(of_noise(even, 2)), ["air", "noise"]);
     }
 }
