@@ -131,10 +131,6 @@ impl Draw {
     /// Definitions under which nothing is too late, refused, or decided by when it came.
     pub fn calm(seed: u64) -> Self {
         let mut draw = Self::of(seed, false);
-        // The capture of a sensor of two feeds follows the one that named it first.
-        for sensor in draw.sensors.iter_mut().filter(|_| !draw.apart) {
-            sensor.1 += &format!("-{}", sensor.0);
-        }
         for feed in &mut draw.feeds {
             feed["identity"] = json!("time");
             feed["devices_max"] = json!(1_000);

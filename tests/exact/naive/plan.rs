@@ -13,7 +13,7 @@ use super::grid::Grid;
 use super::met::Met;
 use super::register::{Register, Registered};
 use super::sensors::Terms;
-use super::world::Said;
+use super::world::{Said, World};
 
 /// Of what closes at once so many windows are looked at, whether they are missed.
 const MISSED_MAX: usize = 1_440;
@@ -59,8 +59,6 @@ pub struct Plan {
 pub struct KeyState {
     /// The record that named it first.
     pub since: u64,
-    /// Place of the feed that named the key first.
-    pub feed: usize,
     /// The feed by which its last event came.
     pub last_feed: usize,
     pub watermark: i64,
@@ -74,11 +72,10 @@ pub struct KeyState {
 }
 
 impl KeyState {
-    fn new(since: u64, feed: usize) -> Self {
+    fn new(since: u64) -> Self {
         Self {
             since,
-            feed,
-            last_feed: feed,
+            last_feed: 0,
             watermark: i64::MIN,
             amended_at: i64::MIN,
             closed_to: i64::MIN,
@@ -124,19 +121,12 @@ impl Plan {
     }
 
     /// Counts an event: 0 in time, 1 late, 2 too late; `None` where it is none of the plan's.
-    pub fn count(
-        &mut self,
-        said: &Said,
-        feed: usize,
-        excluded: bool,
-        sequence: u64,
-        clock: Clock,
-    ) -> Option<usize> {
+    pub fn count(&mut self, said: &Said, excluded: bool, sequence: u64, clock: Clock) -> Option<usize> {
         let key = self.key(|name| match name.as_str() {
             "sensor" => said.device.clone(),
             name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
         });
-        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(sequence, feed));
+        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(sequence));
         let limits = self.limits(state.watermark, clock);
         let closed_to = limits[0].0.max(limits[1].0);
         let sealed_to = limits[0].1.max(limits[1].1);
@@ -197,9 +187,9 @@ impl Plan {
                 state.registered.write(&[], at);
             }
         }
-        for (name, (feed, services)) in register {
+        for (name, services) in register {
             let key = self.key(|_| name.as_str().into());
-            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(sequence, *feed));
+            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(sequence));
             state.registered.write(services, at);
         }
     }
@@ -209,7 +199,7 @@ impl Plan {
     pub fn settle(
         &mut self,
         cause: u64,
-        clock: Clock,
+        (world, clock): (&World, Clock),
         met: &mut Met,
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
@@ -222,7 +212,7 @@ impl Plan {
                 (names.0, names.1, key.clone(), to)
             };
             let mut stage = |state: &mut KeyState, closed_to, changed_to, notes: &mut Vec<Note>| {
-                self.stage(cause, key, state, (closed_to, changed_to), met, out, notes)
+                self.stage((cause, world), key, state, (closed_to, changed_to), met, out, notes)
             };
             stage(state, by_watermark.0, i64::MIN, notes);
             let (pipeline, window, own, to) = note(self.watermark(state.watermark, clock));
@@ -252,7 +242,7 @@ impl Plan {
     #[allow(clippy::too_many_arguments, reason = "the parts of one key, borrowed apart")]
     fn stage(
         &self,
-        cause: u64,
+        (cause, world): (u64, &World),
         key: &Key,
         state: &mut KeyState,
         limits: (i64, i64),
@@ -275,7 +265,7 @@ impl Plan {
         }
         let any = !due.is_empty();
         for (start, (end, closes)) in due {
-            let row = self.row(cause, key, state, (start, end), met);
+            let row = self.row((cause, world), key, state, (start, end), met);
             if self.ends_at == i64::MAX {
                 let pipeline = row.plan.pipeline.to_string();
                 let since = self.since.max(state.since);
@@ -290,7 +280,6 @@ impl Plan {
     fn missed(&self, state: &KeyState, to: i64) -> Vec<(i64, i64)> {
         let mut missed = Vec::new();
         let Some(earliest) = state.registered.begin() else { return missed };
-        let usual = self.intervals.get(state.feed).copied().flatten();
         let mut start = self.grid.before(to);
         let mut looked = 0;
         while start >= earliest && looked < MISSED_MAX {
@@ -301,7 +290,7 @@ impl Plan {
             if end <= to {
                 looked += 1;
                 let empty = self.is_own(start) && !state.windows.contains_key(&start);
-                if empty && state.registered.misses((start, end), usual) {
+                if empty && state.registered.misses((start, end), &self.intervals) {
                     missed.push((start, end));
                 }
             }

@@ -138,7 +138,9 @@ impl Windows {
 
     fn count(&mut self, said: &Said, sequence: u64) {
         for (name, pipeline) in &mut self.pipelines {
-            let Some(feed) = pipeline.feeds.iter().position(|id| *id == said.feed) else { continue };
+            if !pipeline.feeds.contains(&said.feed) {
+                continue;
+            }
             let mut said = said.clone();
             said.readings.retain(|(quantity, _)| pipeline.columns.get(&*quantity.name) == Some(quantity));
             let number = |column: &str| {
@@ -151,7 +153,7 @@ impl Windows {
             counts[3] += u64::from(excluded);
             let clock = pipeline.clock(&self.world, false);
             for plan in &mut pipeline.plans {
-                if let Some(outcome) = plan.count(&said, feed, excluded, sequence, clock) {
+                if let Some(outcome) = plan.count(&said, excluded, sequence, clock) {
                     counts[outcome] += 1;
                 }
             }
@@ -219,7 +221,13 @@ impl Windows {
         for (name, pipeline) in &mut self.pipelines {
             let clock = pipeline.clock(&self.world, tick);
             for plan in &mut pipeline.plans {
-                plan.settle(line.sequence, clock, &mut self.met, &mut self.out, &mut self.notes);
+                plan.settle(
+                    line.sequence,
+                    (&self.world, clock),
+                    &mut self.met,
+                    &mut self.out,
+                    &mut self.notes,
+                );
             }
             for (sensor, (watermark, feed)) in &pipeline.sensors {
                 let place = || (name.clone(), "readings".to_owned(), sensor.clone());
@@ -276,10 +284,15 @@ impl Pipeline {
             let calls: Vec<Call> = calls.collect();
             let unit =
                 |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
+            let texts = window.fields.values().chain(&definition.exclude);
+            let words: Vec<&str> =
+                texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+            let used = columns.iter().filter(|(name, _)| words.contains(&name.as_str()));
+            let used: Vec<_> = used.map(|(name, quantity)| (quantity, counters.get(name))).collect();
             let period_name = (!window.periods.is_empty()).then_some("period");
             Plan {
                 identity: format!(
-                    "{window:?} {name:?} {:?} {times:?} {columns:?} {counters:?} {clocks:?}",
+                    "{window:?} {name:?} {:?} {times:?} {used:?} {clocks:?}",
                     definition.exclude
                 ),
                 description: Arc::new(PlanDescription {
