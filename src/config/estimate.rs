@@ -168,13 +168,19 @@ pub(super) fn of_readings(
     let own = || pipeline.rules.iter().filter(|rule| rule.on == READINGS);
     let first = pipeline.rules.iter().position(|rule| rule.on == READINGS)?;
     let (keys, said) = devices(feeds);
-    let late = feeds.iter().map(|feed| feed.out_of_orderness.0).max().unwrap_or_default();
-    let reach = Span(pipeline.allowed_lateness.0.saturating_add(late));
-    let interval = feeds.iter().filter_map(|feed| feed.expected_interval).filter(|span| *span != Span::ZERO);
-    let interval = interval.min().unwrap_or(INTERVAL_ASSUMED);
-    let panes = (u64::try_from(reach.0 / interval.0).unwrap_or_default() + 1).min(VERDICTS_KEPT_MAX as u64);
-    let quantities = feeds.iter().map(|feed| feed.quantities.len() as u64).sum();
-    let bytes = ByteSize(keys.saturating_mul(KEY_BYTES + rules_bytes(own(), panes, quantities)));
+    // The most verdicts that late data may still change of one sensor of a feed.
+    let kept = |feed: &FeedDefinition| {
+        let reach = pipeline.allowed_lateness.0.saturating_add(feed.out_of_orderness.0);
+        let interval = feed.expected_interval.filter(|span| *span != Span::ZERO).unwrap_or(INTERVAL_ASSUMED);
+        let verdicts = u64::try_from(reach / interval.0).unwrap_or_default() + 1;
+        verdicts.min(VERDICTS_KEPT_MAX as u64)
+    };
+    let of_feed = |feed: &&FeedDefinition| {
+        let rules = rules_bytes(own(), kept(feed), feed.quantities.len() as u64);
+        devices(&[feed]).0.saturating_mul(KEY_BYTES + rules)
+    };
+    let panes = feeds.iter().map(|feed| kept(feed)).max().unwrap_or_default();
+    let bytes = ByteSize(feeds.iter().map(of_feed).fold(0, u64::saturating_add));
     let (pipeline, window) = (pipeline.name.clone(), READINGS.to_owned());
     let place = (file, vec![Step::from("rule"), first.into(), Step::from("on")]);
     Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Verdicts, bytes, place })
