@@ -30,10 +30,10 @@ use super::pipeline::Counts;
 
 /// Version of what results mean. Raised by hand whenever the same journal leads to other results
 /// than before: a checkpoint of another version is then no reason to stop at a difference.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 /// Version of the form of the state. Raised whenever a type in it changes: a checkpoint of another
 /// version is not read, and the flow folds the journal from its beginning.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// What a checkpoint is to hold.
 #[derive(Clone, Debug)]

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::interpreter::{Interpreter, order};
+use super::past::Past;
 use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
 use crate::model::time::SECOND;
 use crate::model::{
-    Control, Decoded, DecodedEvent, DecodedReading, ResultRow, Submission, Timestamp, Transition, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, ResultRow, Submission, Timestamp, Transition,
+    Value,
 };
 
 /// A whole minute.
@@ -23,6 +25,8 @@ pub(super) struct Timeline {
     now_s: i64,
     feeds: Vec<Arc<str>>,
     told: Vec<Transition>,
+    /// The journal.
+    batches: Vec<Batch>,
 }
 
 /// `{rule} {key}: {from} -> {to} at {seconds}, {reason}`.
@@ -41,6 +45,7 @@ impl Timeline {
             now_s: 0,
             feeds: vec!["aire".into(), "rio".into()],
             told: Vec::new(),
+            batches: Vec::new(),
         };
         let feeds = timeline.feeds.iter().map(|name| feed(name, &["level"]));
         let controls = feeds.chain([pipeline(windows, rules)]).collect();
@@ -70,7 +75,11 @@ impl Timeline {
 
     fn fold(&mut self) {
         for finished in self.sequencer.take() {
-            let mut rows = self.fold.apply(&finished.batch);
+            self.batches.push(finished.batch);
+            let Some(batch) = self.batches.last() else { continue };
+            let mut past = Past::asked_by(batch);
+            past.iter_mut().for_each(|past| self.batches.iter().for_each(|batch| past.gather(batch)));
+            let mut rows = self.fold.apply_with(batch, &past);
             order(&mut rows);
             self.told.extend(rows.into_iter().filter_map(|row| match row {
                 ResultRow::Transition(row) => Some(*row),
@@ -146,6 +155,13 @@ impl Timeline {
             self.says(at, sensor, value);
             at += step;
         }
+    }
+
+    /// The windows from one second to another are computed again.
+    pub(super) fn recompute(&mut self, from: i64, to: i64) {
+        let at = |second: i64| Timestamp((BEGIN + second) * SECOND);
+        self.sequencer.recompute(at(from), at(to), self.now());
+        self.fold();
     }
 
     /// What rules said since this was last asked.

@@ -100,10 +100,7 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let writer = connect(path)?;
-        let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > SCHEMA_VERSION {
-            return Err(LedgerError::NewerFormat { path: path.to_owned(), found });
-        }
+        check_format(&writer, path)?;
         writer.execute_batch(SCHEMA)?;
         writer.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         Ok(Self { writer: Mutex::new(writer), reader: reading(path)?, dispatcher: reading(path)? })
@@ -124,6 +121,15 @@ impl Database {
     pub(super) fn dispatcher(&self) -> MutexGuard<'_, Connection> {
         self.dispatcher.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a file of a newer version.
+pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(LedgerError::NewerFormat { path: path.to_owned(), found });
+    }
+    Ok(())
 }
 
 fn reading(path: &Path) -> Result<Mutex<Connection>, LedgerError> {

@@ -106,6 +106,12 @@ impl Registration {
         self.entries.retain(|entry| entry.ends_at() > to);
     }
 
+    /// Whether an interval of its own was ever expected.
+    #[must_use]
+    pub fn has_interval(&self) -> bool {
+        self.entries.iter().any(|entry| entry.intervals.iter().any(|interval| interval.1.is_some()))
+    }
+
     /// The sensor's own interval for a window that starts at `start`.
     #[must_use]
     pub fn interval(&self, start: Timestamp) -> Option<Span> {
