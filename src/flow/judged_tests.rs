@@ -133,6 +133,37 @@ fn a_changed_rule_reaches_back_over_the_range() {
     );
 }
 
+#[test]
+fn what_began_before_the_range_is_known_from_the_day_before() {
+    let mut city = city(r#""when": "top > 50", "for": "1m""#, &[10; 8]);
+    [75, 135, 195, 255, 315].into_iter().for_each(|at| city.late("aire-1", 80, at));
+    // It begins at 120; from 150 on it would seem to begin at 240.
+    city.recompute(150, 1_200);
+    assert_eq!(city.lines(), [""; 0]);
+    city.recompute(0, 1_200);
+    assert_eq!(city.lines(), ["high aire-1: inactive -> resolved at 420, found by a recompute"]);
+}
+
+#[test]
+fn what_a_life_has_forgotten_is_not_judged_again() {
+    let levels: Vec<i64> = (0..280).map(|n| if n % 2 == 0 { 10 } else { 80 }).collect();
+    let mut city = city(HIGH, &levels);
+    assert_eq!(city.lines().len(), 280);
+    city.recompute(-600, 60 * 290);
+    assert_eq!(city.lines(), [""; 0], "the first twelve of 140 are forgotten");
+}
+
+#[test]
+fn a_rule_that_was_removed_and_came_back_is_left_out() {
+    let mut city = city(HIGH, &[10, 80, 10]);
+    city.lines();
+    city.late("aire-1", 80, 15);
+    city.change(MINUTE, "[]");
+    city.change(MINUTE, &rule(HIGH));
+    city.recompute(-600, 1_200);
+    assert_eq!(city.lines(), [""; 0]);
+}
+
 /// The episodes that stand after these steps: (began, raised, resolved) in seconds.
 fn standing(rows: &[Transition]) -> Vec<(i64, i64, i64)> {
     let mut last: BTreeMap<_, &Transition> = BTreeMap::new();
