@@ -188,8 +188,14 @@ fn keep_house(
 ) {
     let syncs = metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let positions = (core.journal.clone(), core.flow.clone());
-    others.spawn(super::gauges::run(positions, metrics.clone(), dir.journal(), stop.clone()));
+    let sources = super::gauges::Sources {
+        journal: core.journal.clone(),
+        flow: core.flow.clone(),
+        tally: core.tally(),
+        checkpoints: core.checkpoints.clone(),
+        journal_dir: dir.journal(),
+    };
+    others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
