@@ -171,7 +171,9 @@ impl Life {
     }
 
     fn enter(&mut self, entry: Entry, timing: &Timing, identify: Identify<'_>) -> Option<Vec<Step>> {
-        if self.final_to.is_some_and(|sealed| entry.at <= sealed) {
+        // A silence is never too late: it says what nothing has been said of.
+        let verdict = entry.mark != Mark::Silence;
+        if verdict && self.final_to.is_some_and(|sealed| entry.at <= sealed) {
             return None;
         }
         let in_order = self.entries.back().is_none_or(|last| last.order() < entry.order())
@@ -421,7 +423,9 @@ impl Life {
             _ => None,
         };
         let before = std::mem::replace(&mut self.pending, now);
-        if before == now {
+        // Another `for` makes it due at another time, which nobody was told.
+        let told = |pending: Option<Alert>| pending.map(|alert| (alert.id, alert.episode.began_at));
+        if told(before) == told(now) {
             return;
         }
         let raised = |id| self.alerts.iter().any(|alert| alert.id == id);

@@ -143,6 +143,7 @@ impl PipelineRun {
                 }
                 let by = old.plan.description.by.clone();
                 old.ends(|name| next.plan.succeeds(name, &by), moment);
+                old.reword(&next.plan);
                 ending.push(old);
             }
         }

@@ -75,6 +75,8 @@ impl ReadingsRun {
         self.alarms = old.alarms;
         self.keys = old.keys;
         for (number, run) in (0_u32..).zip(&mut self.keys) {
+            // What was judged is final as far as time has come.
+            pass_observed(run, &old.rules, moment);
             let courses = std::mem::take(&mut run.courses);
             let rules = (&*old.rules, &*self.rules);
             run.courses = rules::take_over(courses, rules, &run.key, &run.evidence, moment);
@@ -116,12 +118,11 @@ impl ReadingsRun {
             }
             judged = judge(run, &self.rules, &self.names, event, row, moment);
         }
-        if watermark > run.watermark {
-            run.watermark = watermark;
-            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-                let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
-                course.pass(whose, watermark, moment);
-            }
+        run.watermark = run.watermark.max(watermark);
+        for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+            let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+            course.pass(whose, run.watermark, moment);
+            course.pass_observed(whose, moment);
         }
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         judged
@@ -140,6 +141,8 @@ impl ReadingsRun {
             run.alarm = None;
             for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+                // One that waited for nothing learns how far time has come.
+                course.pass_observed(whose, moment);
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }

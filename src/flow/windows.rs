@@ -328,7 +328,7 @@ impl WindowRun {
         }
     }
 
-    /// Publishes revisions and lets the rules judge them.
+    /// Publishes revisions and lets the rules judge them; then their time passes.
     fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
@@ -353,7 +353,7 @@ impl WindowRun {
                 fields: publication.fields,
             }));
         }
-        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        self.pass(number, moment);
     }
 
     /// Lets time pass for a key's rules, after all that it closes: to the key's watermark, and by
@@ -381,8 +381,12 @@ impl WindowRun {
         for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
+            let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
             for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+                // One that waited for nothing learns how far time has come.
+                course.pass(whose, watermark, moment);
+                course.pass_observed(whose, moment);
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::{KeyRun, WindowRun, note};
+use crate::flow::compile::PipelinePlan;
 use crate::flow::course::{Course, Whose};
 use crate::flow::moment::Moment;
 use crate::flow::slots::{Judge, Slot, Turn};
@@ -69,6 +70,18 @@ impl WindowRun {
                         .for_each(|course| *course = Course::over());
                 }
                 None => self.end_rule(place, at, moment),
+            }
+        }
+    }
+
+    /// What the rules of an ending window say from here on: the words of the last definition.
+    pub fn reword(&mut self, plan: &PipelinePlan) {
+        for slot in &mut self.rules {
+            let next = slot.next.as_mut().map(|next| &mut next.0);
+            for judge in std::iter::once(&mut slot.now).chain(next) {
+                if let Some(new) = plan.rule(&judge.rule.name) {
+                    judge.rule = Arc::new(judge.rule.in_words_of(new));
+                }
             }
         }
     }
