@@ -1,5 +1,7 @@
 //! Runs a case through the engine and through the naive evaluator and compares every byte.
 
+use std::collections::BTreeMap;
+
 use sereno::journal::result_codec::encode_row;
 use sereno::journal::wire::Writer;
 use sereno::model::{Batch, Entry, Record, ResultRow, Timestamp};
@@ -11,6 +13,9 @@ use crate::naive::accounts;
 use crate::naive::alerts::Alerts;
 use crate::naive::windows::{Counts, PlanNames, Windows};
 use crate::naive::world::Line;
+
+/// How often what happened to alerts.
+pub type Met = BTreeMap<&'static str, u64>;
 
 /// One case in so many also runs through the real dataflow on its threads.
 const DATAFLOW_EACH: u64 = 20;
@@ -66,19 +71,22 @@ pub fn plan_names(rows: &[ResultRow]) -> PlanNames {
 }
 
 /// What the naive evaluator publishes.
-pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, Counts) {
+pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, Counts, Met) {
     let mut windows = Windows::new(case.conditions.clone(), names);
     let mut alerts = Alerts::new(case.conditions.clone());
     let mut all = Vec::new();
     for line in lines {
         let (mut rows, notes) = windows.apply(line);
-        rows.extend(alerts.hear(notes, &windows.world, line.sequence));
+        rows.extend(alerts.hear(notes, &windows, line));
         rows.sort_by_key(place);
         all.extend(rows);
     }
     let mut counts = windows.counts;
     counts.retain(|name, _| windows.pipelines.contains_key(name));
-    (all, counts)
+    for (name, counts) in &mut counts {
+        counts[4] = alerts.unjudged.get(name).copied().unwrap_or_default();
+    }
+    (all, counts, alerts.met)
 }
 
 /// The order of rows of one cause: plans, then windows by (plan, key, start), then transitions by
@@ -137,16 +145,38 @@ pub fn brief(row: &ResultRow) -> String {
             row.fields
         ),
         ResultRow::Retraction(row) => format!("@{} retraction {} {}", row.cause, row.key, row.start),
-        ResultRow::Transition(row) => format!("{row:?}"),
+        ResultRow::Transition(row) => format!(
+            "@{} {}.{} [{}] {:08x} {:?}-{:?} [{}, {}, {}) at {} decided {} {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+            row.cause,
+            row.pipeline,
+            row.rule,
+            row.key,
+            row.id.0 as u32,
+            row.from,
+            row.to,
+            row.began_at,
+            row.raised_at.map_or("-".to_owned(), |at| at.to_string()),
+            row.resolved_at.map_or("-".to_owned(), |at| at.to_string()),
+            row.at,
+            row.decided_at,
+            row.reason,
+            row.notify,
+            row.severity,
+            row.title,
+            row.message,
+            row.labels,
+            row.evidence,
+            row.window,
+        ),
     }
 }
 
-/// Compares a case in every way; says what differs first.
-pub fn check(case: &Case) -> Result<usize, String> {
+/// Compares a case in every way; says what differs first. The rows compared, and what alerts met.
+pub fn check(case: &Case) -> Result<(usize, Met), String> {
     let batches = crate::case::journal(case);
     let lines = lines(&batches);
     let (rows, counts) = machine::uninterrupted(&batches, 1);
-    let (want, naive_counts) = naive(case, &lines, plan_names(&rows));
+    let (want, naive_counts, met) = naive(case, &lines, plan_names(&rows));
     let want_counts = same_names(&naive_counts, &counts);
     let hold = |name: &str, (rows, counts): (Vec<ResultRow>, Counts)| {
         if let Some(difference) = difference(name, &rows, &want) {
@@ -154,7 +184,7 @@ pub fn check(case: &Case) -> Result<usize, String> {
         }
         if counts != want_counts {
             return Err(format!(
-                "{name}: counted, late, too late, excluded {counts:?}, naive {want_counts:?}"
+                "{name}: counted, late, too late, excluded, unjudged {counts:?}, naive {want_counts:?}"
             ));
         }
         Ok(())
@@ -175,7 +205,7 @@ pub fn check(case: &Case) -> Result<usize, String> {
         let (rows, _) = machine::dataflow(batches, workers);
         hold(&format!("dataflow of {workers} workers"), (rows, counts))?;
     }
-    Ok(want.len())
+    Ok((want.len(), met))
 }
 
 /// What the headers say, what was handed over and what the journal holds agree.

@@ -40,7 +40,6 @@ pub struct Draw {
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
     let mut draw = Draw::of(seed);
-    draw.untimed();
     let script = draw.script();
     let title = format!(
         "{} feeds, {} pipelines, {} sensors, {} s, {} happenings",
@@ -69,6 +68,7 @@ impl Draw {
     /// Definitions under which nothing is too late, refused, or decided by when it came.
     pub fn calm(seed: u64) -> Self {
         let mut draw = Self::of(seed);
+        draw.certain();
         // The capture of a sensor of two feeds follows the one that named it first.
         draw.sensors.iter_mut().for_each(|sensor| sensor.1 += &format!("-{}", sensor.0));
         for feed in &mut draw.feeds {

@@ -9,6 +9,7 @@ use sereno::model::{Aggregate, Key, ResultRow};
 
 use super::alerts::Note;
 use super::fields;
+use super::posts::Place;
 use super::world::{Said, floor, stamp};
 
 /// Where the clocks of a pipeline stand.
@@ -36,16 +37,15 @@ pub struct Plan {
     pub open_max: i64,
     pub amend_every: i64,
     pub zone: String,
-    /// The record that defined it.
+    /// The record that defined it, and its place there.
     pub since: u64,
+    pub place: usize,
     /// Expected interval of the devices of each feed.
     pub intervals: Vec<Option<i64>>,
     pub keys: BTreeMap<Key, KeyState>,
 }
 
 pub struct KeyState {
-    /// The record that named it first.
-    pub since: u64,
     /// Place of the feed that named the key first.
     pub feed: usize,
     /// The feed by which its last event came.
@@ -70,6 +70,36 @@ impl Plan {
 
     fn by_sensor(&self) -> bool {
         self.window.by.iter().any(|name| name == "sensor")
+    }
+
+    /// What rules call it.
+    pub fn named(&self) -> Place {
+        (self.description.pipeline.to_string(), Some((self.since, self.place)))
+    }
+
+    /// How long a verdict of its windows stands.
+    pub fn stale_after(&self) -> i64 {
+        self.window.step().nominal().0
+    }
+
+    /// The start of its first window that begins at `at` or later.
+    pub fn first_from(&self, at: i64) -> i64 {
+        let (size, slide) = (self.window.size.nominal(), self.window.step().nominal());
+        let start = floor(at, size, slide, &self.zone);
+        if start < at { start + slide.0 } else { start }
+    }
+
+    /// The end of the last window of a plan that has ended.
+    pub fn last_end(&self) -> i64 {
+        let (size, slide) = (self.window.size.nominal(), self.window.step().nominal());
+        floor(self.ends_at - 1, size, slide, &self.zone) + size.0
+    }
+
+    /// By key, the end of what is closed.
+    pub fn closed_to(&self, clock: Clock) -> BTreeMap<Key, i64> {
+        let closed =
+            |state: &KeyState| self.limits(state.watermark, clock).map(|limit| limit.0).into_iter().max();
+        self.keys.iter().map(|(key, state)| (key.clone(), closed(state).unwrap_or(i64::MIN))).collect()
     }
 
     /// The key's watermark.
@@ -100,7 +130,6 @@ impl Plan {
         };
         let key = Key(self.window.by.iter().map(value).collect());
         let fresh = || KeyState {
-            since: sequence,
             feed,
             last_feed: feed,
             watermark: i64::MIN,
@@ -140,33 +169,42 @@ impl Plan {
         }
     }
 
-    /// Publishes whatever this record closed, sealed or made due: first what the key's watermark
-    /// says, then what the tick says, then amendments.
+    /// Publishes what this record closed or sealed by the keys' watermarks.
     pub fn settle(&mut self, cause: u64, clock: Clock, out: &mut Vec<ResultRow>, notes: &mut Vec<Note>) {
         let mut keys = std::mem::take(&mut self.keys);
         for (key, state) in &mut keys {
             let [by_watermark, by_tick] = self.limits(state.watermark, clock);
-            let note = |to| {
-                let names = (self.description.pipeline.to_string(), self.window.name.clone());
-                (names.0, names.1, key.clone(), to)
-            };
             self.stage(cause, key, state, by_watermark.0, i64::MIN, out, notes);
-            let (pipeline, window, own, to) = note(self.watermark(state.watermark, clock));
-            notes.push(Note::Passed(pipeline, window, own, to));
+            notes.push(self.passed(key, state, clock));
             self.stage(cause, key, state, i64::MIN, by_watermark.1, out, notes);
-            if clock.now.0 {
-                self.stage(cause, key, state, by_tick.0, i64::MIN, out, notes);
-                if clock.now.1 {
-                    let (pipeline, window, own, to) = note(clock.tick - self.close_after);
-                    notes.push(Note::Ticked(pipeline, window, own, to, state.last_feed));
-                }
-                self.stage(cause, key, state, by_tick.1, by_tick.1, out, notes);
-                if state.amended_at.saturating_add(self.amend_every) <= clock.tick
-                    && self.stage(cause, key, state, i64::MIN, i64::MAX, out, notes)
-                {
-                    state.amended_at = clock.tick;
-                }
+            notes.push(self.passed(key, state, clock));
+            let sealed_to = by_watermark.1.max(by_tick.1);
+            state.windows.retain(|start, _| start + self.size() > sealed_to || clock.now.0);
+        }
+        self.keys = keys;
+    }
+
+    fn passed(&self, key: &Key, state: &KeyState, clock: Clock) -> Note {
+        Note::Passed(self.named(), key.clone(), self.watermark(state.watermark, clock), self.close_after)
+    }
+
+    /// Publishes what this tick closed, sealed or made due.
+    pub fn tick(&mut self, cause: u64, clock: Clock, out: &mut Vec<ResultRow>, notes: &mut Vec<Note>) {
+        let mut keys = std::mem::take(&mut self.keys);
+        for (key, state) in &mut keys {
+            let [by_watermark, by_tick] = self.limits(state.watermark, clock);
+            self.stage(cause, key, state, by_tick.0, i64::MIN, out, notes);
+            notes.push(self.passed(key, state, clock));
+            if clock.now.1 {
+                notes.push(Note::Ticked(self.named(), key.clone(), clock.tick - self.close_after));
             }
+            self.stage(cause, key, state, by_tick.1, by_tick.1, out, notes);
+            if state.amended_at.saturating_add(self.amend_every) <= clock.tick
+                && self.stage(cause, key, state, i64::MIN, i64::MAX, out, notes)
+            {
+                state.amended_at = clock.tick;
+            }
+            notes.push(self.passed(key, state, clock));
             let sealed_to = by_watermark.1.max(by_tick.1);
             state.windows.retain(|start, _| start + self.size() > sealed_to);
         }
@@ -193,11 +231,7 @@ impl Plan {
             let changed = window.closed && window.changed && end <= changed_to;
             if closes || changed {
                 let row = self.row(cause, key, state.feed, *start, window);
-                if self.ends_at == i64::MAX {
-                    let pipeline = row.plan.pipeline.to_string();
-                    let since = self.since.max(state.since);
-                    notes.push(Note::Published(pipeline, Box::new(row.clone()), since, closes));
-                }
+                notes.push(Note::Published(self.named(), Box::new(row.clone()), state.last_feed));
                 out.push(ResultRow::Aggregate(row));
                 (window.closed, window.changed) = (true, false);
                 any = true;

@@ -17,14 +17,15 @@ use sereno::model::{Control, Key, Quantity, Record, ResultRow};
 use super::alerts::Note;
 use super::fields;
 use super::plan::{Clock, Plan, call};
-use super::world::{Line, Said, World, floor};
+use super::world::{Line, Said, World};
 use crate::condition::Condition;
 
 /// What the engine calls the window of a pipeline that was defined by that record.
 pub type PlanNames = BTreeMap<(u64, String, String), u64>;
 
-/// How the events of a pipeline came out: counted, late, too late (each a window), excluded.
-pub type Counts = BTreeMap<String, [u64; 4]>;
+/// How the events of a pipeline came out: counted, late, too late (each a window), excluded, too late
+/// for rules on readings.
+pub type Counts = BTreeMap<String, [u64; 5]>;
 
 /// All windows of all pipelines.
 pub struct Windows {
@@ -52,9 +53,9 @@ pub struct Pipeline {
     zone_watermark: i64,
     drained_tick: i64,
     close_after: i64,
-    plans: Vec<Plan>,
-    /// Watermark and last feed of each sensor.
-    sensors: BTreeMap<Key, (i64, usize)>,
+    pub plans: Vec<Plan>,
+    /// Watermark of each sensor.
+    sensors: BTreeMap<Key, i64>,
 }
 
 impl Windows {
@@ -118,14 +119,16 @@ impl Windows {
                 }
             }
             let sensor = Key([said.device.clone()].into());
-            let known = pipeline.sensors.entry(sensor).or_insert((i64::MIN, said.feed));
+            let known = pipeline.sensors.entry(sensor).or_insert(i64::MIN);
             let (lateness, open_max) = (pipeline.definition.allowed_lateness, pipeline.definition.open_max);
-            let too_late = said.event_at + lateness.0 <= known.0 || said.event_at + open_max.0 <= clock.tick;
+            let sealed_to = known.saturating_sub(lateness.0).max(clock.tick - open_max.0);
             // Sensors are followed while there are rules on readings.
             if pipeline.definition.rules.iter().any(|rule| rule.on == "readings") {
-                *known = (known.0.max(said.watermark), said.feed);
+                *known = (*known).max(said.watermark);
             }
-            self.notes.push(Note::Said(name.clone(), Box::new(said), excluded, too_late));
+            if !excluded {
+                self.notes.push(Note::Said(name.clone(), Box::new(said), sealed_to));
+            }
         }
     }
 
@@ -178,19 +181,29 @@ impl Windows {
             for plan in &mut pipeline.plans {
                 plan.settle(line.sequence, clock, &mut self.out, &mut self.notes);
             }
-            for (sensor, (watermark, feed)) in &pipeline.sensors {
-                let place = || (name.clone(), "readings".to_owned(), sensor.clone());
-                let (pipeline_name, on, key) = place();
-                self.notes.push(Note::Passed(pipeline_name, on, key, *watermark));
+            if clock.now.1 {
+                self.notes.push(Note::Drained(name.clone()));
+            }
+            for plan in pipeline.plans.iter_mut().filter(|_| tick) {
+                plan.tick(line.sequence, clock, &mut self.out, &mut self.notes);
+            }
+            let readings = || (name.clone(), None);
+            for (sensor, watermark) in &pipeline.sensors {
+                let wait = pipeline.close_after;
+                self.notes.push(Note::Passed(readings(), sensor.clone(), *watermark, wait));
                 if clock.now.1 {
-                    let (pipeline_name, on, key) = place();
                     let limit = clock.tick - pipeline.close_after;
-                    self.notes.push(Note::Ticked(pipeline_name, on, key, limit, *feed));
+                    self.notes.push(Note::Ticked(readings(), sensor.clone(), limit));
                 }
             }
             if tick {
                 let over = |plan: &Plan| plan.ends_at.saturating_add(plan.size() + plan.open_max);
-                pipeline.plans.retain(|plan| clock.tick <= over(plan).saturating_add(1));
+                let (kept, gone): (Vec<Plan>, Vec<Plan>) = std::mem::take(&mut pipeline.plans)
+                    .into_iter()
+                    .partition(|plan| clock.tick <= over(plan).saturating_add(1));
+                let forgotten = gone.iter().map(|plan| Note::Forgotten(plan.named(), plan.last_end()));
+                self.notes.extend(forgotten);
+                pipeline.plans = kept;
             }
         }
     }
@@ -217,7 +230,7 @@ impl Pipeline {
             (definition.allowed_lateness, definition.close_after, definition.open_max, &definition.timezone);
         let clocks: Vec<_> =
             defined.iter().map(|feed| (&feed.name, feed.out_of_orderness, feed.expected_interval)).collect();
-        let plan = |window: &WindowDefinition| {
+        let plan = |(place, window): (usize, &WindowDefinition)| {
             let (size, slide) = (window.size.nominal(), window.step().nominal());
             let hash = names.get(&(sequence, definition.name.clone(), window.name.clone()));
             let unit = |sql: &String| match call(sql) {
@@ -249,17 +262,19 @@ impl Pipeline {
                 amend_every: definition.amend_every.0,
                 zone: definition.timezone.clone(),
                 since: sequence,
+                place,
                 intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
                 keys: BTreeMap::new(),
             }
         };
-        let plans = definition.windows.iter().map(plan).collect();
+        let plans = definition.windows.iter().enumerate().map(plan).collect();
         let (zone_watermark, drained_tick) = (i64::MIN, i64::MIN);
         let (definition, sensors) = (definition.clone(), BTreeMap::new());
         Self { definition, feeds, plans, columns, zone_watermark, drained_tick, close_after, sensors }
     }
 
-    fn clock(&self, world: &World, tick: bool) -> Clock {
+    /// Where its clocks stand; whether this is a tick.
+    pub fn clock(&self, world: &World, tick: bool) -> Clock {
         let drained = tick && world.drained(&self.feeds);
         let (zone, drained_tick) = (self.zone_watermark, self.drained_tick);
         Clock { zone, drained_tick, tick: world.tick, now: (tick, drained) }
@@ -269,9 +284,7 @@ impl Pipeline {
     /// pipeline that was removed and is back.
     fn begin_after(&mut self, at: i64) {
         for plan in &mut self.plans {
-            let (size, slide) = (plan.window.size.nominal(), plan.window.step().nominal());
-            let start = floor(at, size, slide, &plan.zone);
-            plan.begins_at = if start < at { start + slide.0 } else { start };
+            plan.begins_at = plan.first_from(at);
         }
     }
 
