@@ -228,10 +228,10 @@ impl Life {
         }
     }
 
-    /// The rule is another from here on: everything up to now is final, what is pending goes on
+    /// The rule is another from here on: everything up to the last verdict is final, what is pending goes on
     /// pending, and the next verdict with data decides on an open alert.
     pub fn change(&mut self) {
-        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at)).max(self.clock);
+        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at));
         self.fold.change();
         self.base = self.fold;
         self.entries.clear();

@@ -132,9 +132,7 @@ impl Interpreter {
         let watermark = event.event_at.min(event.arrived_at).minus(clock.out_of_orderness());
         for name in self.readers.get(event.feed.index()).map(Vec::as_slice).unwrap_or_default() {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
-                let passed = pipeline.passed();
-                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+                let mut moment = Moment::new(cause, self.ticked, &self.feeds, &mut self.out);
                 let readings = batch.readings_of(event);
                 pipeline.event(event, readings, watermark, &self.dictionary, &mut moment);
             }
@@ -145,10 +143,7 @@ impl Interpreter {
         for name in names {
             if let Some(pipeline) = self.pipelines.get_mut(name) {
                 let to = self.feeds.zone_watermark(&pipeline.feeds, self.ticked);
-                let passed = pipeline.passed();
-                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
-                pipeline.zone_step(to, &mut moment);
+                pipeline.zone_step(to, &mut Moment::new(cause, self.ticked, &self.feeds, &mut self.out));
             }
         }
     }
@@ -157,13 +152,10 @@ impl Interpreter {
         for pipeline in self.pipelines.values_mut() {
             let watermark = self.feeds.zone_watermark(&pipeline.feeds, to);
             let drained = self.feeds.drained(&pipeline.feeds);
-            let passed = pipeline.passed();
-            let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-            let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+            let mut moment = Moment::new(cause, self.ticked, &self.feeds, &mut self.out);
             pipeline.zone_step(watermark, &mut moment);
             pipeline.observe(drained, || self.feeds.passed(to).into());
-            let passed = pipeline.passed();
-            pipeline.tick(to, drained, &mut Moment { passed: &passed, ..moment });
+            pipeline.tick(to, drained, &mut moment);
         }
     }
 
@@ -188,9 +180,7 @@ impl Interpreter {
                 self.definitions.remove(name);
                 self.removed.insert(name.clone());
                 if let Some(pipeline) = self.pipelines.remove(name) {
-                    let passed = pipeline.passed();
-                    let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                    pipeline.end(&mut Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out });
+                    pipeline.end(&mut Moment::new(cause, self.ticked, &self.feeds, &mut self.out));
                 }
             }
             // Its readings come with the batch: see `apply_with`.
@@ -206,10 +196,11 @@ impl Interpreter {
             error!(from = %past.from, to = %past.to, "a recompute of too many events; ask for a shorter range");
             return Vec::new();
         }
+        let events = past.in_order(&self.dictionary);
         let of_one = |definition: &PipelineDefinition| {
             let (plan, ids, _) = self.compiled(definition).ok()?;
             let live = self.pipelines.get(&definition.name);
-            Some(recompute(plan, ids, self.share, live, past, &self.dictionary))
+            Some(recompute(plan, ids, self.share, live, (past, &events), &self.dictionary))
         };
         self.definitions.values().filter_map(of_one).flatten().collect()
     }
@@ -252,9 +243,7 @@ impl Interpreter {
         }
         let mut next = match self.pipelines.remove(&definition.name) {
             Some(old) => {
-                let passed = old.passed();
-                let (ticked, feeds, out) = (self.ticked, &self.feeds, &mut self.out);
-                let mut moment = Moment { cause, ticked, feeds, passed: &passed, ending: &mut [], out };
+                let mut moment = Moment::new(cause, self.ticked, &self.feeds, &mut self.out);
                 old.replaced_by(plan, ids, self.share, &mut moment)
             }
             None => {

@@ -35,7 +35,7 @@ pub struct Moment<'a> {
     /// Clocks of all feeds.
     pub feeds: &'a FeedClocks,
     /// By feed, the last tick at which the pipeline's feeds had drained and the time unobserved
-    /// until then; see [`FeedClocks::passed`].
+    /// until then; see [`FeedClocks::passed`]. Nothing outside a pipeline.
     pub passed: &'a [(Timestamp, Span)],
     /// Older windows of the pipeline, newest first: courses of rules are handed over from them.
     pub ending: &'a mut [WindowRun],
@@ -43,11 +43,22 @@ pub struct Moment<'a> {
     pub out: &'a mut Vec<ResultRow>,
 }
 
-impl Moment<'_> {
+impl<'a> Moment<'a> {
+    /// A record as it comes, outside any pipeline.
+    pub fn new(cause: Cause, ticked: Timestamp, feeds: &'a FeedClocks, out: &'a mut Vec<ResultRow>) -> Self {
+        Self { cause, ticked, feeds, passed: &[], ending: &mut [], out }
+    }
+
     /// The same record for one window, with the windows before it.
     pub fn before<'b>(&'b mut self, ending: &'b mut [WindowRun]) -> Moment<'b> {
         let Self { cause, ticked, feeds, passed, .. } = *self;
         Moment { cause, ticked, feeds, passed, ending, out: &mut *self.out }
+    }
+
+    /// The same record for one pipeline, whose feeds' observed time has `passed` so far.
+    pub fn within<'b>(&'b mut self, passed: &'b [(Timestamp, Span)]) -> Moment<'b> {
+        let Self { cause, ticked, feeds, .. } = *self;
+        Moment { cause, ticked, feeds, passed, ending: &mut [], out: &mut *self.out }
     }
 }
 
@@ -69,6 +80,12 @@ impl Heard {
     #[must_use]
     pub fn again(self, feeds: &FeedClocks) -> Self {
         Self::now(self.feed, feeds)
+    }
+
+    /// Whether the feed was observed at the last tick.
+    #[must_use]
+    pub fn is_observed(self, feeds: &FeedClocks) -> bool {
+        feeds.get(self.feed).is_some_and(|clock| clock.observed)
     }
 
     /// The time since in which the feed was not observed.

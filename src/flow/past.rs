@@ -17,7 +17,7 @@ pub struct Past {
     pub from: Timestamp,
     /// The latest end of a window, inclusive.
     pub to: Timestamp,
-    /// By journal sequence until [`Past::in_order`].
+    /// By journal sequence; see [`Past::in_order`].
     events: Vec<(u64, Event)>,
     readings: Vec<Reading>,
     overfull: bool,

@@ -115,7 +115,8 @@ impl PipelineRun {
     ) -> Self {
         let mut next = Self::new(plan, feeds, share, moment.cause.sequence, Some(moment.cause.arrived_at));
         next.zone_watermark = self.zone_watermark;
-        next.passed = self.passed;
+        next.passed = self.passed.clone();
+        let moment = &mut moment.within(&self.passed);
         next.since = self.since;
         next.counts = self.counts;
         next.earlier = self.earlier;
@@ -183,6 +184,7 @@ impl PipelineRun {
 
     /// The pipeline is gone: its open alerts are resolved.
     pub fn end(mut self, moment: &mut Moment<'_>) {
+        let moment = &mut moment.within(&self.passed);
         for window in &mut self.windows {
             window.end_rules(moment.cause.arrived_at, moment);
         }
@@ -198,6 +200,7 @@ impl PipelineRun {
         dictionary: &Dictionary,
         moment: &mut Moment<'_>,
     ) {
+        let moment = &mut moment.within(&self.passed);
         let sequence = moment.cause.sequence;
         let Some(now) = self.mapping.read(event, readings, dictionary, sequence) else { return };
         let earlier: Vec<(&Arc<Origin>, Option<Mapped<'_>>)> = self
@@ -244,17 +247,12 @@ impl PipelineRun {
             return;
         }
         self.zone_watermark = to;
+        let moment = &mut moment.within(&self.passed);
         let mut rest = &mut *self.windows;
         while let Some((window, ending)) = rest.split_first_mut() {
             window.zone_step(to, &mut moment.before(ending));
             rest = ending;
         }
-    }
-
-    /// By feed, how far observed time had come at the last tick with drained feeds.
-    #[must_use]
-    pub fn passed(&self) -> Arc<[(Timestamp, Span)]> {
-        self.passed.clone()
     }
 
     /// Ticks come to `to`: its feeds have `drained`, and observed time has `passed`.
@@ -266,6 +264,7 @@ impl PipelineRun {
 
     /// Ticks have come to `to`.
     pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let moment = &mut moment.within(&self.passed);
         let mut rest = &mut *self.windows;
         while let Some((window, ending)) = rest.split_first_mut() {
             window.tick(to, drained, &mut moment.before(ending));
@@ -277,7 +276,7 @@ impl PipelineRun {
             let longest = window.plan.grid.longest();
             let over = window.bounds.ends_at.plus(longest).plus(window.plan.open_max).plus(Span(1));
             if over < to {
-                window.end_rules(window.last_end(), moment);
+                window.forget_rules(moment);
             }
             to <= over
         });

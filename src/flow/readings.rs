@@ -75,8 +75,6 @@ impl ReadingsRun {
         self.alarms = old.alarms;
         self.keys = old.keys;
         for (number, run) in (0_u32..).zip(&mut self.keys) {
-            // What was judged is final as far as time has come.
-            pass_observed(run, &old.rules, moment);
             let courses = std::mem::take(&mut run.courses);
             let rules = (&*old.rules, &*self.rules);
             run.courses = rules::take_over(courses, rules, &run.key, &run.evidence, moment);
@@ -121,8 +119,7 @@ impl ReadingsRun {
         run.watermark = run.watermark.max(watermark);
         for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
             let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
-            course.pass(whose, run.watermark, moment);
-            course.pass_observed(whose, moment);
+            course.pass(whose, (run.watermark, Timestamp::MAX), moment);
         }
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         judged
@@ -142,7 +139,7 @@ impl ReadingsRun {
             for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
                 // One that waited for nothing learns how far time has come.
-                course.pass_observed(whose, moment);
+                course.pass(whose, (run.watermark, Timestamp::MAX), moment);
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
@@ -193,7 +190,8 @@ fn judge(
 
 fn pass_observed(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<'_>) {
     for (course, rule) in run.courses.iter_mut().zip(rules) {
-        course.pass_observed(Whose { rule, key: &run.key, evidence: &run.evidence }, moment);
+        let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+        course.pass(whose, (run.watermark, Timestamp::MAX), moment);
     }
 }
 

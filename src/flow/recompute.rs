@@ -12,17 +12,17 @@ use super::keys::Share;
 use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::PipelineRun;
-use crate::model::{Aggregate, Dictionary, FeedId, ResultRow, Timestamp};
+use crate::model::{Aggregate, Dictionary, Event, FeedId, ResultRow, Timestamp};
 
 /// The windows of one pipeline over a range, as revisions of the record that asked for them.
-/// `live` is the pipeline as it runs.
+/// `live` is the pipeline as it runs; the events are those of the range in order.
 #[must_use]
 pub fn recompute(
     mut plan: PipelinePlan,
     feeds: Vec<FeedId>,
     share: Share,
     live: Option<&PipelineRun>,
-    past: &Past,
+    (past, events): (&Past, &[(u64, &Event)]),
     dictionary: &Dictionary,
 ) -> Vec<Aggregate> {
     plan.windows.iter_mut().for_each(|(_, rules)| rules.clear());
@@ -31,22 +31,17 @@ pub fn recompute(
     let mut run = PipelineRun::new(plan, feeds, share, past.sequence, None);
     let mut rows = Vec::new();
     // There are no rules, so that nobody asks for the clocks of feeds.
-    let (feeds, passed, ticked) = (FeedClocks::default(), &[], Timestamp::MIN);
-    for (sequence, event) in past.in_order(dictionary) {
+    let (feeds, ticked) = (FeedClocks::default(), Timestamp::MIN);
+    for &(sequence, event) in events {
         if run.feeds.contains(&event.feed) {
             // No watermark: nothing closes before everything was counted.
             let own = Cause { sequence, arrived_at: event.arrived_at };
-            let mut moment =
-                Moment { cause: own, ticked, feeds: &feeds, passed, ending: &mut [], out: &mut rows };
+            let mut moment = Moment::new(own, ticked, &feeds, &mut rows);
             run.event(event, past.readings_of(event), Timestamp::MIN, dictionary, &mut moment);
         }
     }
     let cause = Cause { sequence: past.sequence, arrived_at: past.to };
-    run.tick(
-        until,
-        true,
-        &mut Moment { cause, ticked, feeds: &feeds, passed, ending: &mut [], out: &mut rows },
-    );
+    run.tick(until, true, &mut Moment::new(cause, ticked, &feeds, &mut rows));
     let within = |row: &Aggregate| past.from <= row.start && row.end <= past.to;
     let settled = |row: &Aggregate| live.is_none_or(|live| !live.may_amend(row));
     let published = rows.into_iter().filter_map(|row| match row {

@@ -2,7 +2,7 @@
 //! holds of them. Nothing is written, and a running service is not disturbed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ServiceError;
@@ -10,7 +10,7 @@ use super::data_dir::store_in;
 use crate::flow::Interpreter;
 use crate::flow::past::Past;
 use crate::journal::reader::gather;
-use crate::journal::{BatchReader, Disk, FsDisk, synced_to};
+use crate::journal::{BatchReader, Disk, FsDisk, mark};
 use crate::model::{Aggregate, Batch, Key, Record, Timestamp};
 use crate::store::{AggregatesFilter, QueryLimits, Store};
 
@@ -101,7 +101,7 @@ fn difference(window: String, row: Aggregate, held: Option<&Held>) -> Option<Dif
 /// The windows of the range by the definitions that the journal ends with.
 fn compute(journal_dir: &Path, from: Timestamp, to: Timestamp) -> Result<Vec<Aggregate>, ServiceError> {
     let disk: Arc<dyn Disk> = Arc::new(FsDisk);
-    let end = synced_to(&*disk, journal_dir)?;
+    let end = synced(&*disk, journal_dir)?;
     let mut fold = Interpreter::new(0, 1);
     let mut reader = BatchReader::new(disk.clone(), journal_dir, 0);
     reader.skip_collected()?;
@@ -118,6 +118,15 @@ fn compute(journal_dir: &Path, from: Timestamp, to: Timestamp) -> Result<Vec<Agg
         return Err(too_long());
     }
     Ok(fold.recompute(&past))
+}
+
+/// How far the journal is known to be synced: nothing behind it is read.
+fn synced(disk: &dyn Disk, journal_dir: &Path) -> Result<u64, ServiceError> {
+    let damaged = |path: PathBuf| {
+        let path = path.display();
+        ServiceError::Setting(format!("{path} does not read; start the service once, which writes it anew"))
+    };
+    Ok(mark::peek(disk, journal_dir)?.map_err(damaged)?.unwrap_or(0))
 }
 
 fn too_long() -> ServiceError {

@@ -63,11 +63,6 @@ impl WindowRun {
             match succeeded(&slot.now.rule.name) {
                 Some(succeeded) => {
                     slot.succeeded = succeeded;
-                    // What was never judged here is judged by the window that comes after alone.
-                    let courses = (&mut self.keys).into_iter().filter_map(|run| run.courses.get_mut(place));
-                    courses
-                        .filter(|course| succeeded && !course.has_begun())
-                        .for_each(|course| *course = Course::over());
                 }
                 None => self.end_rule(place, at, moment),
             }
@@ -93,6 +88,16 @@ impl WindowRun {
         }
     }
 
+    /// The window is forgotten: what nobody took over is resolved, at the end of its last window
+    /// where nobody could, otherwise now.
+    pub fn forget_rules(&mut self, moment: &mut Moment<'_>) {
+        let (now, last_end) = (moment.cause.arrived_at, self.last_end());
+        for place in 0..self.rules.len() {
+            let succeeded = self.rules.get(place).is_some_and(|slot| slot.succeeded);
+            self.end_rule(place, if succeeded { now } else { last_end }, moment);
+        }
+    }
+
     fn end_rule(&mut self, place: usize, at: Timestamp, moment: &mut Moment<'_>) {
         let Some(slot) = self.rules.get_mut(place).filter(|slot| !slot.over) else { return };
         slot.over = true;
@@ -113,6 +118,9 @@ impl WindowRun {
     /// End of the last window of a plan that is ending.
     #[must_use]
     pub fn last_end(&self) -> Timestamp {
+        if !self.is_ending() {
+            return Timestamp::MAX;
+        }
         let last = self.plan.grid.pane(self.bounds.ends_at.minus(JUST));
         last.map_or(self.bounds.ends_at, |start| self.plan.grid.end(start))
     }

@@ -6,7 +6,9 @@ use super::Draw;
 use crate::chance::Chance;
 use crate::condition::Condition;
 
-const HOLDS: [&str; 6] = ["0s", "0s", "10s", "20s", "1m", "2m"];
+/// Seconds of `for`, and of `absent_for`.
+const HOLDS: [i64; 6] = [0, 0, 10, 20, 60, 120];
+const ABSENCES: [i64; 4] = [5, 20, 60, 180];
 
 impl Draw {
     pub(super) fn rules(&mut self, windows: &[Json]) -> Vec<Json> {
@@ -16,12 +18,11 @@ impl Draw {
     pub(super) fn rule(&mut self, name: &str, windows: &[Json]) -> Json {
         let window = self.chance.percent(65).then(|| self.chance.one(windows));
         let on = window.as_ref().map_or("readings", |window| window["name"].as_str().expect("a name"));
-        let chance = &mut self.chance;
         let mut rule = json!({"name": name, "on": on});
-        if on == "readings" && chance.percent(30) {
-            rule["absent_for"] = json!(chance.one(&["5s", "20s", "1m", "3m"]));
+        if on == "readings" && self.chance.percent(30) {
+            rule["absent_for"] = json!(self.span(&ABSENCES));
         } else {
-            rule["for"] = json!(chance.one(&HOLDS));
+            rule["for"] = json!(self.span(&HOLDS));
             self.judging(&mut rule);
         }
         self.words(&mut rule);
@@ -36,12 +37,11 @@ impl Draw {
         };
         let (when, clear) = (self.condition(columns), self.condition(columns));
         let (when, clear) = (self.sql(when), self.sql(clear));
-        let chance = &mut self.chance;
         rule["when"] = json!(when);
-        rule["clear"] = if chance.percent(30) { json!(clear) } else { Json::Null };
-        rule["keep_firing_for"] = json!(chance.one(&["0s", "0s", "10s", "1m"]));
-        rule["stale_after"] = json!(chance.one(&["1s", "10s", "1m", "5m"]));
-        rule["no_data"] = json!(chance.one(&["hold", "hold", "resolve", "alert"]));
+        rule["clear"] = if self.chance.percent(30) { json!(clear) } else { Json::Null };
+        rule["keep_firing_for"] = json!(self.span(&[0, 0, 10, 60]));
+        rule["stale_after"] = json!(self.span(&[1, 10, 60, 300]));
+        rule["no_data"] = json!(self.chance.one(&["hold", "hold", "resolve", "alert"]));
     }
 
     /// What a rule says.
@@ -79,11 +79,11 @@ impl Draw {
             }
             Some(rule) if change == 3 => self.words(rule),
             Some(rule) if !rule["absent_for"].is_null() => {
-                rule["absent_for"] = json!(self.chance.one(&["5s", "20s", "1m", "3m"]));
+                rule["absent_for"] = json!(self.span(&ABSENCES));
             }
             Some(rule) => {
                 if change >= 6 {
-                    rule["for"] = json!(self.chance.one(&HOLDS));
+                    rule["for"] = json!(self.span(&HOLDS));
                 }
                 if change <= 6 {
                     self.judging(rule);

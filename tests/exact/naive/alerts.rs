@@ -10,6 +10,7 @@ use sereno::model::{Aggregate, Key, Record, ResultRow};
 
 use super::fields;
 use super::life::{Step, What};
+use super::met::Met;
 use super::posts::{Held, Place, Post, Whose, judge, judges_as};
 use super::rows::{Evidence, Teller};
 use super::windows::Windows;
@@ -48,7 +49,7 @@ pub struct Alerts {
     /// Events that were too late for a rule on readings, by pipeline.
     pub unjudged: BTreeMap<String, u64>,
     /// How often what happened.
-    pub met: BTreeMap<&'static str, u64>,
+    pub met: Met,
     out: Vec<ResultRow>,
 }
 
@@ -73,7 +74,7 @@ impl Alerts {
     /// Nothing told yet.
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
         let (posts, lives, evidence) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (unjudged, met, out) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (unjudged, met, out) = (BTreeMap::new(), Met::default(), Vec::new());
         let drained = BTreeMap::new();
         Self { conditions, posts, lives, drained, evidence, unjudged, met, out }
     }
@@ -86,11 +87,12 @@ impl Alerts {
                 Note::Defined(definition) => self.define(&definition, now),
                 Note::Removed(name) => {
                     let gone = |post: &Post| post.place.0 == name;
-                    self.end(&gone, now.arrival(), "pipeline gone", now);
+                    self.end(&gone, now.arrival(), "rule gone with its pipeline", now);
                     self.unjudged.remove(&name);
                     self.drained.remove(&name);
                 }
                 Note::Published(place, row, feed) => self.published(&place, &row, feed, now),
+                Note::Passed(..) if matches!(line.record, Record::Control(_)) => {}
                 Note::Passed(place, key, to, wait) => self.pass(&place, &key, to, wait, now),
                 Note::Drained(name) => {
                     let unobserved = windows.world.feeds.iter().map(|feed| feed.unobserved).collect();
@@ -98,7 +100,11 @@ impl Alerts {
                 }
                 Note::Ticked(place, key, limit) => self.ticked(&place, &key, limit, now),
                 Note::Forgotten(place, last_end) => {
-                    self.end(&|post: &Post| post.place == place, last_end, "forgotten", now);
+                    let how = "rule forgotten with its plan";
+                    let own =
+                        |post: &Post, on| post.place == place && post.ends.is_some_and(|ends| ends.1 == on);
+                    self.end(&|post| own(post, false), last_end, how, now);
+                    self.end(&|post| own(post, true), now.arrival(), how, now);
                 }
                 Note::Said(pipeline, said, sealed_to) => self.said(&pipeline, &said, sealed_to, now),
             }
@@ -136,10 +142,10 @@ impl Alerts {
             }
             let closed_to = plan.closed_to(pipeline.clock(&now.windows.world, false));
             for rule in definition.rules.iter().filter(|rule| rule.on == plan.window.name) {
-                let begins_at = plan.first_from(now.arrival());
+                let begins_at = plan.grid.from(now.arrival());
                 let post = Post {
                     names: plan.description.by.clone(),
-                    slide: Some(plan.stale_after()),
+                    slide: Some(plan.window.step().nominal().0),
                     closed_to: closed_to.clone(),
                     age,
                     ..Post::new(place.clone(), rule)
@@ -153,7 +159,7 @@ impl Alerts {
         }
         // What is left is of rules that are gone.
         self.posts = old;
-        self.end(&|_| true, now.arrival(), "gone", now);
+        self.end(&|_| true, now.arrival(), "rule gone", now);
         self.posts = posts;
     }
 
@@ -179,10 +185,10 @@ impl Alerts {
             held.moved = false;
         }
         if stands {
-            *self.met.entry("condition changed").or_default() += 1;
+            self.met.one("rule: condition changed");
             return new;
         }
-        *self.met.entry("for changed").or_default() += 1;
+        self.met.one("rule: for changed");
         let next = Some((new.words.clone(), begins_at));
         Post { words: new.words, age: new.age, now: newest, next, ..old }
     }
@@ -199,7 +205,7 @@ impl Alerts {
                 let mut steps = held.life.end(at);
                 steps.extend(held.absence.end(at));
                 if !steps.is_empty() {
-                    *self.met.entry(how).or_default() += 1;
+                    self.met.one(how);
                 }
                 let evidence = self.evidence.get(&(post.place.clone(), whose.3.clone())).cloned();
                 tell(post, &whose.3, &evidence.unwrap_or_default(), steps, now, &mut self.met, &mut self.out);
@@ -217,15 +223,18 @@ impl Alerts {
         self.evidence.insert((place.clone(), row.key.clone()), evidence.clone());
         for post in self.posts.iter().filter(|post| post.place == *place) {
             let whose = post.whose(&row.key);
+            let own = self.lives.get(&whose).is_some_and(|held| held.place == *place);
+            if !own && post.ends.is_some_and(|ends| ends.1) {
+                continue;
+            }
             match self.lives.get_mut(&whose) {
-                None if post.ends.is_some_and(|ends| ends.1) => continue,
                 Some(held) if held.place != *place => {
                     let before = |other: &&Post| other.place == held.place && other.words.name == whose.1;
                     let before = self.posts.iter().find(before).expect("a life has its post");
                     if before.age < post.age {
                         continue;
                     }
-                    *self.met.entry("taken over").or_default() += 1;
+                    self.met.one("rule: taken over by another plan");
                     held.life.change(&before.timing(held));
                     (held.place, held.moved) = (place.clone(), false);
                 }
@@ -237,7 +246,7 @@ impl Alerts {
                     held.life.change(&post.timing(held));
                 }
                 held.moved = true;
-                *self.met.entry("moved on").or_default() += 1;
+                self.met.one("rule: moved on to another for");
             }
             if post.closed_to.get(&row.key).is_some_and(|closed| row.end.0 <= *closed) {
                 continue;
@@ -279,7 +288,7 @@ impl Alerts {
             let told = held.life.tell_one_of(said.event_at, said.counter, verdict, &post.timing(held));
             let Some(steps) = told else {
                 late = true;
-                *self.met.entry("too late").or_default() += 1;
+                self.met.one("reading too late for a rule");
                 continue;
             };
             held.told(verdict, said.feed, now.unobserved(said.feed));
@@ -300,7 +309,8 @@ impl Alerts {
             let by_tick = held.heard.zip(self.drained.get(&place.0)).and_then(|((feed, then), drained)| {
                 Some(drained.0 - wait - (drained.1.get(feed)? - then).max(0))
             });
-            let to = by_tick.map_or(watermark, |to| to.max(watermark));
+            let until = post.ends.filter(|ends| !ends.1).map_or(i64::MAX, |ends| ends.0);
+            let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(until);
             let steps = held.life.pass(to, &post.timing(held));
             let evidence = self.evidence.get(&(place.clone(), key.clone())).cloned().unwrap_or_default();
             tell(post, key, &evidence, steps, now, &mut self.met, &mut self.out);
@@ -313,7 +323,7 @@ impl Alerts {
         let over = |post: &Post| post.place == *place && post.ends.is_some_and(|(at, on)| !on && at <= limit);
         let ended = self.posts.iter().find(|post| over(post)).and_then(|post| post.ends);
         if let Some((at, _)) = ended {
-            self.end(&over, at, "ended with its plan", now);
+            self.end(&over, at, "rule ended with its plan", now);
         }
         for post in self.posts.iter().filter(|post| post.place == *place) {
             let held =
@@ -353,7 +363,7 @@ fn tell(
     evidence: &Evidence,
     steps: Vec<Step>,
     now: Now<'_>,
-    met: &mut BTreeMap<&'static str, u64>,
+    met: &mut Met,
     out: &mut Vec<ResultRow>,
 ) {
     let teller = Teller {
@@ -368,23 +378,23 @@ fn tell(
     for step in steps {
         let kept = post.now.keep_firing_for.0 > 0;
         let kind = match (step.0, step.2.why) {
-            (What::Raised(true), _) => "split",
-            (What::Raised(_), ["no data", _]) if post.now.absent_for.is_some() => "absent",
-            (What::Raised(_), ["no data", _]) => "no data raised",
-            (What::Raised(_), _) if step.2.raised > step.2.began => "fired by for",
-            (What::Raised(_), _) => "fired at once",
-            (What::Resolved, [_, "condition ended"]) if kept => "kept firing",
-            (What::Resolved, [_, ended]) => ended,
-            (What::Merged(_), _) => "merged",
-            (What::Pending, _) => "pending",
-            (What::Dropped, _) => "dropped",
-            (What::Moved, _) => "times changed",
-            (What::Reopened, _) => "still holds",
-            (What::Annulled, _) => "annulled",
-            (What::Again, _) => "raised again",
-            (What::GoesOn, _) => "goes on changed",
+            (What::Raised(true), _) => "alert split",
+            (What::Raised(_), ["no data", _]) if post.now.absent_for.is_some() => "alert fired: absent",
+            (What::Raised(_), ["no data", _]) => "alert fired: no data",
+            (What::Raised(_), _) if step.2.raised > step.2.began => "alert fired by for",
+            (What::Raised(_), _) => "alert fired at once",
+            (What::Resolved, [_, "condition ended"]) if kept => "alert over: kept firing",
+            (What::Resolved, [_, ended]) => &format!("alert over: {ended}"),
+            (What::Merged(_), _) => "alert merged",
+            (What::Pending, _) => "alert pending",
+            (What::Dropped, _) => "alert dropped",
+            (What::Moved, _) => "alert's times changed",
+            (What::Reopened, _) => "alert still holds",
+            (What::Annulled, _) => "alert annulled",
+            (What::Again, _) => "alert raised again",
+            (What::GoesOn, _) => "alert goes on, rule changed",
         };
-        *met.entry(kind).or_default() += 1;
+        met.one(kind);
         out.push(teller.row(step));
     }
 }

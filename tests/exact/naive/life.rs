@@ -252,15 +252,14 @@ impl Life {
         self.compare(timing)
     }
 
-    /// Another definition judges from here on: what was judged is final, as far as time has passed,
-    /// and what fires is decided by the next verdict.
+    /// Another definition judges from here on: what was judged is final, to the last verdict, and what fires is decided by the next verdict.
     pub fn change(&mut self, timing: &Timing) {
         self.before = self.fold(timing);
         if let State::Firing(_, _, undecided) = &mut self.before.state {
             *undecided = true;
         }
         let last = self.entries.keys().next_back().map(|place| place.0);
-        self.final_to = self.final_to.max(last).max(self.clock);
+        self.final_to = self.final_to.max(last);
         self.entries.clear();
     }
 

@@ -160,20 +160,6 @@ impl World {
     }
 }
 
-/// The start of the slide of a grid that holds `at`: from local midnight where the size divides a
-/// day, from 1970-01-01T00:00Z otherwise. Zones here have one offset all the year.
-pub fn floor(at: i64, size: Span, slide: Span, zone: &str) -> i64 {
-    let local = 86_400 * SECOND % size.0 == 0;
-    let offset = match zone {
-        "America/Bogota" => -5 * 3_600 * SECOND,
-        "Asia/Kolkata" => 19_800 * SECOND,
-        "UTC" => 0,
-        _ => panic!("the naive evaluator knows no zone {zone}"),
-    };
-    let offset = if local { offset } else { 0 };
-    (at + offset).div_euclid(slide.0) * slide.0 - offset
-}
-
 /// As the rows spell instants.
 pub fn stamp(at: i64) -> Timestamp {
     Timestamp(at)
