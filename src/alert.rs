@@ -10,6 +10,6 @@ pub mod episode;
 pub mod life;
 
 pub use absence::Absence;
-pub use episode::{Because, Episode, Timing, Verdict};
+pub use episode::{Because, Episode, Stale, Timing, Verdict};
 pub use life::again::episodes;
 pub use life::{Identify, Life, Step, StepKind};

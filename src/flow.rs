@@ -23,6 +23,7 @@ pub mod recompute;
 pub mod rules;
 pub mod slots;
 pub mod state;
+pub mod unobserved;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod windows;

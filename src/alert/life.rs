@@ -15,6 +15,8 @@ use crate::model::{AlertId, Timestamp};
 
 /// Verdicts a life keeps to make its fold again; older ones are final.
 pub const VERDICTS_KEPT_MAX: usize = 4_096;
+/// Bytes that one of them takes.
+pub const VERDICT_BYTES: usize = size_of::<Entry>();
 /// Ids a life remembers of alerts that were annulled or merged and could begin again.
 const GONE_KEPT_MAX: usize = 256;
 

@@ -15,6 +15,9 @@ use crate::model::{Key, ResultRow, Span, Timestamp};
 /// A nanosecond later: the next tick at the earliest.
 const NEXT: Span = Span(1);
 
+/// Bytes of a course, beside the verdicts that late data may still change and the alerts that stand.
+pub const COURSE_BYTES: usize = size_of::<Course>();
+
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Course {
@@ -118,7 +121,7 @@ impl Course {
         }
         let silent = rule.timing.no_data != NoData::Hold && !self.noted;
         let last_at = self.life.last_at().filter(|_| silent)?;
-        Some(last_at.plus(rule.timing.stale_after).plus(unobserved).plus(rule.close_after))
+        Some(rule.timing.stale.at(last_at).plus(unobserved).plus(rule.close_after))
     }
 
     /// Notes a silence or an absence that is due at the tick `to`; when to look again.

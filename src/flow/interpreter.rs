@@ -21,9 +21,8 @@ use super::state::names::Names;
 use super::state::shared::Texts;
 use super::windows::register::{Register, register_of};
 use crate::model::definition::{FeedDefinition, PipelineDefinition, RuleDefinition};
-use crate::model::time::SECOND;
 use crate::model::{
-    Batch, Control, Dictionary, Entry, Event, Fault, FeedId, Key, Record, ResultRow, Span, Timestamp,
+    Batch, Control, Dictionary, Entry, Event, Fault, FeedId, Key, Record, ResultRow, Timestamp,
 };
 
 /// See the module.
@@ -96,8 +95,7 @@ impl Interpreter {
                     self.zone_steps(&readers, cause);
                 }
                 Record::Tick { from, to, observed } => {
-                    let passed = to.since(*from).0.saturating_add(SECOND);
-                    self.feeds.tick(observed, Span(passed));
+                    self.feeds.tick(observed, *from, *to);
                     self.ticked = *to;
                     self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);

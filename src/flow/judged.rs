@@ -48,7 +48,8 @@ pub fn judge(
 ) -> Vec<ResultRow> {
     // What began with the first window that the readings cover may have begun before it.
     let covered = past.from.minus(BEFORE);
-    let sure = covered.plus(window.grid.longest()).plus(window.grid.stale_after());
+    let ends = |at| window.grid.end_after(at);
+    let sure = ends(ends(covered.plus(window.grid.longest())));
     let range = (past.from.max(sure), past.to);
     let whole = |row: &&&Aggregate| covered <= row.start && row.end <= past.to;
     let mut transitions = Vec::new();

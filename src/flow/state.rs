@@ -23,6 +23,8 @@ pub mod groups;
 pub mod names;
 pub mod shared;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -56,6 +58,10 @@ pub struct Part {
     pub counts: Vec<(String, Counts)>,
     /// Its groups.
     pub groups: Vec<GroupState>,
+    /// The time zones in use and the sums of their rules, as worker 0 has them.
+    pub zones: Vec<(String, u64)>,
+    /// How long it took to write them down: the worker folds nothing meanwhile.
+    pub took: Duration,
 }
 
 /// Keys of one group.
@@ -190,3 +196,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
 #[cfg(test)]
 #[path = "state_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "state_fixture_tests.rs"]
+mod fixture_tests;

@@ -8,6 +8,7 @@ use crate::flow::cuts_testing::past_of;
 use crate::flow::interpreter::order;
 use crate::flow::key_runs::{IN_BASE, IN_DELTA};
 use crate::flow::testing::{action, journal, names, one_goes_on};
+use crate::flow::timeline_testing::Timeline;
 use crate::model::key::KEY_GROUPS;
 use crate::model::{AlertState, Batch, Dictionary, Record, ResultRow};
 
@@ -173,4 +174,29 @@ fn what_became_of_events_counts_once_with_any_number_of_workers() {
     let mut folds = keeper.restart(&names, 2);
     rest.iter().for_each(|batch| drop(apply(&mut folds, (batch, &batches))));
     assert_eq!(sum(&mut folds), sum(&mut one));
+}
+
+#[test]
+fn what_ticks_closed_and_sealed_stays_so_between_a_start_and_its_first_tick() {
+    let windows = r#"[{"name": "level", "size": "1m", "fields": {"top": "max(level)"}}]"#;
+    let mut city = Timeline::new(windows, "[]");
+    city.says(10, "aire-1", 1);
+    // Ticks pass `open_max`, seven days, by a day; half an hour of the last day is not closed.
+    city.outage(8 * 86_400);
+    city.until(8 * 86_400 + 10);
+    let told = |city: &Timeline| {
+        let counts = city.counts();
+        (counts.counted, counts.late, counts.too_late)
+    };
+    assert_eq!(told(&city), (1, 0, 0));
+    for (restarts, sensor) in [(false, "aire-2"), (true, "aire-3")] {
+        if restarts {
+            city.restart();
+        }
+        let before = told(&city);
+        city.late(sensor, 1, 86_000);
+        assert_eq!(told(&city), (before.0, before.1, before.2 + 1), "sealed by tick");
+        city.late(sensor, 1, 90_000);
+        assert_eq!(told(&city), (before.0, before.1 + 1, before.2 + 1), "closed by tick");
+    }
 }
