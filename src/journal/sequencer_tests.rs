@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::arrival::Quantity;
-use crate::model::{Decoded, DecodedReading, Value};
+use crate::model::{Decoded, DecodedEvent, DecodedReading, Reason, Rejected, Submission, Value};
 
-fn s(seconds: i64) -> Timestamp {
+pub(super) fn s(seconds: i64) -> Timestamp {
     Timestamp(seconds * SECOND)
 }
 
-fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent {
+pub(super) fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent {
     let reading = |(name, value): &(&str, i64)| DecodedReading {
         quantity: Arc::new(Quantity { name: (*name).into(), unit: "".into(), decimals: 0 }),
         value: Value(*value),
@@ -24,7 +24,7 @@ fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent 
     }
 }
 
-fn message(events: Vec<DecodedEvent>) -> Submission {
+pub(super) fn message(events: Vec<DecodedEvent>) -> Submission {
     Submission {
         feed: "air".into(),
         topic: "ciudad/x".into(),
@@ -36,13 +36,13 @@ fn message(events: Vec<DecodedEvent>) -> Submission {
     }
 }
 
-fn total(finished: &[Finished]) -> crate::model::Accounts {
+pub(super) fn total(finished: &[Finished]) -> crate::model::Accounts {
     let mut sum = crate::model::Accounts::default();
     finished.iter().flat_map(|f| &f.batch.accounts).for_each(|accounts| sum.add(&accounts.delta));
     sum
 }
 
-fn events(finished: &[Finished]) -> usize {
+pub(super) fn events(finished: &[Finished]) -> usize {
     finished.iter().flat_map(|f| &f.batch.records).filter(|record| matches!(record, Record::Event(_))).count()
 }
 

@@ -21,6 +21,7 @@ use super::holders::Holders;
 use super::log::{LogError, LogKind, LogWriter};
 use super::mark::Mark;
 use super::progress::Progress;
+use super::quota::Throttled;
 use super::reader::BatchReader;
 use super::sequencer::{Sequencer, SharedDictionary};
 use super::snapshot::Maker;
@@ -110,6 +111,12 @@ impl Journal {
     #[must_use]
     pub fn dictionary(&self) -> SharedDictionary {
         self.sequencer.dictionary()
+    }
+
+    /// Whose messages it refuses for their rate.
+    #[must_use]
+    pub fn throttled(&self) -> Arc<Throttled> {
+        self.sequencer.throttled()
     }
 
     /// Arrival time of its last record; `Timestamp::MIN` when it is empty.

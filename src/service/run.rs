@@ -93,7 +93,7 @@ impl Service {
         let (stop_feeds, _) = watch::channel(false);
         let (stop_others, stopping) = watch::channel(false);
         let mut others = JoinSet::new();
-        let tables = Arc::new(RouteTables::new(&configuration)?);
+        let tables = Arc::new(RouteTables::new(&configuration, core.throttled.clone())?);
         let mut feeds = JoinSet::new();
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
