@@ -39,6 +39,9 @@ pub struct Status {
     pub quarantined: u64,
     /// Bytes of the journal on disk.
     pub journal_bytes: u64,
+    /// How far the host's clock jumped ahead of the time that Sereno goes by, in seconds; negative:
+    /// back. 0 unless it jumped by more than a minute and is not followed.
+    pub host_clock_ahead_seconds: i64,
     /// What follows the logs, and whether it has a gap.
     pub sinks: Vec<SinkStatus>,
     /// Time zone of the city, by its tz database name.
@@ -78,6 +81,7 @@ pub(super) async fn status(state: &ApiState) -> Result<Status, ApiError> {
         alerts_firing: counts.of(AlertState::Firing),
         quarantined: totals.quarantined,
         journal_bytes: u64::try_from(state.metrics.journal_bytes.get()).unwrap_or_default(),
+        host_clock_ahead_seconds: totals.host_clock_ahead_seconds,
         sinks: state
             .holders
             .sinks()

@@ -154,9 +154,10 @@ impl FeedState {
         room
     }
 
-    /// A message was refused for the feed's rate: while that is so, silence of a device says nothing.
-    pub fn throttled(&mut self, now: Timestamp) {
-        if let Link::Drained | Link::Draining { .. } = self.link {
+    /// A connected feed counts as not observed until its backlog has drained: after a pause of Sereno,
+    /// and while its messages are refused for the feed's rate, silence of a device says nothing.
+    pub fn drain_again(&mut self, now: Timestamp) {
+        if self.link != Link::Down {
             self.link = Link::Draining { since: now, last_message: now, live: 0, timed: false };
         }
     }

@@ -35,6 +35,8 @@ const TAG_SETS_MAX: usize = 250_000;
 const QUANTITIES_MAX: usize = 10_000;
 /// Refusal records that one message can lead to.
 const REFUSALS_PER_MESSAGE_MAX: usize = 8;
+/// A live sequencer looks at the clock five times a second; a gap longer than this is a pause of Sereno.
+const PAUSE: Span = Span::seconds(5);
 const HOUR: i64 = 3_600 * SECOND;
 
 /// The dictionary as the sequencer shares it with readers: ids are never reused, so a reader may
@@ -150,6 +152,17 @@ impl Sequencer {
         self.push(Record::Control(control));
     }
 
+    /// Journals how far the host's clock is from what is followed, if that is news.
+    pub fn host_clock(&mut self, ahead_seconds: i64, now: Timestamp) {
+        let control = Control::HostClock { ahead_seconds };
+        let known = control_name(&control).is_some_and(|name| self.definitions.contains_key(&name));
+        if known || ahead_seconds != 0 {
+            self.resume(now);
+            self.pass(now);
+            self.configure_one(control);
+        }
+    }
+
     /// Journals that the windows of a range are to be computed again.
     pub fn recompute(&mut self, from: Timestamp, to: Timestamp, now: Timestamp) {
         self.pass(now);
@@ -163,6 +176,16 @@ impl Sequencer {
         let at = self.arrived_at;
         if let Some(state) = self.feeds.get_mut(id.index()) {
             state.connected(up, at);
+        }
+    }
+
+    /// Sereno itself is back after a pause, if `now` is far behind the last look at the clock: a suspend,
+    /// a full disk, a debugger. What came meanwhile waits in front of it, so that no feed was observed,
+    /// and each drains again.
+    pub fn resume(&mut self, now: Timestamp) {
+        let paused = self.ticked.is_some() && now.since(self.arrived_at) > PAUSE;
+        if paused {
+            self.feeds.iter_mut().for_each(|feed| feed.drain_again(now));
         }
     }
 
@@ -261,6 +284,7 @@ fn control_name(control: &Control) -> Option<String> {
         Control::Feed { feed } => Some(format!("feed {}", feed.name)),
         Control::Pipeline { pipeline } => Some(format!("pipeline {}", pipeline.name)),
         Control::PipelineRemoved { name } => Some(format!("pipeline {name}")),
+        Control::HostClock { .. } => Some("host clock".to_owned()),
         Control::Recompute { .. } => None,
     }
 }

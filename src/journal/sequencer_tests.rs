@@ -159,3 +159,64 @@ fn what_is_not_stored_of_a_device_is_told_with_the_device() {
     assert_eq!(told, [&DeviceAccounts { device: DeviceId(0), delta: want }]);
     assert!(sequencer.take().is_empty());
 }
+
+fn ticks(finished: &[Finished]) -> Vec<(i64, i64, usize)> {
+    let records = finished.iter().flat_map(|f| &f.batch.records);
+    let tick = |record: &Record| match record {
+        Record::Tick { from, to, observed } => Some((from.0 / SECOND, to.0 / SECOND, observed.len())),
+        _ => None,
+    };
+    records.filter_map(tick).collect()
+}
+
+#[test]
+fn after_a_pause_of_sereno_itself_a_feed_drains_again() {
+    let mut sequencer = Sequencer::default();
+    sequencer.pass(s(10));
+    sequencer.connected(&"air".into(), true, s(10));
+    let mut at = |seconds: i64| {
+        sequencer.resume(s(seconds));
+        sequencer.pass(s(seconds));
+        ticks(&sequencer.take()).pop().unwrap()
+    };
+    at(11);
+    assert_eq!(at(12), (12, 12, 1));
+    assert_eq!(at(17), (13, 17, 1), "five seconds are no pause");
+    assert_eq!(at(200), (18, 200, 0), "nobody was heard during the pause");
+    assert_eq!(at(201), (201, 201, 0));
+    assert_eq!(at(202), (202, 202, 1), "quiet for two seconds: nothing had waited");
+}
+
+#[test]
+fn a_jump_of_the_hosts_clock_is_journaled_once_and_its_end_too() {
+    let mut sequencer = Sequencer::default();
+    let said = |sequencer: &mut Sequencer| -> Vec<i64> {
+        let finished = sequencer.take();
+        let controls = finished.iter().flat_map(|f| &f.batch.records);
+        let ahead = |record: &Record| match record {
+            Record::Control(control) => match &**control {
+                Control::HostClock { ahead_seconds } => Some(*ahead_seconds),
+                _ => None,
+            },
+            _ => None,
+        };
+        controls.filter_map(ahead).collect()
+    };
+    sequencer.host_clock(0, s(1));
+    assert!(said(&mut sequencer).is_empty(), "a right clock is no news");
+    for seconds in 2..5 {
+        sequencer.host_clock(3_600, s(seconds));
+    }
+    let mut again = Sequencer::default();
+    let finished = sequencer.take();
+    finished.iter().for_each(|finished| again.recover(&finished.batch));
+    sequencer.host_clock(0, s(5));
+    sequencer.host_clock(0, s(6));
+    assert_eq!(said(&mut sequencer), [0]);
+    // A start takes the clock as it is.
+    again.host_clock(0, s(5));
+    assert_eq!(said(&mut again), [0], "also where the process ended meanwhile");
+    let first: Vec<&Record> = finished.iter().flat_map(|f| &f.batch.records).collect();
+    let jump = Record::Control(Arc::new(Control::HostClock { ahead_seconds: 3_600 }));
+    assert_eq!(first.iter().filter(|record| ***record == jump).count(), 1);
+}

@@ -238,6 +238,9 @@ fn append_loop(
             waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut received, INPUTS_AT_ONCE)).await });
         let closed = count == Ok(0);
         let now = if live { arrival.now() } else { appender.last_arrival() };
+        if live {
+            appender.host_clock(arrival.ahead_seconds(), now);
+        }
         let taken = appender.take(received.drain(..), now, live);
         append_all(appender)?;
         offers.offer(appender);

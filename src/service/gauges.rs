@@ -1,5 +1,5 @@
-//! Metrics that nobody pushes: how far journal and flow are and how large the journal is, looked up
-//! now and then.
+//! Metrics that nobody pushes: how far journal and flow are, how large the journal is and how far off
+//! the host's clock, looked up now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::run::stopped;
+use crate::api::LiveView;
 use crate::journal::Progress;
 use crate::telemetry::Metrics;
 
@@ -16,6 +17,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Looks them up until `stop`.
 pub async fn run(
     (progress, flow): (Arc<Progress>, Arc<Progress>),
+    live: Arc<LiveView>,
     metrics: Arc<Metrics>,
     journal: std::path::PathBuf,
     stop: watch::Receiver<bool>,
@@ -27,6 +29,7 @@ pub async fn run(
             _ = every.tick() => {}
             () = &mut stop => return,
         }
+        metrics.host_clock_ahead_seconds.set(live.totals().host_clock_ahead_seconds);
         let now = progress.now();
         let lag = progress.records().saturating_sub(flow.records());
         metrics.flow_lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));

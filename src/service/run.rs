@@ -100,7 +100,7 @@ impl Service {
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        keep_house(&mut others, &core, &dir, &configuration, &parts.metrics, &stopping);
+        keep_house(&mut others, &core, &dir, &configuration, &parts, &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -177,13 +177,14 @@ fn keep_house(
     core: &Core,
     dir: &DataDir,
     configuration: &Configuration,
-    metrics: &Arc<Metrics>,
+    parts: &Parts,
     stop: &watch::Receiver<bool>,
 ) {
+    let metrics = &parts.metrics;
     let syncs = metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
     let positions = (core.journal.clone(), core.flow.clone());
-    others.spawn(super::gauges::run(positions, metrics.clone(), dir.journal(), stop.clone()));
+    others.spawn(super::gauges::run(positions, parts.live.clone(), metrics.clone(), dir.journal(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();

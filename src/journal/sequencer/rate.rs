@@ -24,7 +24,7 @@ impl Sequencer {
         if message.decoded.is_over_rate() {
             // Not decoded: it was known that it would be refused.
             if self.throttled.refuses(&message.feed, None) == Some(UsedUp::Feed) {
-                self.with_feed(id, |feed| feed.throttled(at));
+                self.with_feed(id, |feed| feed.drain_again(at));
             }
             return message.decoded.rejected.first().cloned();
         }
@@ -33,7 +33,7 @@ impl Sequencer {
         let per_hour = u64::from(definition.messages_per_hour_max);
         let until = feed.messages.take(at, 1, per_hour, feed.outage).err()?;
         let rejected = refusal(definition, None);
-        feed.throttled(at);
+        feed.drain_again(at);
         self.throttled.refuse(&message.feed, None, until);
         Some(rejected)
     }
