@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::identity::{Held, Recent};
 use super::quota::{Bucket, QUARANTINE_BYTES_PER_HOUR};
 use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
@@ -43,6 +44,8 @@ pub struct FeedState {
     full_told_at: Option<Timestamp>,
     /// How long nothing could come, before its connection came up.
     pub outage: Span,
+    /// What its devices' rings forgot last.
+    pub recent: Recent,
     latest: Option<Timestamp>,
     stepped: Option<Timestamp>,
     link: Link,
@@ -59,6 +62,8 @@ pub struct KeptFeed {
     pub latest: Option<Timestamp>,
     /// The watermark's last whole second.
     pub stepped: Option<Timestamp>,
+    /// What its devices' rings forgot last, with the device, the oldest first.
+    pub recent: Vec<(u32, Held)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,14 +88,17 @@ impl FeedState {
             quantities: self.quantities.clone(),
             latest: self.latest,
             stepped: self.stepped,
+            recent: self.recent.iter().map(|(device, held)| (device, held.clone())).collect(),
         }
     }
 
     /// The feed as a snapshot kept it.
     #[must_use]
     pub fn restored(kept: KeptFeed) -> Self {
-        let KeptFeed { devices, quantities, latest, stepped } = kept;
-        Self { devices, quantities, latest, stepped, ..Self::default() }
+        let KeptFeed { devices, quantities, latest, stepped, recent: kept } = kept;
+        let mut recent = Recent::default();
+        kept.into_iter().for_each(|(device, held)| recent.add(device, held));
+        Self { devices, quantities, latest, stepped, recent, ..Self::default() }
     }
 
     /// Out-of-orderness in force.

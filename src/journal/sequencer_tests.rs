@@ -220,3 +220,47 @@ fn a_jump_of_the_hosts_clock_is_journaled_once_and_its_end_too() {
     let jump = Record::Control(Arc::new(Control::HostClock { ahead_seconds: 3_600 }));
     assert_eq!(first.iter().filter(|record| ***record == jump).count(), 1);
 }
+
+#[test]
+fn what_is_only_counted_belongs_to_the_hour_in_which_it_arrived() {
+    let mut sequencer = Sequencer::default();
+    let said = || message(vec![event("a", Some(3_590), &[("pm25", 1)])]);
+    sequencer.accept(said(), s(3_598));
+    sequencer.take();
+    // Repeats make no record: in one second of the old hour, in one of the new.
+    sequencer.pass(Timestamp(3_599 * SECOND));
+    sequencer.take();
+    sequencer.accept(said(), Timestamp(3_599 * SECOND + 1));
+    sequencer.accept(said(), s(3_600));
+    let hours: Vec<(i64, u64)> = sequencer
+        .take()
+        .iter()
+        .flat_map(|f| {
+            f.batch.accounts.iter().map(|part| (f.batch.arrived_at.0 / HOUR, part.delta.events_duplicate))
+        })
+        .collect();
+    assert_eq!(hours, [(0, 1), (1, 1)]);
+}
+
+#[test]
+fn parts_of_an_event_are_repeats_conflicts_or_new_each_for_itself() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2), ("o3", 3)])]), s(101));
+    sequencer.take();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 9), ("no2", 4)])]), s(102));
+    sequencer.accept(message(vec![event("a", Some(100), &[("no2", 4), ("o3", 3)])]), s(103));
+    sequencer.accept(message(vec![event("a", Some(100), &[("no2", 4), ("o3", 8)])]), s(104));
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting), (1, 1, 1));
+    let readings = (sum.readings_stored, sum.readings_duplicate, sum.readings_conflicting);
+    assert_eq!(readings, (1, 1 + 2, 1 + 2), "pm25 again, pm10 in conflict, no2 new; then whole events");
+    let conflicts = finished.iter().flat_map(|f| &f.batch.records).filter(|record| match record {
+        Record::Refusal(refusal) => refusal.reason == Reason::Conflict,
+        _ => false,
+    });
+    assert_eq!(conflicts.count(), 2, "each lies in quarantine");
+    let devices: Vec<_> = finished.iter().flat_map(|f| &f.batch.devices).collect();
+    assert_eq!(devices.iter().map(|device| device.delta.readings_conflicting).sum::<u64>(), 3);
+}

@@ -1,7 +1,7 @@
 //! What one message becomes: counted, within its quotas or refused, its events named, recognised and
 //! stored.
 
-use super::recognise::{look, remember};
+use super::recognise::{look, remember, said};
 use super::{REFUSALS_PER_MESSAGE_MAX, Sequencer, read};
 use crate::journal::feed_state::FeedState;
 use crate::journal::identity::Known;
@@ -130,11 +130,9 @@ impl Sequencer {
             return;
         };
         let count = named.readings.len() as u64;
-        let known = if by_ring {
-            look(feed, ring, identity, named.event_at, found.counter, &named.readings)
-        } else {
-            Known::New
-        };
+        let mut asked = said(feed, identity, named.event_at, found.counter, &named.readings);
+        let known = if by_ring { look(feed, ring, named.device, &asked) } else { Known::New };
+        let mut conflicting = false;
         let found_all = Accounts { events_found: 1, readings_found: count, ..Accounts::default() };
         match known {
             Known::Duplicate => {
@@ -149,25 +147,27 @@ impl Sequencer {
                     Accounts { events_conflicting: 1, readings_conflicting: count, ..Accounts::default() };
                 feed.delta.add(&delta);
                 self.not_stored(named.device, &sum(found_all, delta));
-                let detail = format!(
-                    "{} already said something else for {}; the first stays",
-                    found.sensor, named.event_at
-                );
-                self.refuse(id, message, &Rejected::message(Reason::Conflict, detail));
+                self.refuse(id, message, &conflict(found, named.event_at));
                 return;
             }
-            Known::Partly { fresh } => {
-                named.readings.retain(|reading| feed.bit(reading.quantity) & fresh != 0);
-                let known = count - named.readings.len() as u64;
-                feed.delta.readings_duplicate += known;
-                let delta =
-                    Accounts { readings_found: known, readings_duplicate: known, ..Accounts::default() };
+            Known::Partly { fresh, other } => {
+                let mut delta = Accounts::default();
+                named.readings.retain(|reading| {
+                    let bit = feed.bit(reading.quantity);
+                    delta.readings_conflicting += u64::from(bit & other != 0);
+                    delta.readings_duplicate += u64::from(bit & (fresh | other) == 0);
+                    bit & fresh != 0
+                });
+                feed.delta.add(&delta);
+                asked = said(feed, identity, named.event_at, found.counter, &named.readings);
+                delta.readings_found = count - named.readings.len() as u64;
+                conflicting = delta.readings_conflicting > 0;
                 self.devices.entry(named.device).or_default().add(&delta);
             }
             Known::New => {}
         }
         if by_ring {
-            remember(feed, ring, identity, named.event_at, found.counter, &named.readings);
+            remember(feed, ring, named.device, &asked);
         }
         feed.delta.events_stored += 1;
         feed.delta.readings_stored += named.readings.len() as u64;
@@ -175,6 +175,9 @@ impl Sequencer {
         self.store(id, found.counter, &named);
         if let Some(watermark) = step {
             self.push(Record::Step { feed: id, watermark });
+        }
+        if conflicting {
+            self.refuse(id, message, &conflict(found, named.event_at));
         }
     }
 
@@ -228,6 +231,12 @@ struct Named {
     tags: TagSetId,
     event_at: Timestamp,
     readings: Vec<Reading>,
+}
+
+/// The refusal of what a device said otherwise before.
+fn conflict(found: &DecodedEvent, event_at: Timestamp) -> Rejected {
+    let detail = format!("{} already said something else for {event_at}; the first stays", found.sensor);
+    Rejected::message(Reason::Conflict, detail)
 }
 
 fn sum(mut left: Accounts, right: Accounts) -> Accounts {
