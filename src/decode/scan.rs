@@ -6,14 +6,10 @@
 //! every fault of the document are left to the plain path, which reads it again from the beginning.
 
 use super::trie::{Fields, Head, Node};
+use super::words::{WORD_BYTES, first_end, word};
 
 /// The deepest nesting of what is skipped.
 const SKIPPED_DEPTH_MAX: u32 = 64;
-/// A byte in each byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
-/// The highest bit of each byte of a word.
-const HIGH: u64 = 0x80 * EACH;
-
 /// Reads a document into `fields`; `None` leaves it to the plain path, whatever is in `fields`.
 pub(super) fn document<'a>(root: &Node, text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
     let mut scan = Scan { text, at: 0 };
@@ -30,10 +26,12 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
@@ -44,6 +42,7 @@ impl<'a> Scan<'a> {
         (self.next()? == wanted).then_some(())
     }
 
+    #[inline]
     fn blanks(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
             self.at += 1;
@@ -121,13 +120,17 @@ impl<'a> Scan<'a> {
     }
 
     /// A key with its colon, up to the value.
+    #[inline]
     fn key(&mut self) -> Option<(Head, &'a str)> {
         self.expect(b'"')?;
         let from = self.at;
         let first = word(self.text.as_bytes(), from);
-        self.string_end()?;
+        match first.and_then(first_end) {
+            Some(bytes) => self.at += bytes,
+            None => self.string_end()?,
+        }
         let key = self.text.get(from..self.at)?;
-        self.at += 1;
+        self.expect(b'"')?;
         self.blanks();
         self.expect(b':')?;
         self.blanks();
@@ -138,24 +141,22 @@ impl<'a> Scan<'a> {
         Some((head, key))
     }
 
-    /// From behind a string's first quote to its last, which stays unread.
+    /// From within a string to its last quote, or to what only the plain path reads.
     fn string_end(&mut self) -> Option<()> {
         let bytes = self.text.as_bytes();
         while let Some(word) = word(bytes, self.at) {
-            let ends = ends(word);
-            if ends != 0 {
-                self.at += (ends.trailing_zeros() / 8) as usize;
-                return (self.peek()? == b'"').then_some(());
-            }
-            self.at += Head::BYTES;
-        }
-        loop {
-            match self.peek()? {
-                b'"' => return Some(()),
-                b'\\' | 0..=0x1f => return None,
-                _ => self.at += 1,
+            match first_end(word) {
+                Some(before) => {
+                    self.at += before;
+                    return Some(());
+                }
+                None => self.at += WORD_BYTES,
             }
         }
+        while !matches!(self.peek()?, b'"' | b'\\' | 0..=0x1f) {
+            self.at += 1;
+        }
+        Some(())
     }
 
     /// Any value, without a look at what is in it.
@@ -218,8 +219,7 @@ impl<'a> Scan<'a> {
         match self.next()? {
             b'"' => {
                 self.string_end()?;
-                self.at += 1;
-                Some(())
+                self.expect(b'"')
             }
             b't' => self.word("rue"),
             b'f' => self.word("alse"),
@@ -271,20 +271,4 @@ impl<'a> Scan<'a> {
         self.digits();
         (self.at > from).then_some(())
     }
-}
-
-/// Eight bytes in the order of memory.
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Marks of the bytes at which a string's plain part ends: quotes, backslashes, control characters.
-/// The lowest mark is at the first of them; what is marked above it need not be one.
-fn ends(word: u64) -> u64 {
-    let equal = |byte: u8| {
-        let apart = word ^ (u64::from(byte) * EACH);
-        apart.wrapping_sub(EACH) & !apart
-    };
-    let control = word.wrapping_sub(0x20 * EACH) & !word;
-    (equal(b'"') | equal(b'\\') | control) & HIGH
 }

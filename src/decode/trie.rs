@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 
 use super::pointer::Pointer;
 use super::scan;
+use super::words::WORD_BYTES;
 use crate::model::{Reason, Rejected};
 
 /// Where a value stands in [`Fields`].
@@ -61,7 +62,7 @@ pub(super) struct Head {
 }
 
 /// Slots that need no allocation.
-const INLINE_SLOTS: usize = 16;
+const INLINE_SLOTS: usize = 12;
 
 /// Values found in one document, by slot.
 #[derive(Debug, Default)]
@@ -76,6 +77,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The JSON text of a value; `None` when it is missing or `null`.
+    #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<&'a str> {
         let place = self.first.get(slot.0).or_else(|| self.more.get(slot.0.checked_sub(INLINE_SLOTS)?));
         place.copied().flatten()
@@ -87,6 +89,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the text of a value; of equal keys the last counts.
+    #[inline]
     pub(super) fn set(&mut self, slot: Slot, text: &'a str) {
         let first = self.first.get_mut(slot.0);
         let place = first.or_else(|| self.more.get_mut(slot.0.checked_sub(INLINE_SLOTS)?));
@@ -117,6 +120,7 @@ impl Trie {
     ///
     /// # Errors
     /// [`Reason::BadJson`] with line and column: the whole message is refused.
+    #[inline]
     pub(super) fn read<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
         match self.scan(text) {
             Some(fields) => Ok(fields),
@@ -168,6 +172,7 @@ impl Node {
     }
 
     /// Where a member leads to, by the head of its key and the key itself.
+    #[inline]
     pub(super) fn by_key(&self, head: Head, key: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.is(head, key)).map(|child| &child.node)
     }
@@ -180,23 +185,21 @@ impl Node {
 
 impl Child {
     fn is(&self, head: Head, key: &str) -> bool {
-        self.head == head && (head.bytes <= Head::BYTES || *self.key == *key)
+        self.head == head && (head.bytes <= WORD_BYTES || *self.key == *key)
     }
 }
 
 impl Head {
-    /// Bytes of a word.
-    pub(super) const BYTES: usize = 8;
-
     /// The head of a key.
     pub(super) fn of(key: &[u8]) -> Self {
-        let word = key.iter().take(Self::BYTES).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let word = key.iter().take(WORD_BYTES).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         Self { bytes: key.len(), word }
     }
 
     /// The head of a key of `bytes` bytes with whose text `word` begins.
+    #[inline]
     pub(super) fn of_word(bytes: usize, word: u64) -> Self {
-        let kept = if bytes < Self::BYTES { (1 << (8 * bytes)) - 1 } else { u64::MAX };
+        let kept = if bytes < WORD_BYTES { (1 << (8 * bytes)) - 1 } else { u64::MAX };
         Self { bytes, word: word & kept }
     }
 }
