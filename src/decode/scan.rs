@@ -5,27 +5,93 @@
 //! string with an escape, a number where a feed expects members, nesting deeper than 64 levels and
 //! every fault of the document are left to the plain path, which reads it again from the beginning.
 
-use super::trie::{Fields, Head, Node};
+use super::layout::{self, Layout, Met};
+use super::trie::{Fields, Head, Node, Slot};
 use super::words::{WORD_BYTES, first_end, word};
 
 /// The deepest nesting of what is skipped.
 const SKIPPED_DEPTH_MAX: u32 = 64;
+/// A value that a layout can expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A number.
+    Number,
+    /// A string without escapes.
+    String,
+}
+
 /// Reads a document into `fields`; `None` leaves it to the plain path, whatever is in `fields`.
 pub(super) fn document<'a>(root: &Node, text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
-    let mut scan = Scan { text, at: 0 };
-    scan.blanks();
-    scan.wanted(root, fields)?;
-    scan.blanks();
-    (scan.at == text.len()).then_some(())
+    Scan::new(text).document(root, fields)
+}
+
+/// As [`document`]; with it the document's layout, where it can be one.
+pub(super) fn learn<'a>(root: &Node, text: &'a str, fields: &mut Fields<'a>) -> Option<Option<Layout>> {
+    let mut scan = Scan { met: (text.len() <= layout::BYTES_MAX).then(Vec::new), ..Scan::new(text) };
+    scan.document(root, fields)?;
+    Some(scan.met.filter(|met| !met.is_empty()).and_then(|met| Layout::new(text, &met)))
 }
 
 /// How far a text is read.
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
+pub(super) struct Scan<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    /// While learning, and as long as the document can be a layout: the numbers and strings so far.
+    met: Option<Vec<Met>>,
 }
 
 impl<'a> Scan<'a> {
+    /// At the beginning of a text.
+    #[inline]
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, met: None }
+    }
+
+    fn document(&mut self, root: &Node, fields: &mut Fields<'a>) -> Option<()> {
+        self.blanks();
+        self.wanted(root, fields)?;
+        self.blanks();
+        (self.at == self.text.len()).then_some(())
+    }
+
+    /// A value of this kind.
+    #[inline]
+    pub(super) fn value_of(&mut self, kind: Kind) -> Option<()> {
+        match (kind, self.next()?) {
+            (Kind::String, b'"') => {
+                self.string_end()?;
+                self.expect(b'"')
+            }
+            (Kind::Number, b'-') => {
+                let first = self.next()?;
+                self.number(first)
+            }
+            (Kind::Number, first) => self.number(first),
+            (Kind::String, _) => None,
+        }
+    }
+
+    /// Learns a value, unless there are too many.
+    fn meet(&mut self, from: usize, kind: Kind) {
+        let to = self.at;
+        if let Some(met) = &mut self.met {
+            met.push(Met { from, to, kind, slot: None });
+            if met.len() > layout::VALUES_MAX {
+                self.met = None;
+            }
+        }
+    }
+
+    /// Learns what the value that began at `from` is wanted for. Only numbers and strings vary within
+    /// a layout: where another value is wanted, the document is none.
+    fn meet_wanted(&mut self, from: usize, slot: Slot) {
+        let last = self.met.as_mut().and_then(|met| met.last_mut());
+        match last.filter(|met| met.from == from) {
+            Some(met) => met.slot = Some(slot),
+            None => self.met = None,
+        }
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
@@ -57,6 +123,7 @@ impl<'a> Scan<'a> {
             }
             let from = self.at;
             self.skipped()?;
+            self.meet_wanted(from, slot);
             fields.set(slot, self.text.get(from..self.at)?);
             return Some(());
         }
@@ -72,6 +139,7 @@ impl<'a> Scan<'a> {
     fn object(&mut self, node: &Node, fields: &mut Fields<'a>) -> Option<()> {
         if let Some(slot) = node.presence {
             fields.set(slot, "{}");
+            self.met = None;
         }
         self.at += 1;
         self.blanks();
@@ -97,6 +165,7 @@ impl<'a> Scan<'a> {
     fn list(&mut self, node: &Node, fields: &mut Fields<'a>) -> Option<()> {
         if let Some(slot) = node.presence {
             fields.set(slot, "[]");
+            self.met = None;
         }
         self.at += 1;
         self.blanks();
@@ -216,25 +285,22 @@ impl<'a> Scan<'a> {
     }
 
     fn scalar(&mut self) -> Option<()> {
-        match self.next()? {
-            b'"' => {
-                self.string_end()?;
-                self.expect(b'"')
-            }
-            b't' => self.word("rue"),
-            b'f' => self.word("alse"),
-            b'n' => self.word("ull"),
-            b'-' => {
-                let first = self.next()?;
-                self.number(first)
-            }
-            first => self.number(first),
-        }
+        let from = self.at;
+        let kind = match self.peek()? {
+            b't' => return self.word("true"),
+            b'f' => return self.word("false"),
+            b'n' => return self.word("null"),
+            b'"' => Kind::String,
+            _ => Kind::Number,
+        };
+        self.value_of(kind)?;
+        self.meet(from, kind);
+        Some(())
     }
 
-    fn word(&mut self, rest: &str) -> Option<()> {
-        let found = self.text.as_bytes().get(self.at..)?.starts_with(rest.as_bytes());
-        self.at += rest.len();
+    fn word(&mut self, word: &str) -> Option<()> {
+        let found = self.text.as_bytes().get(self.at..)?.starts_with(word.as_bytes());
+        self.at += word.len();
         found.then_some(())
     }
 

@@ -5,16 +5,18 @@
 //! whole document is validated. The walk recurses no deeper than the longest pointer, and
 //! skipping does not recurse at all, so that a payload of brackets costs its length.
 //!
-//! There are two ways through a document with one result: [`super::scan`] reads what devices
-//! usually send, and gives up on anything else; then [`Walk`] reads the document from its beginning
-//! and says what is wrong with it, where something is.
+//! There are three ways through a document, with one result: by a learned [`Layout`], by
+//! [`super::scan`], which reads what devices usually send and gives up on anything else, and by
+//! [`Walk`], the plain path, which also says what is wrong with a document.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::layout::Layout;
 use super::pointer::Pointer;
 use super::scan;
 use super::words::WORD_BYTES;
@@ -24,11 +26,16 @@ use crate::model::{Reason, Rejected};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(usize);
 
+/// The most layouts that a feed's documents are expected to have; others are read by the scan.
+const LAYOUTS_MAX: usize = 4;
+
 /// The wanted places of a document.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     root: Node,
     slots: usize,
+    /// In the order in which they were learned.
+    layouts: [OnceLock<Layout>; LAYOUTS_MAX],
 }
 
 /// A place on the way to what is wanted.
@@ -122,16 +129,35 @@ impl Trie {
     /// [`Reason::BadJson`] with line and column: the whole message is refused.
     #[inline]
     pub(super) fn read<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
-        match self.scan(text) {
+        match self.learned(text).or_else(|| self.scan(text)) {
             Some(fields) => Ok(fields),
             None => self.read_plainly(text),
         }
     }
 
-    /// Reads a document by the fast path; `None` when it is not a usual one.
+    /// Reads a document of a learned layout.
+    #[inline]
+    pub(super) fn learned<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
+        self.layouts.iter().map_while(OnceLock::get).find_map(|layout| {
+            let mut fields = Fields::new(self.slots);
+            layout.read(text, &mut fields)?;
+            Some(fields)
+        })
+    }
+
+    /// Reads a document by the scan, and learns its layout as long as there is room; `None` when it
+    /// is not a usual one.
     pub(super) fn scan<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
         let mut fields = Fields::new(self.slots);
-        scan::document(&self.root, text, &mut fields)?;
+        match self.layouts.iter().find(|layout| layout.get().is_none()) {
+            None => scan::document(&self.root, text, &mut fields)?,
+            Some(room) => {
+                if let Some(layout) = scan::learn(&self.root, text, &mut fields)? {
+                    // Another connection may have learned another one meanwhile, which is as good.
+                    let _ = room.set(layout);
+                }
+            }
+        }
         Some(fields)
     }
 
