@@ -60,16 +60,12 @@ pub(super) struct Met {
 }
 
 impl Layout {
-    /// The layout of a document with these numbers and strings, in their order; `None` when two of
-    /// them are wanted for one slot.
+    /// The layout of a document with these numbers and strings, in their order: of two for one slot
+    /// the last counts here, too. `None` when they are not of this document.
     pub(super) fn new(text: &str, met: &[Met]) -> Option<Self> {
         let mut values = Vec::with_capacity(met.len());
         let mut at = 0;
-        for (place, value) in met.iter().enumerate() {
-            let again = met.get(place + 1..)?.iter().any(|other| other.slot == value.slot);
-            if value.slot.is_some() && again {
-                return None;
-            }
+        for value in met {
             let before = Literal::new(text.get(at..value.from)?);
             values.push(Expected { before, kind: value.kind, slot: value.slot });
             at = value.to;
