@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sereno_simulators::city1::Written;
 
 use super::queries;
+pub use super::queries::SENSORS;
 use super::site::Site;
 
 /// A million sensors need more than what is allowed unasked.
@@ -23,12 +24,17 @@ pub struct City1 {
 impl City1 {
     /// Writes both.
     pub fn write() -> Self {
-        Self::of(queries::SENSORS, queries::lines())
+        Self::of(SENSORS, queries::lines())
+    }
+
+    /// An installation with the three queries and no load; `tables` are added to its `sereno.toml`.
+    pub fn site(tables: &str) -> Site {
+        Site::new(tables).with_pipeline("city1", queries::PIPELINE)
     }
 
     /// The same with so many sensors and lines.
     pub fn of(sensors: u32, events: u64) -> Self {
-        let site = Site::new(ROOM).with_pipeline("city1", queries::PIPELINE);
+        let site = Self::site(ROOM);
         let file = site.path("city1.ndjson");
         let written = queries::write(&file, sensors, events);
         Self { site, file, written }
