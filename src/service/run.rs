@@ -189,14 +189,7 @@ fn keep_house(
     let metrics = &parts.metrics;
     let syncs = metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let sources = super::gauges::Sources {
-        journal: core.journal.clone(),
-        flow: core.flow.clone(),
-        live: parts.live.clone(),
-        tally: core.tally(),
-        checkpoints: core.checkpoints.clone(),
-        journal_dir: dir.journal(),
-    };
+    let sources = super::gauges::Sources::of(core, parts.live.clone(), dir.journal());
     others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
