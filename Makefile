@@ -63,15 +63,16 @@ crash: setup-test console own ## kill -9 of the real service under load, N= time
 	SERENO_REQUIRE_PEERS=1 SERENO_KILLS=$(N) SERENO_ROUNDS=$(ROUNDS) $(CARGO) test $(BUILD) --test it -- \
 	    --nocapture crash power
 
-# SERENO_EXACT_SEED=... repeats one case.
-exact: own ## the engine against the naive evaluator, on ten thousand generated cases
+# SERENO_EXACT_SEED=... repeats one case. What it proves it proves of the whole: kills and worlds too.
+exact: setup-test console own ## the engine against the naive evaluator on ten thousand cases, then `crash` and `simulate`
 	SERENO_EXACT_CASES=$(or $(CASES),10000) $(CARGO) test $(BUILD) --test exact -- --nocapture
+	$(MAKE) crash simulate
 
 lint: setup own ## clippy without the heavy features, and the front end's checks
 	$(CARGO) clippy --locked --no-default-features --features broker,influx --all-targets -- --deny warnings
 
 golden: ## compute the pipelines' expected answers again, by programs that share no code with Sereno
-	@for program in pipelines/*/expected/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done
+	@for program in pipelines/*/expected/compute.py tests/fixtures/*/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done
 
 bench: setup console own ## figures: events/s, latencies, start-up, memory
 	$(CARGO) bench --workspace --locked --bench service

@@ -1,5 +1,5 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay latency start memory`.
+//! `cargo bench --bench service -- replay start latency memory recovery`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
 //! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
@@ -14,6 +14,8 @@
     reason = "a benchmark stops at the first surprise, as a test does"
 )]
 
+#[path = "service/catch_up.rs"]
+mod catch_up;
 #[path = "service/city1.rs"]
 mod city1;
 #[path = "service/figures.rs"]
@@ -28,6 +30,8 @@ mod memory;
 mod mqtt;
 #[path = "service/process.rs"]
 mod process;
+#[path = "service/recovery.rs"]
+mod recovery;
 #[path = "service/replay.rs"]
 mod replay;
 #[path = "service/site.rs"]
@@ -40,7 +44,7 @@ mod webhook;
 use figures::Report;
 
 /// The parts, in their order. `start` goes on with the data that `replay` left.
-const PARTS: [&str; 4] = ["replay", "start", "latency", "memory"];
+const PARTS: [&str; 6] = ["replay", "start", "latency", "memory", "recovery", "catch_up"];
 
 fn main() {
     // Cargo itself says `--bench`; names of parts have no dashes.
@@ -66,6 +70,12 @@ fn main() {
     }
     if wanted("memory") {
         memory::measure(&runtime, &mut report);
+    }
+    if wanted("recovery") {
+        recovery::measure(&runtime, &mut report);
+    }
+    if wanted("catch_up") {
+        catch_up::measure(&runtime, &mut report);
     }
     report.print();
 }

@@ -4,8 +4,8 @@
 //! [`crate::model::Decoded`] of each [`crate::model::Arrival`]. Bad input is data, never a
 //! failure: whatever cannot be read is in `rejected` with its reason, and no input panics.
 //!
-//! One file a noun. What is shared: [`template`] (topics), `pointer` and `trie` (JSON in one
-//! pass), `token` (one JSON scalar), `number` (exact decimals), `time`, `measure` (one
+//! One file a noun. What is shared: [`template`] (topics), `pointer`, `trie` and `scan` (JSON in
+//! one pass), `token` (one JSON scalar), `number` (exact decimals), `time`, `measure` (one
 //! quantity), `labels` (sensor and tags), `mapping` (all of these for one feed). What reads a
 //! format: `json`, [`senml`] over `pack` and `record`, `chirpstack` and `tts` over `uplink`, `scalar`.
 //!
@@ -34,6 +34,9 @@ mod record;
 #[cfg(test)]
 mod robust_tests;
 mod scalar;
+mod scan;
+#[cfg(test)]
+mod scan_tests;
 pub mod senml;
 #[cfg(test)]
 mod senml_tests;

@@ -38,7 +38,6 @@ pub use clock::{ArrivalClock, Clock, SystemClock};
 pub use disk::{Disk, FsDisk};
 pub use holders::{Holder, Holders};
 pub use log::{LogError, LogKind};
-pub use mark::synced_to;
 pub use progress::Progress;
 pub use reader::{BatchReader, LogReader, ResultReader};
 pub use results::{ResultsLog, ResultsPosition};

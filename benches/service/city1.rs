@@ -15,9 +15,13 @@ use super::site::Site;
 
 /// Lines, unless `SERENO_BENCH_LINES` says otherwise.
 const LINES: u64 = 1_000_000;
-const SENSORS: u32 = 100_000;
+/// Sensors of CITY-1.
+pub const SENSORS: u32 = 100_000;
 /// 2026-03-01 12:00:00 -05:00.
 const START_MS: i64 = 1_772_384_400_000;
+
+/// A million sensors need more than what is allowed unasked.
+const ROOM: &str = "[limits]\nstate_bytes_max = \"8GiB\"";
 
 /// (a) per sensor 1 min count/mean/min/max, (b) per zone 5 min by 1 min mean/max/p95, (c) (a)'s
 /// mean above 55 three windows in a row.
@@ -92,11 +96,21 @@ pub struct City1 {
 impl City1 {
     /// Writes both.
     pub fn write() -> Self {
-        let site = Site::new("").with_pipeline("city1", PIPELINE);
-        let file = site.path("city1.ndjson");
         let lines = std::env::var("SERENO_BENCH_LINES").ok();
         let events = lines.map_or(LINES, |text| text.parse().expect("SERENO_BENCH_LINES is a number"));
-        let load = Load { seed: 1, sensors: SENSORS, events, start_ms: START_MS };
+        Self::of(SENSORS, events)
+    }
+
+    /// An installation with the three queries and no load; `tables` are added to its `sereno.toml`.
+    pub fn site(tables: &str) -> Site {
+        Site::new(tables).with_pipeline("city1", PIPELINE)
+    }
+
+    /// The same with so many sensors and lines.
+    pub fn of(sensors: u32, events: u64) -> Self {
+        let site = Self::site(ROOM);
+        let file = site.path("city1.ndjson");
+        let load = Load { seed: 1, sensors, events, start_ms: START_MS };
         let mut out = BufWriter::new(File::create(&file).expect("the folder can be written"));
         let written = load.write(&mut out).expect("the disk has room for the load");
         println!("CITY-1: {} lines, {} malformed, {} late", written.lines, written.malformed, written.late);

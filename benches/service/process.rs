@@ -24,6 +24,8 @@ pub fn binary() -> PathBuf {
 /// A running service; killed when it is dropped.
 pub struct Service {
     child: Child,
+    /// From its spawning to the first connection that its listener takes.
+    pub open_after: Duration,
     /// From its spawning to the first 200 of `/readyz`.
     pub ready_after: Duration,
 }
@@ -38,11 +40,16 @@ impl Service {
         let client = reqwest::Client::new();
         let began = Instant::now();
         let child = command.spawn().expect("the binary starts");
-        let mut service = Self { child, ready_after: Duration::ZERO };
+        let mut service = Self { child, open_after: Duration::ZERO, ready_after: Duration::ZERO };
         runtime.block_on(async {
             loop {
+                if service.open_after.is_zero()
+                    && tokio::net::TcpStream::connect(("127.0.0.1", site.mqtt)).await.is_ok()
+                {
+                    service.open_after = began.elapsed();
+                }
                 let answer = client.get(&url).send().await;
-                if answer.is_ok_and(|answer| answer.status() == 200) {
+                if answer.is_ok_and(|answer| answer.status() == 200) && !service.open_after.is_zero() {
                     return;
                 }
                 let ended = service.child.try_wait().expect("a child can be asked");

@@ -44,7 +44,7 @@ pub fn measure(city: &City1, report: &mut Report, wanted: bool) -> TempDir {
 }
 
 /// One replay into a data folder; its statistics, which must account for every line.
-fn run(city: &City1, data: &TempDir) -> Value {
+pub fn run(city: &City1, data: &TempDir) -> Value {
     let mut command = city.site.command("replay", data.path());
     command.args(["--feed", "air"]).arg(&city.file).stdin(Stdio::null());
     let output = command.output().expect("the binary starts");

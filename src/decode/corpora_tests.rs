@@ -6,40 +6,21 @@ use std::path::{Path, PathBuf};
 
 use super::Decimal;
 use super::senml::{Measured, resolve};
-use super::testing::{arrival, decode, decoder};
+use super::testing::{arrival, corpora, decode, decoder, files};
 use crate::model::{Arrival, Decoded, Reason, Timestamp};
 
 /// The "now" with which the resolved sets of RFC 8428 were made.
 const SENML_NOW: Timestamp = Timestamp(1_498_780_179_000_000_000);
 
 fn corpus(name: &str) -> Option<PathBuf> {
-    let Some(root) = std::env::var_os("SERENO_CORPORA") else {
-        println!("skipped: SERENO_CORPORA names no folder of corpora");
-        return None;
-    };
-    Some(Path::new(&root).join(name)).filter(|folder| {
+    let root = corpora()?;
+    Some(root.join(name)).filter(|folder| {
         let exists = folder.is_dir();
         if !exists {
             println!("skipped: there is no {}", folder.display());
         }
         exists
     })
-}
-
-/// All files below a folder whose name begins and ends so.
-fn files(folder: &Path, begin: &str, end: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            found.extend(files(&path, begin, end));
-        } else if name.starts_with(begin) && name.ends_with(end) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 fn json(path: &Path) -> serde_json::Value {

@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::model::decimal::DECIMALS_MAX;
 use crate::model::{DecimalError, Value};
 
 /// The most significant digits a decimal holds; more are refused, not rounded.
@@ -112,8 +113,24 @@ impl Decimal {
     }
 }
 
-/// The longest text that [`short`] reads: its digits and the decimals fit 64 bits.
+/// The longest text that [`short`] reads: its digits fit 64 bits.
 const SHORT_BYTES_MAX: usize = 16;
+/// What a short number is multiplied by for the decimals that it does not write.
+const POWERS: [i64; DECIMALS_MAX as usize + 1] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+    10_000_000_000,
+    100_000_000_000,
+    1_000_000_000_000,
+];
 
 /// The value of a JSON number, as [`Value::parse`] reads it; the usual short ones in 64 bits.
 ///
@@ -121,31 +138,29 @@ const SHORT_BYTES_MAX: usize = 16;
 /// Those of [`Value::parse`].
 pub(super) fn value(text: &str, decimals: u8) -> Result<Value, DecimalError> {
     match short(text.as_bytes(), decimals) {
-        Some(mantissa) => Value::from_mantissa(mantissa),
+        Some(mantissa) => Value::from_mantissa(i128::from(mantissa)),
         None => Value::parse(text.as_bytes(), decimals),
     }
 }
 
-/// A number without exponent that needs no rounding.
-fn short(text: &[u8], decimals: u8) -> Option<i128> {
+/// A number without exponent that needs no rounding; `None`: it is another, or none.
+fn short(text: &[u8], decimals: u8) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.len() > SHORT_BYTES_MAX || !digits.first()?.is_ascii_digit() {
         return None;
     }
     let mut mantissa: i64 = 0;
-    let mut rest = decimals;
-    let mut fraction = false;
-    for &byte in digits {
+    let mut point = None;
+    for (place, &byte) in digits.iter().enumerate() {
         match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa * 10 + i64::from(byte - b'0');
-                rest = if fraction { rest.checked_sub(1)? } else { rest };
-            }
-            b'.' if !fraction => fraction = true,
+            b'0'..=b'9' => mantissa = mantissa * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(place + 1),
             _ => return None,
         }
     }
-    let magnitude = i128::from(mantissa) * i128::from(10_i64.checked_pow(u32::from(rest))?);
+    let written = point.map_or(0, |point| digits.len() - point);
+    let power = POWERS.get(usize::from(decimals).checked_sub(written)?)?;
+    let magnitude = mantissa.checked_mul(*power)?;
     Some(if digits.len() < text.len() { -magnitude } else { magnitude })
 }
 

@@ -5,14 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::Decoder;
-use super::testing::{arrival, decoder};
+use super::testing::{TIME, arrival, decoder, document};
 use crate::model::Decoded;
-
-const TIME: &str = "2026-03-01T12:00:00Z";
-/// Members that decoders look for.
-const KEYS: &str = "v w a t n k x bn bt bv bu u s vs vb bver e time object data deviceInfo devEui rxInfo rssi \
-    snr fCnt uplink_message received_at decoded_payload f_cnt rx_metadata end_device_ids \
-    device_id locations user latitude longitude lat lon";
 
 fn feeds() -> Vec<(Decoder, &'static str)> {
     [
@@ -51,31 +45,6 @@ fn check_all(payload: &[u8]) {
         check(&decoded);
         assert_eq!(decoder.decode(&arrival(topic, payload)), decoded, "decoding is a pure function");
     }
-}
-
-/// Documents with the members that decoders look for, of any type.
-fn document() -> impl Strategy<Value = serde_json::Value> {
-    let number = prop_oneof!["-?[0-9]{1,20}(\\.[0-9]{1,20})?", "[0-9]e-?[0-9]{1,4}", "[0-9]{40}"];
-    let leaf = prop_oneof![
-        Just(serde_json::Value::Null),
-        any::<bool>().prop_map(Into::into),
-        any::<f64>().prop_map(Into::into),
-        number.prop_map(|text| serde_json::from_str(&text).unwrap_or_default()),
-        "[-0-9.e]{0,6}".prop_map(Into::into),
-        ".{0,4}".prop_map(Into::into),
-        Just(TIME.into()),
-    ];
-    let key = prop_oneof![
-        prop::sample::select(KEYS.split_whitespace().collect::<Vec<_>>()).prop_map(str::to_owned),
-        ".{0,3}",
-    ];
-    leaf.prop_recursive(5, 48, 6, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
-            prop::collection::btree_map(key.clone(), inner, 0..8)
-                .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
-        ]
-    })
 }
 
 proptest! {

@@ -23,6 +23,8 @@ pub struct Template {
     names: Vec<Box<str>>,
     /// Ends in `#`: any further levels match, none too.
     open: bool,
+    /// Has neither wildcards nor captures: the filter is the only topic that matches.
+    literal: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +66,13 @@ impl Template {
     /// A fault of the topic, with the bytes of the level at fault.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         check_whole(text)?;
-        let mut template = Self { filter: String::new(), levels: Vec::new(), names: Vec::new(), open: false };
+        let mut template = Self {
+            filter: String::new(),
+            levels: Vec::new(),
+            names: Vec::new(),
+            open: false,
+            literal: false,
+        };
         let mut start = 0;
         for level in text.split('/') {
             let end = start + level.len();
@@ -75,6 +83,8 @@ impl Template {
             })?;
             start = end + 1;
         }
+        let is_literal = |level: &Level| matches!(level, Level::Literal(_));
+        template.literal = !template.open && template.levels.iter().all(is_literal);
         Ok(template)
     }
 
@@ -92,12 +102,15 @@ impl Template {
     /// What this template captures from a topic; `None` when the topic does not match.
     #[must_use]
     pub fn captures<'a>(&'a self, topic: &'a str) -> Option<Captures<'a>> {
+        let mut captures = Captures { names: &self.names, values: [""; CAPTURES_MAX] };
+        if self.literal {
+            return (topic == self.filter).then_some(captures);
+        }
         let wild = !matches!(self.levels.first(), Some(Level::Literal(_)));
         // MQTT 3.1.1, 4.7.2: a wildcard in the first level does not match `$SYS`.
         if is_own(topic) || (wild && topic.starts_with('$')) {
             return None;
         }
-        let mut captures = Captures { names: &self.names, values: [""; CAPTURES_MAX] };
         let mut values = captures.values.iter_mut();
         let mut parts = topic.split('/');
         for level in &self.levels {
@@ -175,7 +188,7 @@ impl Template {
 
 /// Whether a topic is one that Sereno publishes itself.
 pub(super) fn is_own(topic: &str) -> bool {
-    topic.split('/').next() == Some(OWN)
+    topic.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn check_whole(text: &str) -> Result<(), Fault> {

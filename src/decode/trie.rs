@@ -4,8 +4,11 @@
 //! wanted values as slices of the payload, and skips everything else without building it. The
 //! whole document is validated. The walk recurses no deeper than the longest pointer, and
 //! skipping does not recurse at all, so that a payload of brackets costs its length.
+//!
+//! There are two ways through a document with one result: [`super::scan`] reads what devices
+//! usually send, and gives up on anything else; then [`Walk`] reads the document from its beginning
+//! and says what is wrong with it, where something is.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -13,6 +16,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::pointer::Pointer;
+use super::scan;
 use crate::model::{Reason, Rejected};
 
 /// Where a value stands in [`Fields`].
@@ -26,30 +30,55 @@ pub(super) struct Trie {
     slots: usize,
 }
 
+/// A place on the way to what is wanted.
 #[derive(Debug, Default)]
-struct Node {
+pub(super) struct Node {
     /// Takes the value's text.
-    text: Option<Slot>,
+    pub(super) text: Option<Slot>,
     /// Takes only whether there is an object or a list.
-    presence: Option<Slot>,
-    children: BTreeMap<Box<str>, Child>,
+    pub(super) presence: Option<Slot>,
+    /// Few: a feed's table is written by a person.
+    pub(super) children: Vec<Child>,
 }
 
+/// A member or an element of a place.
 #[derive(Debug)]
-struct Child {
+pub(super) struct Child {
+    key: Box<str>,
+    head: Head,
     /// The key as a list's index, where it is one.
     index: Option<usize>,
     node: Node,
 }
 
+/// A key's length and first eight bytes: most keys differ in them, and comparing them is one
+/// comparison of two registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    bytes: usize,
+    /// In the order of memory, zeros behind a shorter key.
+    word: u64,
+}
+
+/// Slots that need no allocation.
+const INLINE_SLOTS: usize = 16;
+
 /// Values found in one document, by slot.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a>(Vec<Option<&'a str>>);
+pub(super) struct Fields<'a> {
+    first: [Option<&'a str>; INLINE_SLOTS],
+    more: Vec<Option<&'a str>>,
+}
 
 impl<'a> Fields<'a> {
+    fn new(slots: usize) -> Self {
+        Self { first: Default::default(), more: vec![None; slots.saturating_sub(INLINE_SLOTS)] }
+    }
+
     /// The JSON text of a value; `None` when it is missing or `null`.
     pub(super) fn get(&self, slot: Slot) -> Option<&'a str> {
-        self.0.get(slot.0).copied().flatten()
+        let place = self.first.get(slot.0).or_else(|| self.more.get(slot.0.checked_sub(INLINE_SLOTS)?));
+        place.copied().flatten()
     }
 
     /// Whether there is a value other than `null`.
@@ -57,8 +86,11 @@ impl<'a> Fields<'a> {
         self.get(slot).is_some()
     }
 
-    fn set(&mut self, slot: Slot, text: &'a str) {
-        if let Some(place) = self.0.get_mut(slot.0) {
+    /// Takes the text of a value; of equal keys the last counts.
+    pub(super) fn set(&mut self, slot: Slot, text: &'a str) {
+        let first = self.first.get_mut(slot.0);
+        let place = first.or_else(|| self.more.get_mut(slot.0.checked_sub(INLINE_SLOTS)?));
+        if let Some(place) = place {
             *place = (text != "null").then_some(text);
         }
     }
@@ -86,7 +118,25 @@ impl Trie {
     /// # Errors
     /// [`Reason::BadJson`] with line and column: the whole message is refused.
     pub(super) fn read<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
-        let mut fields = Fields(vec![None; self.slots]);
+        match self.scan(text) {
+            Some(fields) => Ok(fields),
+            None => self.read_plainly(text),
+        }
+    }
+
+    /// Reads a document by the fast path; `None` when it is not a usual one.
+    pub(super) fn scan<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
+        let mut fields = Fields::new(self.slots);
+        scan::document(&self.root, text, &mut fields)?;
+        Some(fields)
+    }
+
+    /// Reads a document without the fast path.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn read_plainly<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
+        let mut fields = Fields::new(self.slots);
         let mut reader = serde_json::Deserializer::from_str(text);
         Walk { node: &self.root, fields: &mut fields }
             .deserialize(&mut reader)
@@ -102,20 +152,52 @@ impl Node {
     }
 
     fn child_mut(&mut self, key: &str) -> &mut Self {
-        let child = self.children.entry(key.into()).or_insert_with(|| {
+        let head = Head::of(key.as_bytes());
+        let known = self.children.iter().position(|child| child.is(head, key));
+        let place = known.unwrap_or_else(|| {
             // RFC 6901: an index has no leading zeros.
             let canonical = key == "0" || !key.starts_with(['0', '+']);
-            Child { index: key.parse().ok().filter(|_| canonical), node: Self::default() }
+            let index = key.parse().ok().filter(|_| canonical);
+            self.children.push(Child { key: key.into(), head, index, node: Self::default() });
+            self.children.len() - 1
         });
-        &mut child.node
+        match self.children.get_mut(place) {
+            Some(child) => &mut child.node,
+            None => unreachable!("the child was found or pushed"),
+        }
     }
 
-    fn by_key(&self, key: &str) -> Option<&Self> {
-        self.children.get(key).map(|child| &child.node)
+    /// Where a member leads to, by the head of its key and the key itself.
+    pub(super) fn by_key(&self, head: Head, key: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.is(head, key)).map(|child| &child.node)
     }
 
-    fn by_index(&self, index: usize) -> Option<&Self> {
-        self.children.values().find(|child| child.index == Some(index)).map(|child| &child.node)
+    /// Where an element leads to.
+    pub(super) fn by_index(&self, index: usize) -> Option<&Self> {
+        self.children.iter().find(|child| child.index == Some(index)).map(|child| &child.node)
+    }
+}
+
+impl Child {
+    fn is(&self, head: Head, key: &str) -> bool {
+        self.head == head && (head.bytes <= Head::BYTES || *self.key == *key)
+    }
+}
+
+impl Head {
+    /// Bytes of a word.
+    pub(super) const BYTES: usize = 8;
+
+    /// The head of a key.
+    pub(super) fn of(key: &[u8]) -> Self {
+        let word = key.iter().take(Self::BYTES).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Self { bytes: key.len(), word }
+    }
+
+    /// The head of a key of `bytes` bytes with whose text `word` begins.
+    pub(super) fn of_word(bytes: usize, word: u64) -> Self {
+        let kept = if bytes < Self::BYTES { (1 << (8 * bytes)) - 1 } else { u64::MAX };
+        Self { bytes, word: word & kept }
     }
 }
 
@@ -222,7 +304,7 @@ impl<'t> Visitor<'_> for Key<'t> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.by_key(key))
+        Ok(self.0.by_key(Head::of(key.as_bytes()), key))
     }
 }
 

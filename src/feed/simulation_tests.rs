@@ -9,12 +9,14 @@ mod broker;
 mod core;
 mod devices;
 mod oracle;
+mod plain;
 mod reader;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use self::plain::Plain;
 use self::world::{End, Weather, World};
 use crate::journal::testing::{Chance, Loss};
 use crate::model::crash::Point;
@@ -143,6 +145,13 @@ fn thirty_days_of_restarts_and_collection_change_nothing() {
     let files = world.disk.files().len();
     assert!(world.collected > 200, "{} segments collected", world.collected);
     assert!(files < 150, "{files} files are left");
+    // The same once more by plain lists, which no part of the engine has made.
+    let plain = Plain::of(&world.oracle.archive, &world.oracle.dictionary);
+    plain.check_accounts();
+    let (minutes, zones, too_late) = plain.check_windows(world.rows());
+    assert!(minutes > 3_000 && zones > 10_000 && too_late > 50, "{minutes} {zones} {too_late}");
+    // Names are never retired: those of visitors that left after a day have their ids still.
+    assert_eq!(world.oracle.dictionary.devices().len(), 3 * 13);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::feeds::FeedClocks;
 use super::windows::WindowRun;
+use crate::model::result::PlanDescription;
 use crate::model::{FeedId, ResultRow, Span, Timestamp};
 
 /// The record that decides: its journal sequence and arrival time.
@@ -26,6 +27,23 @@ pub struct Evidence {
     pub window: (Timestamp, Timestamp),
 }
 
+impl Evidence {
+    /// What a window with its count and capture says.
+    #[must_use]
+    pub fn of_window(
+        plan: &PlanDescription,
+        values: &[Option<f64>],
+        (count, capture): (u64, Option<f64>),
+        window: (Timestamp, Timestamp),
+    ) -> Self {
+        let names = plan.fields.iter().map(|field| field.name.clone());
+        let mut fields: Vec<(Arc<str>, Option<f64>)> = names.zip(values.iter().copied()).collect();
+        fields.push(("count".into(), Some(count as f64)));
+        fields.push(("capture".into(), capture));
+        Self { fields, window }
+    }
+}
+
 /// A record as it is folded: what it finds and what it leaves.
 pub struct Moment<'a> {
     /// The record.
@@ -35,7 +53,7 @@ pub struct Moment<'a> {
     /// Clocks of all feeds.
     pub feeds: &'a FeedClocks,
     /// By feed, the last tick at which the pipeline's feeds had drained and the time unobserved
-    /// until then; see [`FeedClocks::passed`].
+    /// until then; see [`FeedClocks::passed`]. Nothing outside a pipeline.
     pub passed: &'a [(Timestamp, Span)],
     /// Older windows of the pipeline, newest first: courses of rules are handed over from them.
     pub ending: &'a mut [WindowRun],
@@ -43,11 +61,22 @@ pub struct Moment<'a> {
     pub out: &'a mut Vec<ResultRow>,
 }
 
-impl Moment<'_> {
+impl<'a> Moment<'a> {
+    /// A record as it comes, outside any pipeline.
+    pub fn new(cause: Cause, ticked: Timestamp, feeds: &'a FeedClocks, out: &'a mut Vec<ResultRow>) -> Self {
+        Self { cause, ticked, feeds, passed: &[], ending: &mut [], out }
+    }
+
     /// The same record for one window, with the windows before it.
     pub fn before<'b>(&'b mut self, ending: &'b mut [WindowRun]) -> Moment<'b> {
         let Self { cause, ticked, feeds, passed, .. } = *self;
         Moment { cause, ticked, feeds, passed, ending, out: &mut *self.out }
+    }
+
+    /// The same record for one pipeline, whose feeds' observed time has `passed` so far.
+    pub fn within<'b>(&'b mut self, passed: &'b [(Timestamp, Span)]) -> Moment<'b> {
+        let Self { cause, ticked, feeds, .. } = *self;
+        Moment { cause, ticked, feeds, passed, ending: &mut [], out: &mut *self.out }
     }
 }
 

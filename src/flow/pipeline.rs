@@ -1,5 +1,6 @@
 //! One pipeline as it runs on one worker.
 
+mod again;
 mod state;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::rules::RulePlan;
 use super::slots::{Judge, Slot};
 use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Aggregate, Dictionary, Event, FeedId, Reading, Span, Timestamp};
+use crate::model::{Dictionary, Event, FeedId, Reading, Span, Timestamp};
 use crate::window::{Bounds, Outcome};
 
 /// What became of events in the windows of a pipeline; an event counts once for each window.
@@ -34,6 +35,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Each with its name in metrics.
+    #[must_use]
+    pub fn named(self) -> [(&'static str, u64); 5] {
+        [
+            ("counted", self.counted),
+            ("late", self.late),
+            ("too_late", self.too_late),
+            ("excluded", self.excluded),
+            ("unjudged", self.unjudged),
+        ]
+    }
+
     /// Adds another's to these.
     pub fn add(&mut self, other: Self) {
         self.counted += other.counted;
@@ -75,13 +88,14 @@ impl PipelineRun {
         since: u64,
         begins_at: Option<Timestamp>,
     ) -> Self {
+        let ids: Arc<[FeedId]> = feeds.as_slice().into();
         let windows = (0_u32..).zip(&plan.windows).map(|(place, (window, rules))| {
             let made = Made { origin: plan.origin.clone(), since, place };
             let begins_at = begins_at.map_or(Timestamp::MIN, |at| window.grid.pane_from(at));
             let bounds = Bounds { begins_at, ..Bounds::ALL };
             let judge = |rule: &Arc<RulePlan>| Judge { rule: rule.clone(), origin: plan.origin.clone() };
             let slots = rules.iter().map(judge).map(Slot::new).collect();
-            WindowRun::new(made, window.clone(), slots, plan.amend_every, bounds, share)
+            WindowRun::new(made, window.clone(), ids.clone(), slots, plan.amend_every, bounds, share)
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();
@@ -115,7 +129,8 @@ impl PipelineRun {
     ) -> Self {
         let mut next = Self::new(plan, feeds, share, moment.cause.sequence, Some(moment.cause.arrived_at));
         next.zone_watermark = self.zone_watermark;
-        next.passed = self.passed;
+        next.passed = self.passed.clone();
+        let moment = &mut moment.within(&self.passed);
         next.since = self.since;
         next.counts = self.counts;
         next.earlier = self.earlier;
@@ -128,6 +143,8 @@ impl PipelineRun {
             if let Some(new) = same {
                 let rules = new.rules.iter().map(|slot| slot.now.clone()).collect();
                 old.replace_rules(rules, new.amend_every, moment);
+                // The same but for the places of its quantities in the rows of the new definition.
+                (old.plan, old.made.origin) = (new.plan.clone(), new.made.origin.clone());
                 *new = old;
             } else {
                 let follows = |new: &&WindowRun| {
@@ -137,7 +154,6 @@ impl PipelineRun {
                 let successor = next.windows.iter().find(follows);
                 let ends_at = successor.map_or(moment.cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
-                // What it was compiled from may be older than the last definition, and says the same.
                 if !ended {
                     next.earlier.push((old.made.origin.clone(), self.mapping.clone()));
                 }
@@ -182,6 +198,7 @@ impl PipelineRun {
 
     /// The pipeline is gone: its open alerts are resolved.
     pub fn end(mut self, moment: &mut Moment<'_>) {
+        let moment = &mut moment.within(&self.passed);
         for window in &mut self.windows {
             window.end_rules(moment.cause.arrived_at, moment);
         }
@@ -197,6 +214,7 @@ impl PipelineRun {
         dictionary: &Dictionary,
         moment: &mut Moment<'_>,
     ) {
+        let moment = &mut moment.within(&self.passed);
         let sequence = moment.cause.sequence;
         let Some(now) = self.mapping.read(event, readings, dictionary, sequence) else { return };
         let earlier: Vec<(&Arc<Origin>, Option<Mapped<'_>>)> = self
@@ -231,29 +249,18 @@ impl PipelineRun {
         }
     }
 
-    /// Whether a window is one that late readings can still amend.
-    #[must_use]
-    pub fn may_amend(&self, row: &Aggregate) -> bool {
-        self.windows.iter().any(|window| window.may_amend(row))
-    }
-
     /// The watermark of its feeds has come to `to`.
     pub fn zone_step(&mut self, to: Timestamp, moment: &mut Moment<'_>) {
         if to <= self.zone_watermark {
             return;
         }
         self.zone_watermark = to;
+        let moment = &mut moment.within(&self.passed);
         let mut rest = &mut *self.windows;
         while let Some((window, ending)) = rest.split_first_mut() {
             window.zone_step(to, &mut moment.before(ending));
             rest = ending;
         }
-    }
-
-    /// By feed, how far observed time had come at the last tick with drained feeds.
-    #[must_use]
-    pub fn passed(&self) -> Arc<[(Timestamp, Span)]> {
-        self.passed.clone()
     }
 
     /// Ticks come to `to`: its feeds have `drained`, and observed time has `passed`.
@@ -265,6 +272,7 @@ impl PipelineRun {
 
     /// Ticks have come to `to`.
     pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let moment = &mut moment.within(&self.passed);
         let mut rest = &mut *self.windows;
         while let Some((window, ending)) = rest.split_first_mut() {
             window.tick(to, drained, &mut moment.before(ending));

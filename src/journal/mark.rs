@@ -19,21 +19,6 @@ use super::log::{LogError, at};
 const NAME: &str = "synced";
 const BYTES: usize = 12;
 
-/// How far the log in `dir` is recorded as synced, without making anything: for those who read beside
-/// the process that writes.
-///
-/// # Errors
-/// [`LogError::Disk`].
-pub fn synced_to(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
-    let path = dir.join(NAME);
-    let names = disk.list(dir).map_err(|source| at(dir, source))?;
-    if !names.iter().any(|name| name == NAME) {
-        return Ok(0);
-    }
-    let file = disk.open(&path, false).map_err(|source| at(&path, source))?;
-    Mark { file, path }.read()
-}
-
 /// The mark of one log.
 pub struct Mark {
     file: Arc<dyn LogFile>,
@@ -86,7 +71,8 @@ impl Mark {
     }
 }
 
-/// The mark of the log in `dir`, without making one: `None` when nothing is recorded, the file when it
+/// The mark of the log in `dir`, without making one, for those who read beside the process that writes:
+/// `None` when nothing is recorded, the file when it
 /// does not read.
 ///
 /// # Errors

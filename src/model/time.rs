@@ -36,6 +36,9 @@ impl Timestamp {
     /// refused (a feed's zone is the decoder's business).
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        if let Some(instant) = usual_rfc3339(text.as_bytes()) {
+            return Some(instant);
+        }
         let instant: jiff::Timestamp = text.trim().parse().ok()?;
         i64::try_from(instant.as_nanosecond()).ok().map(Self)
     }
@@ -57,6 +60,72 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// The form that devices usually send, digits in their places, without a look at anything else:
+/// `2026-03-01T12:00:00`, up to nine decimals, `Z` or an offset such as `-05:00`; from the year 1970
+/// to 2199, without leap seconds. `None` leaves a text to the whole grammar.
+fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
+    let (date, rest) = text.split_at_checked(19)?;
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] = date else {
+        return None;
+    };
+    let year = two_digits(y1, y2)? * 100 + two_digits(y3, y4)?;
+    let (month, day) = (two_digits(m1, m2)?, two_digits(d1, d2)?);
+    let (hour, minute, second) = (two_digits(h1, h2)?, two_digits(n1, n2)?, two_digits(s1, s2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        _ => return None,
+    };
+    if !(1970..2200).contains(&year) || day < 1 || day > days || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (nanos, zone) = decimals(rest)?;
+    let offset = match *zone {
+        [b'Z'] => 0,
+        [sign @ (b'+' | b'-'), h1, h2, b':', n1, n2] => {
+            let (hours, minutes) = (two_digits(h1, h2)?, two_digits(n1, n2)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let seconds = hours * 3_600 + minutes * 60;
+            if sign == b'-' { -seconds } else { seconds }
+        }
+        _ => return None,
+    };
+    let of_day = hour * 3_600 + minute * 60 + second;
+    let seconds = days_since_1970(year, month, day) * 86_400 + of_day - offset;
+    Some(Timestamp(seconds * SECOND + nanos))
+}
+
+/// A decimal point with one to nine digits, if there is one, as nanoseconds; and what follows.
+fn decimals(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some((b'.', rest)) = text.split_first() else { return Some((0, text)) };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = rest.split_at_checked(digits)?;
+    if !(1..=9).contains(&digits.len()) {
+        return None;
+    }
+    let number = digits.iter().fold(0, |number, byte| number * 10 + i64::from(byte - b'0'));
+    let missing = 9_u32.checked_sub(u32::try_from(digits.len()).ok()?)?;
+    Some((number * 10_i64.pow(missing), rest))
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<i64> {
+    let are_digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+    are_digits.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+/// Days from 1970-01-01 to a day of the Gregorian calendar, not before (Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`).
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 impl fmt::Display for Timestamp {
@@ -184,6 +253,8 @@ impl schemars::JsonSchema for Span {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -201,5 +272,49 @@ mod tests {
         let at = Timestamp::parse_rfc3339("2026-03-01T12:00:00.250000001-05:00").unwrap();
         assert_eq!(at.to_string(), "2026-03-01T17:00:00.250000001Z");
         assert!(Timestamp::parse_rfc3339("2026-03-01T12:00:00").is_none());
+    }
+
+    fn by_the_grammar(text: &str) -> Option<Timestamp> {
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        i64::try_from(instant.as_nanosecond()).ok().map(Timestamp)
+    }
+
+    #[test]
+    fn every_day_is_what_the_grammar_reads() {
+        // Up to the end of 2199.
+        for day in 0..84_006 {
+            let at = jiff::Timestamp::from_second(day * 86_400 + day % 86_400).unwrap();
+            let text = format!("{at:.3}");
+            assert_eq!(usual_rfc3339(text.as_bytes()), by_the_grammar(&text), "{text}");
+        }
+        for text in ["2026-02-28T23:59:59Z", "2000-02-29T00:00:00Z", "2026-03-01T12:00:00.25-05:00"] {
+            assert!(usual_rfc3339(text.as_bytes()).is_some(), "{text}");
+        }
+        for day in
+            ["2026-02-29", "2100-02-29", "2026-04-31", "2026-12-32", "2026-13-01", "2026-00-10", "2026-01-00"]
+        {
+            let text = format!("{day}T12:00:00Z");
+            assert_eq!((usual_rfc3339(text.as_bytes()), by_the_grammar(&text)), (None, None), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_usual_form_is_what_the_grammar_reads(
+            text in "(19|20|21|22)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?(Z|[-+][0-2][0-9]:[0-6][0-9]|[-+][0-2][0-9]|)",
+        ) {
+            if let Some(instant) = usual_rfc3339(text.as_bytes()) {
+                prop_assert_eq!(Some(instant), by_the_grammar(&text), "{}", text);
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_is_what_the_grammar_reads(at in 0_usize..29, byte in any::<u8>()) {
+            let mut bytes = *b"2026-03-01T12:00:00.250-05:00";
+            bytes[at] = byte;
+            if let (Some(instant), Ok(text)) = (usual_rfc3339(&bytes), std::str::from_utf8(&bytes)) {
+                prop_assert_eq!(Some(instant), by_the_grammar(text), "{}", text);
+            }
+        }
     }
 }

@@ -9,15 +9,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::own::{OwnAlert, PIPELINE};
 use super::texts;
-use crate::model::definition::Severity;
 use crate::model::time::SECOND;
-use crate::model::{
-    Accounts, AlertId, AlertState, Batch, Dictionary, FeedId, Key, Record, Timestamp, Transition,
-};
+use crate::model::{Accounts, AlertId, Batch, Dictionary, FeedId, Record, Timestamp, Transition};
 
-/// The pipeline under which Sereno's alerts about itself are listed.
-const OWN_PIPELINE: &str = "sereno";
 /// The rule.
 const RULE: &str = "accounts";
 const HOUR: i64 = 3_600 * SECOND;
@@ -42,16 +38,15 @@ impl Audit {
             }
             !over
         });
-        for part in &batch.accounts {
-            let Some(difference) = Difference::of(batch, part.feed, &part.delta) else { continue };
+        for (feed, difference) in Difference::all(batch) {
             tracing::error!(
-                feed = %dictionary.feed(part.feed).map_or("", |name| name),
+                feed = %dictionary.feed(feed).map_or("", |name| name),
                 sequence = batch.first,
                 ?difference,
                 "the accounts of a batch do not add up"
             );
-            if self.open.insert(part.feed, (hour, batch.arrived_at)).is_none() {
-                steps.extend(step(batch, dictionary, part.feed, (batch.arrived_at, None), &difference));
+            if self.open.insert(feed, (hour, batch.arrived_at)).is_none() {
+                steps.extend(step(batch, dictionary, feed, (batch.arrived_at, None), &difference));
             }
         }
         steps
@@ -68,16 +63,25 @@ struct Difference {
 }
 
 impl Difference {
-    fn of(batch: &Batch, feed: FeedId, delta: &Accounts) -> Option<Self> {
-        let own = batch.records.iter().filter_map(|record| match record {
-            Record::Event(event) if event.feed == feed => Some(batch.readings_of(event).len() as u64),
-            _ => None,
-        });
-        let (events, readings) = own.fold((0, 0), |(events, sum), readings| (events + 1, sum + readings));
-        let same = delta.events_stored == events && delta.readings_stored == readings;
-        (!same || !delta.balanced()).then_some(Self {
-            events: (delta.events_stored, events),
-            readings: (delta.readings_stored, readings),
+    /// By feed, where there is one. The records are gone through once, however many feeds there
+    /// are; a feed with records and no accounts differs too.
+    fn all(batch: &Batch) -> impl Iterator<Item = (FeedId, Self)> {
+        let mut feeds: BTreeMap<FeedId, (Accounts, Self)> = BTreeMap::new();
+        for part in &batch.accounts {
+            feeds.entry(part.feed).or_default().0.add(&part.delta);
+        }
+        for record in &batch.records {
+            let Record::Event(event) = record else { continue };
+            let (_, difference) = feeds.entry(event.feed).or_default();
+            difference.events.1 += 1;
+            difference.readings.1 += batch.readings_of(event).len() as u64;
+        }
+        feeds.into_iter().filter_map(|(feed, (accounts, mut difference))| {
+            difference.events.0 = accounts.events_stored;
+            difference.readings.0 = accounts.readings_stored;
+            let same =
+                difference.events.0 == difference.events.1 && difference.readings.0 == difference.readings.1;
+            (!same || !accounts.balanced()).then_some((feed, difference))
         })
     }
 
@@ -101,41 +105,27 @@ fn step(
     difference: &Difference,
 ) -> Option<Transition> {
     let feed = dictionary.feed(feed)?;
-    let identity = format!("{OWN_PIPELINE}\n{RULE}\n{feed}\n{}", began_at.0.div_euclid(HOUR));
-    let (from, to) = match resolved_at {
-        None => (AlertState::Inactive, AlertState::Firing),
-        Some(_) => (AlertState::Firing, AlertState::Resolved),
-    };
-    let message = texts::both(|texts| texts::fill(texts.audit_message, &[("feed", feed.to_string())]));
-    Some(Transition {
-        cause: batch.first,
+    let identity = format!("{PIPELINE}\n{RULE}\n{feed}\n{}", began_at.0.div_euclid(HOUR));
+    let alert = OwnAlert {
         id: AlertId(xxh3_128(identity.as_bytes())),
-        pipeline: OWN_PIPELINE.into(),
-        rule: RULE.into(),
-        severity: Severity::Critical,
-        by: vec!["feed".into()],
-        key: Key([feed.clone()].into()),
-        from,
-        to,
+        rule: RULE,
+        key: ("feed", feed.clone()),
         began_at,
-        raised_at: Some(began_at),
-        resolved_at,
-        at: resolved_at.unwrap_or(began_at),
-        decided_at: batch.arrived_at,
-        notify: true,
-        reason: if resolved_at.is_some() { "the hour is over" } else { "accounts differ" }.into(),
         title: texts::both(|texts| texts.audit_title.to_owned()),
-        message,
-        labels: BTreeMap::new(),
+        message: texts::both(|texts| texts::fill(texts.audit_message, &[("feed", feed.to_string())])),
         evidence: difference.evidence(),
-        window: (began_at, began_at),
+    };
+    let (cause, decided_at) = (batch.first, batch.arrived_at);
+    Some(match resolved_at {
+        None => alert.raised(cause, decided_at, "accounts differ"),
+        Some(at) => alert.resolved(at, cause, decided_at, "the hour is over"),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DeviceId, Entry, Event, FeedAccounts, TagSetId};
+    use crate::model::{AlertState, DeviceId, Entry, Event, FeedAccounts, TagSetId};
 
     fn batch(seconds: i64, stored: u64, records: usize) -> Batch {
         let at = Timestamp(seconds * SECOND);
@@ -181,5 +171,29 @@ mod tests {
         let mut lost = batch(10, 1, 1);
         lost.accounts[0].delta.events_found = 2;
         assert_eq!(Audit::default().fold(&lost, &dictionary).len(), 1);
+    }
+
+    #[test]
+    fn each_feed_is_held_to_its_own_records_also_one_that_the_accounts_do_not_name() {
+        let mut dictionary = Dictionary::default();
+        ["air", "noise"].iter().for_each(|name| _ = dictionary.insert(&Entry::Feed((*name).into())));
+        let of_noise = |mut mixed: Batch, count: usize| {
+            for record in mixed.records.iter_mut().take(count) {
+                let Record::Event(event) = record else { continue };
+                event.feed = FeedId(1);
+            }
+            mixed
+        };
+        let told = |batch| -> Vec<String> {
+            let steps = Audit::default().fold(&batch, &dictionary);
+            steps.iter().map(|step| step.key.0[0].to_string()).collect()
+        };
+        let mut even = of_noise(batch(10, 2, 3), 1);
+        assert_eq!(told(even.clone()), ["noise"], "it has a record and no accounts");
+        let delta = Accounts { events_found: 1, events_stored: 1, ..Accounts::default() };
+        even.accounts.push(FeedAccounts { feed: FeedId(1), delta });
+        assert!(told(even.clone()).is_empty());
+        // The sum over feeds is right and each feed is wrong.
+        assert_eq!(told(of_noise(even, 2)), ["air", "noise"]);
     }
 }

@@ -15,8 +15,10 @@ use tracing::{info, warn};
 
 use super::audit::Audit;
 use super::core::CoreOptions;
+use super::gaps::Gaps;
 use super::outputs::{self, Own};
-use super::readers::{LedgerSink, LiveSink, Readers};
+use super::readers::Readers;
+use super::sinks::{LedgerSink, LiveSink};
 use super::sources::{self, RouteTables};
 use super::{Core, DataDir, ServiceError, reload};
 use crate::api::console::Console;
@@ -86,7 +88,11 @@ impl Service {
         // Before anything reads on: an alert that the ledger takes is owed to whoever is subscribed.
         parts.ledger.subscribe(outputs::subscriptions(&configuration))?;
         let ending = Arc::new(AtomicBool::new(false));
-        let mut readers = Readers::default();
+        let gaps = Gaps::new(parts.ledger.clone(), parts.live.clone(), core.journal.clone())?;
+        let gaps = Arc::new(gaps);
+        let mut readers = Readers::telling(gaps.clone());
+        // Definitions that stand unchanged since before the journal's first segment.
+        parts.live.define(&controls(&configuration));
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
         send(&core, Input::Control(controls(&configuration))).await;
 
@@ -100,7 +106,7 @@ impl Service {
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        keep_house(&mut others, &core, &dir, &configuration, &parts, &stopping);
+        keep_house(&mut others, &core, &dir, &configuration, (&parts, gaps), &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -177,18 +183,24 @@ fn keep_house(
     core: &Core,
     dir: &DataDir,
     configuration: &Configuration,
-    parts: &Parts,
+    (parts, gaps): (&Parts, Arc<Gaps>),
     stop: &watch::Receiver<bool>,
 ) {
-    let metrics = &parts.metrics;
-    let syncs = metrics.clone();
+    let syncs = parts.metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let positions = (core.journal.clone(), core.flow.clone());
-    others.spawn(super::gauges::run(positions, parts.live.clone(), metrics.clone(), dir.journal(), stop.clone()));
+    let sources = super::gauges::Sources {
+        journal: core.journal.clone(),
+        flow: core.flow.clone(),
+        live: parts.live.clone(),
+        tally: core.tally(),
+        checkpoints: core.checkpoints.clone(),
+        journal_dir: dir.journal(),
+    };
+    others.spawn(super::gauges::run(sources, parts.metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
-    others.spawn(super::retention::run(retention, journal, metrics.clone(), stop.clone()));
+    others.spawn(super::retention::run(retention, gaps, journal, parts.metrics.clone(), stop.clone()));
 }
 
 /// Starts what sends to the receivers.
@@ -251,8 +263,7 @@ fn start_readers(
         audit: Audit::default(),
     };
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
-    let ledger =
-        LedgerSink { ledger: parts.ledger.clone(), live: parts.live.clone(), metrics: parts.metrics.clone() };
+    let ledger = LedgerSink::new(parts.ledger.clone(), parts.live.clone(), parts.metrics.clone());
     readers.start(core, &parts.metrics, (u64::MAX, parts.ledger.cursor()?), ledger)?;
     start_influx(readers, core, dir, configuration, parts, ending)?;
     start_store(readers, core, dir, configuration, parts)
@@ -272,13 +283,12 @@ fn start_store(
         }));
     }
     let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
-    let cursors = store.cursors();
-    readers.start(
-        core,
-        &parts.metrics,
-        (cursors.journal, cursors.results),
-        super::readers::StoreSink(store.clone()),
-    )?;
+    let (cursors, sink) = (store.cursors(), super::sinks::StoreSink(store.clone()));
+    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), sink)?;
+    let (live, dictionary) = (parts.live.clone(), core.dictionary.clone());
+    let limits = super::reads::query_limits(&configuration.sereno.limits);
+    let recall = super::recall::Recall { store: store.clone(), live, dictionary, limits };
+    super::recall::spawn(core, parts.ready.clone(), recall)?;
     Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
 }
 
@@ -329,7 +339,7 @@ fn start_influx(
     let sink =
         InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
     let cursors = sink.cursors();
-    let reader = super::readers::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
+    let reader = super::sinks::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
     readers.start(core, &parts.metrics, (cursors.journal, cursors.results), reader)
 }
 

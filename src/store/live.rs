@@ -3,13 +3,13 @@
 //! A flush freezes the tails; until its commit, queries read the frozen rows from memory, after it
 //! from the new files. Both changes happen under the lock, so that a snapshot has every row once.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::error::ArrowError;
+use hashbrown::HashMap;
 
 use super::aggregate::PlanIndex;
 use super::cursors::Cursors;
@@ -110,8 +110,8 @@ impl Live {
                 .table(event.feed, &mut self.tables, dictionary)
                 .ok_or(StoreError::Dictionary { sequence, what: "feed" })?;
             let rows = &mut self.tails.entry(table).or_default().open.raw;
-            let place = (table, &mut self.tables);
-            self.tail_bytes += self.raw.push((sequence, event), (batch, dictionary), place, rows)?;
+            let tables = &mut self.tables;
+            self.tail_bytes += self.raw.push((sequence, event), (batch, dictionary), tables, rows)?;
         }
         self.apply_accounts(batch, dictionary);
         self.applied.journal = epoch + 1;

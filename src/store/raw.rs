@@ -1,10 +1,10 @@
 //! Raw events in memory: one wide row each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, UInt64Array};
 use datafusion::arrow::error::ArrowError;
+use hashbrown::HashMap;
 
 use super::column::Role;
 use super::error::StoreError;
@@ -50,14 +50,17 @@ impl RawRows {
             texts(self.sensor.iter().map(|sensor| Some(&**sensor))),
             Arc::new(UInt64Array::from(self.counter)),
         ];
-        let mut values: HashMap<usize, Vec<Option<f64>>> = HashMap::new();
+        let columns = table.columns.list();
+        // By column; those of tags stay empty.
+        let rows_of = |role: Role| if role == Role::Quantity { rows } else { 0 };
+        let mut values: Vec<Vec<Option<f64>>> =
+            columns.iter().map(|column| vec![None; rows_of(column.role)]).collect();
         for (row, column, value) in self.cells {
-            let slot = values.entry(column).or_insert_with(|| vec![None; rows]).get_mut(row);
+            let slot = values.get_mut(column).and_then(|values| values.get_mut(row));
             slot.map(|slot| *slot = Some(value));
         }
-        let more = table.columns.list().iter().enumerate().map(|(number, column)| -> ArrayRef {
+        let more = columns.iter().zip(values).enumerate().map(|(number, (column, values))| -> ArrayRef {
             if column.role == Role::Quantity {
-                let values = values.remove(&number).unwrap_or_else(|| vec![None; rows]);
                 return Arc::new(Float64Array::from(values));
             }
             texts(
@@ -74,9 +77,17 @@ impl RawRows {
 /// Finds table and columns of an event without looking names up again.
 #[derive(Debug, Default)]
 pub(super) struct RawIndex {
-    tables: HashMap<FeedId, usize>,
-    quantities: HashMap<(FeedId, QuantityId), (usize, u8)>,
-    tag_sets: HashMap<(FeedId, TagSetId), TagCells>,
+    /// By feed id.
+    feeds: Vec<Option<FeedIndex>>,
+}
+
+/// What is known of one feed's events.
+#[derive(Debug)]
+struct FeedIndex {
+    table: usize,
+    /// Column and decimals, by quantity id.
+    quantities: Vec<Option<(usize, u8)>>,
+    tag_sets: HashMap<TagSetId, TagCells>,
 }
 
 impl RawIndex {
@@ -87,11 +98,16 @@ impl RawIndex {
         tables: &mut Tables,
         dictionary: &Dictionary,
     ) -> Option<usize> {
-        if let Some(table) = self.tables.get(&feed) {
-            return Some(*table);
+        if let Some(Some(known)) = self.feeds.get(feed.index()) {
+            return Some(known.table);
         }
         let table = tables.find_or_add(Subject::Raw { feed: dictionary.feed(feed)?.clone() });
-        self.tables.insert(feed, table);
+        if self.feeds.len() <= feed.index() {
+            self.feeds.resize_with(feed.index() + 1, || None);
+        }
+        if let Some(place) = self.feeds.get_mut(feed.index()) {
+            *place = Some(FeedIndex { table, quantities: Vec::new(), tag_sets: HashMap::new() });
+        }
         Some(table)
     }
 
@@ -100,22 +116,22 @@ impl RawIndex {
         &mut self,
         (sequence, event): (u64, &Event),
         (batch, dictionary): (&Batch, &Dictionary),
-        (number, tables): (usize, &mut Tables),
+        tables: &mut Tables,
         rows: &mut RawRows,
     ) -> Result<u64, StoreError> {
         let unknown = |what| move || StoreError::Dictionary { sequence, what };
+        let index = self.feeds.get_mut(event.feed.index()).and_then(Option::as_mut);
+        let index = index.ok_or_else(unknown("feed"))?;
         let (_, sensor) = dictionary.device(event.device).ok_or_else(unknown("device"))?;
         // Quantities first: in a clash of names the quantity keeps its own.
         let row = rows.time.len();
         let cells_before = rows.cells.len();
         for reading in batch.readings_of(event) {
-            let (column, decimals) = self
-                .quantity(event.feed, reading.quantity, number, tables, dictionary)
-                .ok_or_else(unknown("quantity"))?;
+            let (column, decimals) =
+                index.quantity(reading.quantity, tables, dictionary).ok_or_else(unknown("quantity"))?;
             rows.cells.push((row, column, reading.value.to_f64(decimals)));
         }
-        let tags =
-            self.tag_set(event.feed, event.tags, number, tables, dictionary).ok_or_else(unknown("tags"))?;
+        let tags = index.tag_set(event.tags, tables, dictionary).ok_or_else(unknown("tags"))?;
         let tag_bytes: usize = tags.iter().map(|(_, value)| value.len() + 4).sum();
         rows.time.push(event.event_at.0);
         rows.arrived_at.push(event.arrived_at.0);
@@ -126,44 +142,44 @@ impl RawIndex {
         let cells = (rows.cells.len() - cells_before) as u64;
         Ok(ROW_BYTES + CELL_BYTES * cells + (sensor.len() + tag_bytes) as u64)
     }
+}
 
+impl FeedIndex {
     fn quantity(
         &mut self,
-        feed: FeedId,
         id: QuantityId,
-        table: usize,
         tables: &mut Tables,
         dictionary: &Dictionary,
     ) -> Option<(usize, u8)> {
-        if let Some(known) = self.quantities.get(&(feed, id)) {
+        if let Some(Some(known)) = self.quantities.get(id.index()) {
             return Some(*known);
         }
         let quantity = dictionary.quantity(id)?;
         let (name, unit) = (Arc::from(&*quantity.name), Arc::from(&*quantity.unit));
-        let column = tables.column(table, Role::Quantity, &name, &unit, quantity.decimals)?;
-        self.quantities.insert((feed, id), (column, quantity.decimals));
+        let column = tables.column(self.table, Role::Quantity, &name, &unit, quantity.decimals)?;
+        if self.quantities.len() <= id.index() {
+            self.quantities.resize(id.index() + 1, None);
+        }
+        if let Some(place) = self.quantities.get_mut(id.index()) {
+            *place = Some((column, quantity.decimals));
+        }
         Some((column, quantity.decimals))
     }
 
-    fn tag_set(
-        &mut self,
-        feed: FeedId,
-        id: TagSetId,
-        table: usize,
-        tables: &mut Tables,
-        dictionary: &Dictionary,
-    ) -> Option<TagCells> {
-        if let Some(known) = self.tag_sets.get(&(feed, id)) {
+    fn tag_set(&mut self, id: TagSetId, tables: &mut Tables, dictionary: &Dictionary) -> Option<TagCells> {
+        if let Some(known) = self.tag_sets.get(&id) {
             return Some(known.clone());
         }
         let no_unit = Arc::from("");
         let cells: Option<Vec<_>> = dictionary
             .tags(id)?
             .iter()
-            .map(|(name, value)| Some((tables.column(table, Role::Tag, name, &no_unit, 0)?, value.clone())))
+            .map(|(name, value)| {
+                Some((tables.column(self.table, Role::Tag, name, &no_unit, 0)?, value.clone()))
+            })
             .collect();
         let cells: TagCells = cells?.into();
-        self.tag_sets.insert((feed, id), cells.clone());
+        self.tag_sets.insert(id, cells.clone());
         Some(cells)
     }
 }

@@ -1,37 +1,17 @@
 //! Backlogs: what waited while Sereno or a gateway was away comes in, is counted whole, and wakes
 //! nobody for what is over.
 
+use crate::harness::level::{self, message};
 use crate::harness::mqtt::publish;
 use crate::harness::receiver::Receiver;
 use crate::harness::table::Row;
 use crate::harness::wait::{now_ms, utc_ms};
 use crate::harness::{Mosquitto, Sereno, Site, eventually, seconds};
-use crate::mosquitto::message;
 
 const MINUTE_MS: i64 = 60_000;
 
 /// A reading a minute; an alert when two windows in a row are high, and one on single readings.
 const GAUGES: &str = r#"
-version = 1
-name = "level"
-title = { es = "Nivel", en = "Level" }
-amend_every = "1s"
-@lateness@
-
-[[feed]]
-name = "level"
-topic = "city/{zone}/level/{sensor}"
-decoder = "json"
-out_of_orderness = "1s"
-expected_interval = "1m"
-devices_max = 100
-time = { path = "/t", format = "ms" }
-
-[feed.quantity.level]
-path = "/level"
-unit = "cm"
-decimals = 1
-
 [[window]]
 name = "sensor_1m"
 size = "1m"
@@ -62,7 +42,9 @@ message = { es = "{sensor}", en = "{sensor}" }
 "#;
 
 fn gauges(lateness: &str) -> String {
-    GAUGES.replace("@lateness@", lateness)
+    let settings = format!("amend_every = \"1s\"\n{lateness}");
+    let feed = "out_of_orderness = \"1s\"\nexpected_interval = \"1m\"\ndevices_max = 100";
+    level::pipeline(&settings, feed, GAUGES)
 }
 
 /// A reading of every minute of `[from, to)`, minutes before now; high within `high`.

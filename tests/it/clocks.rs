@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use crate::harness::faketime::WallClock;
+use crate::harness::level::{self, message};
 use crate::harness::mqtt::publish;
 use crate::harness::wait::{now_ms, utc_ms};
 use crate::harness::{Sereno, Site, eventually, seconds};
-use crate::mosquitto::message;
 
 const HOUR_S: i64 = 3_600;
 const YEAR_S: i64 = 365 * 86_400;
@@ -16,24 +16,6 @@ const SLOW_MS: i64 = 20_000;
 
 /// Windows of five seconds, by sensor and by zone, that close soon.
 const SHORT: &str = r#"
-version = 1
-name = "level"
-title = { es = "Nivel", en = "Level" }
-amend_every = "1s"
-
-[[feed]]
-name = "level"
-topic = "city/{zone}/level/{sensor}"
-decoder = "json"
-out_of_orderness = "1s"
-devices_max = 100
-time = { path = "/t", format = "ms" }
-
-[feed.quantity.level]
-path = "/level"
-unit = "cm"
-decimals = 1
-
 [[window]]
 name = "sensor_5s"
 size = "5s"
@@ -47,7 +29,9 @@ fields = { level_mean = "mean(level)" }
 "#;
 
 fn short() -> Site {
-    Site::new("[limits]\nstate_bytes_max = \"8GiB\"\n").with_pipeline("level", SHORT)
+    let feed = "out_of_orderness = \"1s\"\ndevices_max = 100";
+    let pipeline = level::pipeline("amend_every = \"1s\"", feed, SHORT);
+    Site::new("[limits]\nstate_bytes_max = \"8GiB\"\n").with_pipeline("level", &pipeline)
 }
 
 fn send(site: &Site, sensor: &str, at: i64, level: f64) {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::harness::level;
 use crate::harness::mqtt::publish;
 use crate::harness::peers::{program, root};
 use crate::harness::site::output;
 use crate::harness::wait::now_ms;
 use crate::harness::{Sereno, Site, eventually, peers, seconds};
-use crate::listener::level_with_alert;
 
 /// A page without anything on it is much smaller.
 const PICTURE_BYTES_MIN: u64 = 20_000;
@@ -19,7 +19,7 @@ const BUDGET_MS: u32 = 8_000;
 fn town() -> (Site, Sereno) {
     let place = "[feed.quantity.lat]\npath = \"/lat\"\nunit = \"deg\"\n\
                  [feed.quantity.lon]\npath = \"/lon\"\nunit = \"deg\"\n[[window]]";
-    let pipeline = level_with_alert().replacen("[[window]]", place, 1);
+    let pipeline = level::with_alert().replacen("[[window]]", place, 1);
     let site = Site::new("").with_pipeline("level", &pipeline);
     let service = site.start();
     let now = now_ms();

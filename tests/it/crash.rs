@@ -20,7 +20,7 @@ fn kills() -> u64 {
 #[test]
 fn killed_at_random_the_own_listener_keeps_what_it_acknowledged() {
     let mut random = Random::of_test("crash: own listener");
-    let site = Site::new(witness::SETTINGS).with_pipeline("level", witness::PIPELINE);
+    let site = Site::new(witness::SETTINGS).with_pipeline("level", &witness::pipeline());
     let witness = Witness::start(site.mqtt, Load::usual(), &mut random);
     kill_again_and_again(&site, &mut random);
     let service = site.start();
@@ -33,7 +33,7 @@ fn killed_at_random_behind_mosquitto_it_takes_each_message_once() {
     let Some(mut broker) = Mosquitto::start() else { return };
     let mut random = Random::of_test("crash: mosquitto");
     let settings = format!("{}{}", broker.settings(), witness::SETTINGS);
-    let site = Site::new(&settings).with_pipeline("level", witness::PIPELINE);
+    let site = Site::new(&settings).with_pipeline("level", &witness::pipeline());
     let service = site.start();
     broker.wait_for_subscription();
     service.kill();

@@ -47,7 +47,7 @@ fn a_crash_at_every_named_point_changes_nothing() {
         witness::SETTINGS,
         receiver.port
     );
-    let site = Site::new(&settings).with_pipeline("level", witness::PIPELINE);
+    let site = Site::new(&settings).with_pipeline("level", &witness::pipeline());
     let points = points(&site);
     assert!(points.len() > 15, "{points:?}");
     let load = Load { begin_ms: now_ms() - BEGIN_MS, step_ms: 10, rate: 1_000, ..Load::usual() };

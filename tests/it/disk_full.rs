@@ -24,7 +24,7 @@ struct Case {
 
 fn site(settings: &str) -> Site {
     let settings = format!("{settings}{}{FLUSHING}", witness::SETTINGS);
-    Site::new(&settings).with_pipeline("level", witness::PIPELINE)
+    Site::new(&settings).with_pipeline("level", &witness::pipeline())
 }
 
 impl Case {

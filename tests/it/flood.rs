@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::harness::level::{self, at, message};
 use crate::harness::mqtt::publish;
 use crate::harness::session::Session;
 use crate::harness::{Site, seconds};
-use crate::mosquitto::{LEVEL, at, message};
 
 const DEVICES_MAX: u64 = 50;
 const INVENTED: u64 = 3_000;
 const ASKED: u16 = 200;
 
 fn site() -> Site {
-    let limited =
-        LEVEL.replace("decoder = \"json\"", &format!("decoder = \"json\"\ndevices_max = {DEVICES_MAX}"));
+    let limited = level::pipeline("", &format!("devices_max = {DEVICES_MAX}"), "");
     Site::new("").with_pipeline("level", &limited)
 }
 

@@ -1,10 +1,10 @@
 //! Raw events and results in the real VictoriaMetrics, also after it was away.
 
+use crate::harness::level::{self, at, message};
 use crate::harness::mqtt::publish;
 use crate::harness::victoria::Victoria;
 use crate::harness::wait::utc_ms;
 use crate::harness::{Site, eventually, seconds};
-use crate::mosquitto::{LEVEL, at, message};
 
 /// Readings half a minute apart, ever higher: of an amended window VictoriaMetrics keeps the
 /// biggest value, which then is the last.
@@ -13,7 +13,7 @@ const EVERY_MS: i64 = 30_000;
 #[test]
 fn everything_catches_up_after_an_outage() {
     let Some(mut database) = Victoria::start() else { return };
-    let site = Site::new(&database.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&database.settings()).with_pipeline("level", &level::plain());
     let service = site.start();
     let begin = at(0) / 600_000 * 600_000;
     let reading = |number: i32| (begin + i64::from(number) * EVERY_MS, f64::from(number));
@@ -68,7 +68,7 @@ fn everything_catches_up_after_an_outage() {
 fn influx_alone_is_a_store() {
     let Some(database) = Victoria::start() else { return };
     let settings = format!("[store]\nembedded = false\n{}", database.settings());
-    let site = Site::new(&settings).with_pipeline("level", LEVEL);
+    let site = Site::new(&settings).with_pipeline("level", &level::plain());
     let service = site.start();
     let at = at(0);
     publish(site.mqtt, "gauge", vec![("city/center/level/g-1".into(), message(at, 7.5).into_bytes())]);

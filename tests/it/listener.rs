@@ -1,33 +1,18 @@
 //! The own MQTT listener, spoken to by mosquitto's clients in both protocol versions.
 
+use crate::harness::level::{self, at, message};
 use crate::harness::mqtt::{mosquitto_pub, mosquitto_sub};
 use crate::harness::peers::program;
 use crate::harness::{Site, eventually, seconds};
-use crate::mosquitto::{LEVEL, at, message};
 
 const ALERTS: &str = "[[receiver]]\nname = \"mqtt\"\nmqtt = { broker = \"listener\" }\n";
-
-/// `LEVEL` with an alert on single readings.
-pub fn level_with_alert() -> String {
-    format!(
-        "{LEVEL}
-[[rule]]
-name = \"level-high\"
-on = \"readings\"
-when = \"level >= 100\"
-severity = \"warning\"
-title = {{ es = \"Nivel alto\", en = \"High level\" }}
-message = {{ es = \"{{sensor}} marca {{level:1}} cm\", en = \"{{sensor}} reads {{level:1}} cm\" }}
-"
-    )
-}
 
 #[test]
 fn both_protocol_versions_are_taken_in() {
     if program("mosquitto_pub").is_none() {
         return;
     }
-    let site = Site::new("").with_pipeline("level", LEVEL);
+    let site = Site::new("").with_pipeline("level", &level::plain());
     let service = site.start();
     for (number, version) in [(1_i32, "mqttv311"), (2, "mqttv5")] {
         let text = message(at(i64::from(number)), f64::from(number));
@@ -44,7 +29,7 @@ fn a_standing_alert_is_retained_and_its_end_clears_it() {
     if program("mosquitto_pub").is_none() {
         return;
     }
-    let site = Site::new(ALERTS).with_pipeline("level", &level_with_alert());
+    let site = Site::new(ALERTS).with_pipeline("level", &level::with_alert());
     let service = site.start();
     let now = crate::harness::wait::now_ms();
     mosquitto_pub(site.mqtt, "city/center/level/g-1", &message(now, 120.0), &[]);
@@ -76,7 +61,7 @@ fn nobody_publishes_to_topics_of_sereno() {
     if program("mosquitto_pub").is_none() {
         return;
     }
-    let site = Site::new(ALERTS).with_pipeline("level", &level_with_alert());
+    let site = Site::new(ALERTS).with_pipeline("level", &level::with_alert());
     let service = site.start();
     let _subscriber = mosquitto_sub("heard", site.folder(), site.mqtt, "sereno/#");
     std::thread::sleep(seconds(1));

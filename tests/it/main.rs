@@ -27,6 +27,7 @@ mod influx;
 mod listener;
 mod lorawan;
 mod mosquitto;
+mod noise;
 mod order;
 mod power;
 mod quarantine;

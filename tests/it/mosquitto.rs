@@ -1,45 +1,13 @@
 //! A feed from the real mosquitto: nothing is lost when Sereno is killed or the broker restarts.
 
+use crate::harness::level::{self, at, message};
 use crate::harness::mqtt::{mosquitto_pub, publish};
 use crate::harness::{Mosquitto, Site, eventually, seconds};
-
-/// A station's pipeline; messages carry `{"t": milliseconds, "level": number}`.
-pub const LEVEL: &str = r#"
-version = 1
-name = "level"
-title = { es = "Nivel", en = "Level" }
-
-[[feed]]
-name = "level"
-topic = "city/{zone}/level/{sensor}"
-decoder = "json"
-time = { path = "/t", format = "ms" }
-
-[feed.quantity.level]
-path = "/level"
-unit = "cm"
-decimals = 1
-
-[[window]]
-name = "level_10m"
-size = "10m"
-fields = { level_mean = "mean(level)", level_max = "max(level)" }
-"#;
-
-/// An hour ago and so many milliseconds.
-pub fn at(ms: i64) -> i64 {
-    crate::harness::wait::now_ms() - 3_600_000 + ms
-}
-
-/// A message of the `level` pipeline.
-pub fn message(at: i64, level: f64) -> String {
-    format!("{{\"t\":{at},\"level\":{level}}}")
-}
 
 #[test]
 fn messages_published_while_sereno_was_dead_arrive_once() {
     let Some(mut broker) = Mosquitto::start() else { return };
-    let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&broker.settings()).with_pipeline("level", &level::plain());
     let begin = at(0);
     let port = broker.port;
     let publish = |number: i32| {
@@ -65,7 +33,7 @@ fn messages_published_while_sereno_was_dead_arrive_once() {
 fn killed_in_a_stream_of_messages_sereno_takes_each_once() {
     const MESSAGES: u32 = 40_000;
     let Some(mut broker) = Mosquitto::start() else { return };
-    let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&broker.settings()).with_pipeline("level", &level::plain());
     let service = site.start();
     broker.wait_for_subscription();
     let begin = at(0);
@@ -95,7 +63,7 @@ fn killed_in_a_stream_of_messages_sereno_takes_each_once() {
 #[test]
 fn a_restarted_broker_is_found_again() {
     let Some(mut broker) = Mosquitto::start() else { return };
-    let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&broker.settings()).with_pipeline("level", &level::plain());
     let service = site.start();
     broker.wait_for_subscription();
     mosquitto_pub(broker.port, "city/center/level/g-1", &message(at(0), 1.5), &[]);
@@ -111,7 +79,7 @@ fn a_restarted_broker_is_found_again() {
 #[test]
 fn a_feed_says_whether_it_is_connected() {
     let Some(mut broker) = Mosquitto::start() else { return };
-    let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&broker.settings()).with_pipeline("level", &level::plain());
     let service = site.start();
     broker.wait_for_subscription();
     let connected = || service.api("feeds", &[])["feeds"][0]["connected"].as_bool().unwrap();

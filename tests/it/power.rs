@@ -16,7 +16,7 @@ const MEBIBYTES: u64 = 256;
 #[test]
 fn a_power_loss_loses_nothing_that_was_acknowledged() {
     let mut random = Random::of_test("power");
-    let site = Site::new(witness::SETTINGS).with_pipeline("level", witness::PIPELINE);
+    let site = Site::new(witness::SETTINGS).with_pipeline("level", &witness::pipeline());
     let Some(disk) = Filesystem::ext4(&site.path("data"), MEBIBYTES) else { return };
     let witness = Witness::start(site.mqtt, Load::usual(), &mut random);
     for cut in 0..CUTS {

@@ -1,8 +1,8 @@
 //! What does not decode lies in quarantine with its reason, and the next good message is taken in.
 
+use crate::harness::level::{self, at, message};
 use crate::harness::mqtt::publish;
 use crate::harness::{Mosquitto, Site, peers};
-use crate::mosquitto::{LEVEL, at, message};
 
 const TOPIC: &str = "city/center/level/g-1";
 
@@ -11,7 +11,7 @@ const TOPIC: &str = "city/center/level/g-1";
 #[track_caller]
 fn reasons(bad: &[(&str, Vec<u8>)]) -> Vec<(String, String)> {
     let Some(mut broker) = Mosquitto::start() else { return Vec::new() };
-    let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&broker.settings()).with_pipeline("level", &level::plain());
     let service = site.start();
     broker.wait_for_subscription();
     let begin = at(0);
@@ -70,7 +70,7 @@ fn bad_messages_lie_in_quarantine_with_their_reason() {
 #[test]
 fn topics_with_odd_characters_are_names_like_others() {
     let Some(mut broker) = Mosquitto::start() else { return };
-    let site = Site::new(&broker.settings()).with_pipeline("level", LEVEL);
+    let site = Site::new(&broker.settings()).with_pipeline("level", &level::plain());
     let service = site.start();
     broker.wait_for_subscription();
     let names = ["Quebrada Doña María", "a\"b", "río-🌊", "x,y=z", ".."];

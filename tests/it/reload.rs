@@ -1,11 +1,10 @@
 //! Changes while running, and configurations that are refused at start.
 
+use crate::harness::level::{self, message};
 use crate::harness::mqtt::publish;
 use crate::harness::site::output;
 use crate::harness::wait::now_ms;
 use crate::harness::{Site, eventually, seconds};
-use crate::listener::level_with_alert;
-use crate::mosquitto::message;
 
 fn publish_level(site: &Site, level: f64) {
     let text = message(now_ms(), level).into_bytes();
@@ -14,9 +13,9 @@ fn publish_level(site: &Site, level: f64) {
 
 #[test]
 fn a_broken_change_keeps_the_old_pipeline() {
-    let site = Site::new("").with_pipeline("level", &level_with_alert());
+    let site = Site::new("").with_pipeline("level", &level::with_alert());
     let service = site.start();
-    site.write_pipeline("level", &level_with_alert().replace("level >= 100", "levle >= 50"));
+    site.write_pipeline("level", &level::with_alert().replace("level >= 100", "levle >= 50"));
     let told = || service.process.stderr().contains("levle").then_some(());
     eventually("a diagnostic", seconds(10), told);
     let text = service.process.stderr();
@@ -31,12 +30,12 @@ fn a_broken_change_keeps_the_old_pipeline() {
 
 #[test]
 fn a_good_change_takes_effect() {
-    let site = Site::new("").with_pipeline("level", &level_with_alert());
+    let site = Site::new("").with_pipeline("level", &level::with_alert());
     let service = site.start();
     publish_level(&site, 60.0);
     service.wait_for_values("g-1", "level", &[60.0]);
     assert!(service.alerts("all").is_empty());
-    site.write_pipeline("level", &level_with_alert().replace("level >= 100", "level >= 50"));
+    site.write_pipeline("level", &level::with_alert().replace("level >= 100", "level >= 50"));
     let condition = || service.api("pipelines", &[])["pipelines"][0]["rules"][0]["when"].clone();
     eventually("the new condition", seconds(10), || (condition() == "level >= 50").then_some(()));
     publish_level(&site, 61.0);
@@ -46,7 +45,7 @@ fn a_good_change_takes_effect() {
 
 #[test]
 fn a_broken_configuration_is_refused_at_start() {
-    let broken = level_with_alert().replace("level >= 100", "levle >= 100");
+    let broken = level::with_alert().replace("level >= 100", "levle >= 100");
     let line = 1 + broken.lines().position(|line| line.contains("levle")).unwrap();
     let site = Site::new("").with_pipeline("level", &broken);
     for command in ["run", "check"] {
@@ -60,7 +59,7 @@ fn a_broken_configuration_is_refused_at_start() {
 
 #[test]
 fn check_prints_the_state_that_windows_will_need() {
-    let site = Site::new("").with_pipeline("level", &level_with_alert());
+    let site = Site::new("").with_pipeline("level", &level::with_alert());
     let output = output(site.command("check"));
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,8 +1,8 @@
 //! A broker that speaks TLS and wants a user and a password.
 
+use crate::harness::level::{self, at, message};
 use crate::harness::mqtt::mosquitto_pub;
 use crate::harness::{Mosquitto, Site, eventually, seconds};
-use crate::mosquitto::{LEVEL, at, message};
 
 const USER: &str = "sereno";
 const PASSWORD: &str = "not a password of anybody";
@@ -20,7 +20,7 @@ fn settings(broker: &Mosquitto, password_file: &str) -> String {
 fn a_feed_comes_in_over_tls_with_user_and_password() {
     let Some(mut broker) = Mosquitto::start_secured(USER, PASSWORD) else { return };
     let password_file = broker.path("password").display().to_string();
-    let site = Site::new(&settings(&broker, &password_file)).with_pipeline("level", LEVEL);
+    let site = Site::new(&settings(&broker, &password_file)).with_pipeline("level", &level::plain());
     let service = site.start();
     broker.wait_for_subscription();
     let ca = broker.path("ca.pem").display().to_string();
@@ -33,7 +33,7 @@ fn a_feed_comes_in_over_tls_with_user_and_password() {
 #[test]
 fn a_refused_password_is_told_and_not_shown() {
     let Some(broker) = Mosquitto::start_secured(USER, PASSWORD) else { return };
-    let site = Site::new(&settings(&broker, "wrong")).with_pipeline("level", LEVEL);
+    let site = Site::new(&settings(&broker, "wrong")).with_pipeline("level", &level::plain());
     site.write("wrong", "a wrong word");
     let service = site.start();
     let told = || service.process.stderr().contains("password_file").then_some(());

@@ -1,11 +1,10 @@
 //! Alerts by webhook: signed, tried again, told once, and not lost in a restart.
 
+use crate::harness::level::{self, message};
 use crate::harness::mqtt::publish;
 use crate::harness::receiver::{Delivery, Receiver};
 use crate::harness::wait::now_ms;
 use crate::harness::{Site, eventually, seconds};
-use crate::listener::level_with_alert;
-use crate::mosquitto::message;
 
 const SECRET: &str = "not a secret of anybody";
 
@@ -16,7 +15,7 @@ fn site(receiver: &Receiver, settings: &str) -> Site {
          webhook = {{ url = \"http://127.0.0.1:{}/alerts\", secret_file = \"secret\" }}\n",
         receiver.port
     );
-    let site = Site::new(&text).with_pipeline("level", &level_with_alert());
+    let site = Site::new(&text).with_pipeline("level", &level::with_alert());
     site.write("secret", &format!("{SECRET}\n"));
     site
 }
@@ -107,9 +106,9 @@ fn a_receiver_hears_only_what_is_grave_enough() {
          webhook = {{ url = \"http://127.0.0.1:{}/\" }}\n",
         all.port, grave.port
     );
-    let red = level_with_alert().replace("level-high", "level-red").replace(">= 100", ">= 200");
+    let red = level::with_alert().replace("level-high", "level-red").replace(">= 100", ">= 200");
     let red = red.split_once("[[rule]]").unwrap().1.replace("\"warning\"", "\"critical\"");
-    let pipeline = format!("{}\n[[rule]]{red}", level_with_alert());
+    let pipeline = format!("{}\n[[rule]]{red}", level::with_alert());
     let site = Site::new(&text).with_pipeline("level", &pipeline);
     let service = site.start();
     publish_level(&site, now_ms(), 150.0);

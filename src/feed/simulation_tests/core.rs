@@ -22,6 +22,7 @@ use crate::journal::checkpoint::{CheckpointError, Checkpoints, Taken};
 use crate::journal::holders::{Holder, Holders};
 use crate::journal::results::ResultsError;
 use crate::journal::retention::Collected;
+use crate::journal::sequencer::SharedDictionary;
 use crate::journal::snapshot::{Kept, Maker};
 use crate::journal::steps::{Appended, Appender, Syncer};
 use crate::journal::testing::SimDisk;
@@ -154,6 +155,8 @@ pub(super) struct Core {
     maker: Option<Maker>,
     offered: Option<Kept>,
     holders: Arc<Holders>,
+    /// Every name known.
+    pub(super) names: SharedDictionary,
 }
 
 impl Core {
@@ -175,8 +178,8 @@ impl Core {
         let progress = journal.progress();
         let arrival = ArrivalClock::new(clock, journal.last_arrival());
         let holders = journal.holders();
+        let names = journal.dictionary();
         let begun = {
-            let names = journal.dictionary();
             let names = names.read().unwrap();
             Beginning {
                 disk: &disk,
@@ -215,6 +218,7 @@ impl Core {
             maker: Some(maker),
             offered: None,
             holders,
+            names,
             disk,
         };
         core.tell_checkpoints();

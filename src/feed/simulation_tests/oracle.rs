@@ -15,12 +15,12 @@ use crate::journal::testing::SimDisk;
 use crate::journal::{BatchReader, ResultsLog};
 use crate::model::time::SECOND;
 use crate::model::{
-    Accounts, Batch, Dictionary, Entry, Event, FeedAccounts, FeedId, Reading, Reason, Record, ResultRow,
-    Span, Timestamp,
+    Accounts, Batch, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Reading, Reason, Record,
+    ResultRow, Span, Timestamp,
 };
 
 /// Out-of-orderness of the feeds, as defined.
-const OUT_OF_ORDERNESS: [i64; 3] = [5, 2, 1];
+pub(super) const OUT_OF_ORDERNESS: [i64; 3] = [5, 2, 1];
 
 /// What a device is known to have said: feed, device, and its time or sequence number.
 type Held = HashMap<(usize, usize, i64), Vec<Vec<(&'static str, i64)>>>;
@@ -40,7 +40,7 @@ pub(super) struct Oracle {
     /// Numbers of the messages that the archive holds.
     kept: BTreeSet<usize>,
     held: Held,
-    dictionary: Dictionary,
+    pub(super) dictionary: Dictionary,
     next: u64,
     arrived_at: Timestamp,
     ticked: Option<Timestamp>,
@@ -255,6 +255,19 @@ impl Oracle {
             found.iter().filter(|accounts| Some(accounts.feed) == id).for_each(|one| sum.add(&one.delta));
             assert_eq!(sum, *expected, "accounts of {name}");
             assert!(sum.balanced());
+        }
+    }
+
+    /// A core that was just started calls everything by the ids it had before, however many
+    /// snapshots and collected segments lie between.
+    pub(super) fn names(&self, names: &Dictionary) {
+        let known = &self.dictionary;
+        assert!(names.feeds().starts_with(known.feeds()));
+        assert!(names.devices().starts_with(known.devices()));
+        assert!(names.tag_sets().starts_with(known.tag_sets()));
+        assert!(names.quantities().starts_with(known.quantities()));
+        for (id, (feed, name)) in (0..).map(DeviceId).zip(known.devices()) {
+            assert_eq!(names.device_id(*feed, name), Some(id));
         }
     }
 

@@ -35,7 +35,8 @@ fn pipeline(variant: usize) -> String {
         r#"{{"version": 1, "name": "town", "title": {{"es": "t", "en": "t"}}, "reads": ["air", "meter", "noise"],
             "allowed_lateness": "10m",
             "window": [
-                {{"name": "minute", "size": "1m", "fields": {{"mean": "mean(pm25)", "n": "count(*)"}}}},
+                {{"name": "minute", "size": "1m", "fields": {{"mean": "mean(pm25)", "n": "count(*)",
+                 "sum": "sum(pm25)", "low": "min(pm25)", "high": "max(pm25)"}}}},
                 {{"name": "zone", "size": "5m", "slide": "1m", "by": ["zone"], "fields": {{"top": "max(pm25)"}}}}{more}
             ],
             "rule": [
@@ -176,6 +177,7 @@ impl World {
         let mut core = Core::open(&self.disk, self.clock, self.shape, self.accepted.clone())?;
         self.checking.set(true);
         self.oracle.learn(&core, self.promised, &self.accepted, &self.devices.said);
+        self.oracle.names(&core.names.read().unwrap());
         self.oracle.acknowledged(&self.broker);
         self.oracle.results(&self.disk, false);
         self.readers.iter().for_each(|reader| self.oracle.reader(reader, false));

@@ -322,7 +322,7 @@ fn rows(
     out: &mut Vec<ResultRow>,
 ) {
     let by: Vec<Arc<str>> = match pipeline.windows.iter().find(|window| window.name == rule.on) {
-        Some(window) => window.by.iter().map(|name| name.as_str().into()).collect(),
+        Some(window) => window.key_names().map(Into::into).collect(),
         None => vec!["sensor".into()],
     };
     let texts: Vec<String> = key.0.iter().map(ToString::to_string).collect();

@@ -3,7 +3,9 @@
 pub mod broker;
 pub mod faketime;
 pub mod filesystem;
+pub mod golden;
 pub mod http;
+pub mod level;
 pub mod mqtt;
 pub mod peers;
 pub mod ports;

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::level;
 use super::random::Random;
 use super::session::Session;
 use super::table::Row;
@@ -48,7 +49,7 @@ impl Load {
     /// connection sends at most 65,535 messages again (packet ids have 16 bits): with so many
     /// devices that is less of each than the 256 events by which its repeats are known.
     pub fn usual() -> Self {
-        let begin_ms = crate::mosquitto::at(0);
+        let begin_ms = level::at(0);
         Self { clients: 3, devices: 100, rate: 2_000, inflight: 100, bad_every: 97, begin_ms, step_ms: 10 }
     }
 
@@ -73,26 +74,7 @@ impl Load {
     }
 }
 
-/// The pipeline that a witness publishes to: short windows, many results.
-pub const PIPELINE: &str = r#"
-version = 1
-name = "level"
-title = { es = "Nivel", en = "Level" }
-amend_every = "1s"
-
-[[feed]]
-name = "level"
-topic = "city/{zone}/level/{sensor}"
-decoder = "json"
-out_of_orderness = "1s"
-devices_max = 1000
-time = { path = "/t", format = "ms" }
-
-[feed.quantity.level]
-path = "/level"
-unit = "cm"
-decimals = 1
-
+const WINDOWS: &str = r#"
 [[window]]
 name = "level_10s"
 size = "10s"
@@ -112,6 +94,12 @@ severity = "info"
 title = { es = "Nivel", en = "Level" }
 message = { es = "{sensor}", en = "{sensor}" }
 "#;
+
+/// The pipeline that a witness publishes to: short windows, many results.
+pub fn pipeline() -> String {
+    let feed = "out_of_orderness = \"1s\"\ndevices_max = 1000";
+    level::pipeline("amend_every = \"1s\"", feed, WINDOWS)
+}
 
 /// Settings that let a query answer with everything a witness sent.
 pub const SETTINGS: &str = "[limits]\nquery_rows_max = 10000000\nstate_bytes_max = \"8GiB\"\n[checkpoint]\nevery = \"1s\"\n[journal]\nsegment_bytes = \"1MiB\"\n";
