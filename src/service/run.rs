@@ -186,15 +186,14 @@ fn keep_house(
     (parts, gaps): (&Parts, Arc<Gaps>),
     stop: &watch::Receiver<bool>,
 ) {
-    let metrics = &parts.metrics;
-    let syncs = metrics.clone();
+    let syncs = parts.metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
     let sources = super::gauges::Sources::of(core, parts.live.clone(), dir.journal());
-    others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
+    others.spawn(super::gauges::run(sources, parts.metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
-    others.spawn(super::retention::run(retention, gaps, journal, metrics.clone(), stop.clone()));
+    others.spawn(super::retention::run(retention, gaps, journal, parts.metrics.clone(), stop.clone()));
 }
 
 /// Starts what sends to the receivers.
