@@ -199,7 +199,9 @@ impl Plan {
         }
         for (name, (feed, services)) in register {
             let key = self.key(|_| name.as_str().into());
-            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(sequence, *feed));
+            let last_feed = self.feeds[*feed];
+            let fresh = || KeyState { last_feed, ..KeyState::new(sequence, *feed) };
+            let state = self.keys.entry(key).or_insert_with(fresh);
             state.registered.write(services, at);
         }
     }
