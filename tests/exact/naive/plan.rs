@@ -209,7 +209,9 @@ impl Plan {
         }
         for (name, services) in register {
             let key = self.key(|_| name.as_str().into());
-            let state = self.keys.entry(key).or_insert_with(KeyState::new);
+            let last_feed = self.feeds[services[0].0];
+            let fresh = || KeyState { last_feed, ..KeyState::new() };
+            let state = self.keys.entry(key).or_insert_with(fresh);
             state.registered.write(services, at);
         }
     }
