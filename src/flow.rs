@@ -11,6 +11,7 @@ pub mod course;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
+pub mod judged;
 pub mod key_runs;
 pub mod keys;
 pub mod mapping;
@@ -22,6 +23,7 @@ pub mod recompute;
 pub mod rules;
 pub mod slots;
 pub mod state;
+pub mod unobserved;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod windows;
@@ -40,5 +42,7 @@ mod changes_tests;
 mod cuts_testing;
 #[cfg(test)]
 mod cuts_tests;
+#[cfg(test)]
+mod judged_tests;
 #[cfg(test)]
 mod timeline_testing;

@@ -151,10 +151,30 @@ fn the_last_windows_of_an_old_plan_read_the_quantities_that_it_knew() {
     let mut city = Timeline::new(MINUTE, &over(50));
     city.says_each((10, 90, 10), "aire-1", 10);
     // In the rows of the new definition `level` stands in another column.
-    city.measure(&["depth", "level"], MINUTE, &over(50));
+    city.measure(&["depth", "level"], TWO_MINUTES, &over(50));
     city.says_each((100, 110, 10), "aire-1", 80);
     city.says_each((120, 130, 10), "aire-1", 10);
     assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 120, condition met"]);
+}
+
+#[test]
+fn a_quantity_that_no_window_names_leaves_windows_and_alerts_as_they_are() {
+    let mut city = Timeline::new(MINUTE, &rule(r#""when": "top > 50", "for": "2m""#));
+    city.says_each((10, 90, 10), "aire-1", 80);
+    city.lines();
+    let plans = city.plans();
+    // In the rows of the new definition `level` stands in another column, in the middle of a window.
+    city.measure(&["depth", "level"], MINUTE, &rule(r#""when": "top > 50", "for": "2m""#));
+    assert_eq!(city.plans(), plans);
+    city.says_each((100, 110, 10), "aire-1", 10);
+    city.says_each((120, 250, 10), "aire-1", 80);
+    // Its window of the change holds what came before it, too.
+    assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 180, condition met"]);
+    // Restarted, it reads the same columns.
+    city.restart();
+    city.says_each((260, 290, 10), "aire-1", 10);
+    city.says_each((300, 370, 10), "aire-1", 10);
+    assert_eq!(city.lines(), ["high aire-1: firing -> resolved at 360, condition ended"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::{DataDir, ServiceError};
 use crate::flow::{Engine, Tally};
-use crate::journal::checkpoint::{Beginning, Cadence, Keeper};
+use crate::journal::checkpoint::{Beginning, Cadence, Keeper, Written};
 use crate::journal::ends::Ends;
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
@@ -50,6 +50,8 @@ pub struct Core {
     pub flow: Arc<Progress>,
     /// How far the results log has come.
     pub results: Arc<Progress>,
+    /// What is known of the checkpoints written.
+    pub checkpoints: Arc<Written>,
     /// Who still needs which part of the two logs.
     pub holders: Arc<Holders>,
     /// Every name known.
@@ -97,6 +99,7 @@ impl Core {
         let keeper =
             Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
                 .map_err(ServiceError::io("the thread of checkpoints"))?;
+        let checkpoints = keeper.written();
         let ends = Ends {
             disk: disk.clone(),
             journal_dir: dir.journal(),
@@ -117,6 +120,7 @@ impl Core {
             journal: progress,
             flow,
             results: published,
+            checkpoints,
             holders,
             dictionary,
             last_arrival,

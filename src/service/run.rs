@@ -91,6 +91,8 @@ impl Service {
         let gaps = Gaps::new(parts.ledger.clone(), parts.live.clone(), core.journal.clone())?;
         let gaps = Arc::new(gaps);
         let mut readers = Readers::telling(gaps.clone());
+        // Definitions that stand unchanged since before the journal's first segment.
+        parts.live.define(&controls(&configuration));
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
         send(&core, Input::Control(controls(&configuration))).await;
 
@@ -186,8 +188,14 @@ fn keep_house(
 ) {
     let syncs = metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let positions = (core.journal.clone(), core.flow.clone());
-    others.spawn(super::gauges::run(positions, metrics.clone(), dir.journal(), stop.clone()));
+    let sources = super::gauges::Sources {
+        journal: core.journal.clone(),
+        flow: core.flow.clone(),
+        tally: core.tally(),
+        checkpoints: core.checkpoints.clone(),
+        journal_dir: dir.journal(),
+    };
+    others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
@@ -274,13 +282,12 @@ fn start_store(
         }));
     }
     let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
-    let cursors = store.cursors();
-    readers.start(
-        core,
-        &parts.metrics,
-        (cursors.journal, cursors.results),
-        super::sinks::StoreSink(store.clone()),
-    )?;
+    let (cursors, sink) = (store.cursors(), super::sinks::StoreSink(store.clone()));
+    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), sink)?;
+    let (live, dictionary) = (parts.live.clone(), core.dictionary.clone());
+    let limits = super::reads::query_limits(&configuration.sereno.limits);
+    let recall = super::recall::Recall { store: store.clone(), live, dictionary, limits };
+    super::recall::spawn(core, parts.ready.clone(), recall)?;
     Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
 }
 

@@ -100,7 +100,8 @@ impl Draw {
         }
         let scale = (lasts / (600 * SECOND)).max(1);
         let apart = chance.percent(50);
-        let crowded = !long && chance.percent(2);
+        let crowded = !long && chance.percent(1);
+        let lasts = if crowded { 600 * SECOND } else { lasts };
         let wraps = chance.percent(50);
         let (conditions, feeds, pipelines, sensors) = Default::default();
         let mut draw = Self {
@@ -131,10 +132,6 @@ impl Draw {
     pub fn calm(seed: u64) -> Self {
         let mut draw = Self::of(seed, false);
         draw.certain();
-        // The capture of a sensor of two feeds follows the one that named it first.
-        for sensor in draw.sensors.iter_mut().filter(|_| !draw.apart) {
-            sensor.1 += &format!("-{}", sensor.0);
-        }
         for feed in &mut draw.feeds {
             feed["identity"] = json!("time");
             feed["devices_max"] = json!(1_000);

@@ -7,12 +7,11 @@ use jiff::tz::TimeZone;
 use super::{KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
 use crate::model::{Span, Timestamp};
-use crate::window::WindowPlan;
 use crate::window::vacant::{Registration, Service};
+use crate::window::{Publication, WindowPlan};
 
-/// Registered sensors by name: the position of the feed that names one first, and its stretches
-/// of service.
-pub type Register = BTreeMap<String, (usize, Vec<Service>)>;
+/// Registered sensors by name: their stretches of service, each by the feed that registers it.
+pub type Register = BTreeMap<String, Vec<Service>>;
 
 /// What the feeds of a pipeline register. An entry that makes no sense is passed over: `config`
 /// refuses it before it reaches a journal.
@@ -23,8 +22,8 @@ pub fn register_of(feeds: &[&FeedDefinition]) -> Register {
         let zone = TimeZone::get(&feed.timezone).unwrap_or(TimeZone::UTC);
         for sensor in &feed.registered {
             let Ok((from, to)) = sensor.service(&zone) else { continue };
-            let service = Service { from, to, interval: sensor.expected_interval };
-            register.entry(sensor.name.clone()).or_insert((at, Vec::new())).1.push(service);
+            let service = Service { feed: at, from, to, interval: sensor.expected_interval };
+            register.entry(sensor.name.clone()).or_default().push(service);
         }
     }
     register
@@ -45,16 +44,17 @@ impl WindowRun {
                 self.write(number, &[], at);
             }
         }
-        for (name, (feed, services)) in register {
+        for (name, services) in register {
             let Some((number, new)) = self.table.register(name) else { continue };
             if let Some(key) = new {
-                self.keys.push(KeyRun::new(key, *feed, &self.rules));
+                self.keys.push(KeyRun::new(key, &self.rules));
             }
             self.write(number as usize, services, at);
         }
     }
 
     fn write(&mut self, number: usize, services: &[Service], at: Timestamp) {
+        self.catch_up_silent(number);
         let Some(run) = self.keys.get(number) else { return };
         let mut registration = run.registration.as_deref().cloned().unwrap_or_default();
         if !registration.write(services, at) {
@@ -66,6 +66,18 @@ impl WindowRun {
             run.registration = Some(Box::new(registration));
         }
         self.arm_close(number as u32);
+        self.arm_seal(number as u32);
+    }
+
+    /// A key for which nothing was due learns how far ticks have closed: what closed before the
+    /// register changed is not missed by what it says now.
+    fn catch_up_silent(&mut self, number: usize) {
+        let to = self.tick_closed_to.max(self.tick_sealed_to);
+        let Some(run) = self.keys.get_mut(number) else { return };
+        if run.next_close(&self.plan).is_none_or(|end| end > to) {
+            // Nothing is due until then, so nothing is published.
+            run.windows.close(&self.plan, self.bounds, to);
+        }
     }
 
     /// The arrival clock ticks: sensors registered since it did last are waited for from here on.
@@ -130,9 +142,33 @@ impl KeyRun {
         registration.next_close(&plan.grid, self.windows.closed_to())
     }
 
-    /// Expected time between two of its events in the window that starts at `start`.
-    pub(super) fn interval(&self, plan: &WindowPlan, start: Timestamp) -> Option<Span> {
-        let own = self.registration.as_deref().and_then(|registration| registration.interval(start));
-        own.or_else(|| plan.expected.get(self.feed).copied().flatten())
+    /// Whether an empty window says that nothing came: one of the feeds that miss it was observed for
+    /// at least the interval in which an event is expected; `observed` says how long a feed was.
+    pub(super) fn falls_silent(
+        &self,
+        plan: &WindowPlan,
+        publication: &Publication,
+        observed: impl Fn(usize, Timestamp, Timestamp) -> Span,
+    ) -> bool {
+        let (start, end) = (publication.start, publication.end);
+        let Some(registration) = self.registration.as_deref() else { return true };
+        registration.feeds(start).iter().any(|feed| {
+            let own = registration.interval(feed, start);
+            let interval = own.or_else(|| plan.expected.get(feed).copied().flatten());
+            interval.is_some_and(|interval| observed(feed, start, end) >= interval)
+        })
+    }
+
+    /// Events expected of it in a window: of each feed by which one came, or in whose register it
+    /// is when the window starts.
+    pub(super) fn expected_events(&self, plan: &WindowPlan, publication: &Publication) -> Option<f64> {
+        let (start, registration) = (publication.start, self.registration.as_deref());
+        let registered = registration.map(|registration| registration.feeds(start)).unwrap_or_default();
+        let interval = |feed: usize| {
+            let own = registration.and_then(|registration| registration.interval(feed, start));
+            own.or_else(|| plan.expected.get(feed).copied().flatten())
+        };
+        let feeds = publication.feeds.or(registered);
+        WindowPlan::expected_events(publication.end.since(start), feeds.iter().map(interval))
     }
 }

@@ -123,6 +123,15 @@ impl Grid {
         }
     }
 
+    /// The earliest end of a window after `at`.
+    pub fn end_after(&self, at: i64) -> i64 {
+        if let Some(period) = self.period {
+            let near = (-2..=3).filter_map(|days| self.daily(period, at, days));
+            return near.map(|window| window.1).filter(|end| *end > at).min().expect("there is one each day");
+        }
+        self.end(*self.holding(at).last().expect("every instant has a window"))
+    }
+
     /// What no window is longer than, as plans that have ended are forgotten by it.
     pub fn longest(&self) -> i64 {
         let put_back = self.clock.moves().map(|by| -by).max().unwrap_or(0).max(0);

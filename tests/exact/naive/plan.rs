@@ -14,7 +14,7 @@ use super::met::Met;
 use super::posts::Place;
 use super::register::{Register, Registered};
 use super::sensors::Terms;
-use super::world::Said;
+use super::world::{Said, World};
 
 /// Of what closes at once so many windows are looked at, whether they are missed.
 const MISSED_MAX: usize = 1_440;
@@ -59,8 +59,6 @@ pub struct Plan {
 }
 
 pub struct KeyState {
-    /// Place of the feed that named the key first.
-    pub feed: usize,
     /// The feed by which its last event came.
     pub last_feed: usize,
     pub watermark: i64,
@@ -74,10 +72,9 @@ pub struct KeyState {
 }
 
 impl KeyState {
-    fn new(feed: usize) -> Self {
+    fn new() -> Self {
         Self {
-            feed,
-            last_feed: feed,
+            last_feed: 0,
             watermark: i64::MIN,
             amended_at: i64::MIN,
             closed_to: i64::MIN,
@@ -144,19 +141,12 @@ impl Plan {
     }
 
     /// Counts an event: 0 in time, 1 late, 2 too late; `None` where it is none of the plan's.
-    pub fn count(
-        &mut self,
-        said: &Said,
-        feed: usize,
-        excluded: bool,
-        sequence: u64,
-        clock: Clock,
-    ) -> Option<usize> {
+    pub fn count(&mut self, said: &Said, excluded: bool, sequence: u64, clock: Clock) -> Option<usize> {
         let key = self.key(|name| match name.as_str() {
             "sensor" => said.device.clone(),
             name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
         });
-        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(feed));
+        let mut state = self.keys.remove(&key).unwrap_or_else(KeyState::new);
         let limits = self.limits(state.watermark, clock);
         let closed_to = limits[0].0.max(limits[1].0);
         let sealed_to = limits[0].1.max(limits[1].1);
@@ -217,9 +207,9 @@ impl Plan {
                 state.registered.write(&[], at);
             }
         }
-        for (name, (feed, services)) in register {
+        for (name, services) in register {
             let key = self.key(|_| name.as_str().into());
-            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(*feed));
+            let state = self.keys.entry(key).or_insert_with(KeyState::new);
             state.registered.write(services, at);
         }
     }
@@ -228,9 +218,8 @@ impl Plan {
     /// it closed, sealed or made due as a tick.
     pub fn settle(
         &mut self,
-        cause: u64,
-        clock: Clock,
-        by_tick: bool,
+        record: (u64, &World),
+        (clock, by_tick): (Clock, bool),
         met: &mut Met,
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
@@ -239,7 +228,7 @@ impl Plan {
         for (key, state) in &mut keys {
             let [watermark, tick] = self.limits(state.watermark, clock);
             let closed_to = if by_tick { tick.0 } else { watermark.0 };
-            self.stage(cause, key, state, (closed_to, i64::MIN), met, out, notes);
+            self.stage(record, key, state, (closed_to, i64::MIN), met, out, notes);
             notes.push(self.passed(key, state, clock));
         }
         for key in keys.keys().filter(|_| by_tick && clock.now.1) {
@@ -248,11 +237,11 @@ impl Plan {
         for (key, state) in &mut keys {
             let [watermark, tick] = self.limits(state.watermark, clock);
             if !by_tick {
-                self.stage(cause, key, state, (i64::MIN, watermark.1), met, out, notes);
+                self.stage(record, key, state, (i64::MIN, watermark.1), met, out, notes);
             } else {
-                self.stage(cause, key, state, (tick.1, tick.1), met, out, notes);
+                self.stage(record, key, state, (tick.1, tick.1), met, out, notes);
                 if state.amended_at.saturating_add(self.amend_every) <= clock.tick
-                    && self.stage(cause, key, state, (i64::MIN, i64::MAX), met, out, notes)
+                    && self.stage(record, key, state, (i64::MIN, i64::MAX), met, out, notes)
                 {
                     state.amended_at = clock.tick;
                 }
@@ -269,7 +258,7 @@ impl Plan {
     #[allow(clippy::too_many_arguments, reason = "the parts of one key, borrowed apart")]
     fn stage(
         &self,
-        cause: u64,
+        (cause, world): (u64, &World),
         key: &Key,
         state: &mut KeyState,
         limits: (i64, i64),
@@ -277,22 +266,22 @@ impl Plan {
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
     ) -> bool {
-        let mut due: BTreeMap<i64, (i64, bool)> = BTreeMap::new();
+        let mut due: BTreeMap<i64, i64> = BTreeMap::new();
         if limits.0 > state.closed_to {
-            due.extend(self.missed(state, limits.0).into_iter().map(|(start, end)| (start, (end, true))));
+            due.extend(self.missed(state, limits.0));
             state.closed_to = limits.0;
         }
         for (start, window) in &mut state.windows {
             let closes = !window.closed && window.end <= limits.0;
             let changed = window.closed && window.changed && window.end <= limits.1;
             if closes || changed {
-                due.insert(*start, (window.end, closes));
+                due.insert(*start, window.end);
                 (window.closed, window.changed) = (true, false);
             }
         }
         let any = !due.is_empty();
-        for (start, (end, closes)) in due {
-            let row = self.row(cause, key, state, (start, end), met);
+        for (start, end) in due {
+            let row = self.row((cause, world), key, state, (start, end), met);
             notes.push(Note::Published(self.named(), Box::new(row.clone()), state.last_feed));
             out.push(ResultRow::Aggregate(row));
         }
@@ -303,7 +292,6 @@ impl Plan {
     fn missed(&self, state: &KeyState, to: i64) -> Vec<(i64, i64)> {
         let mut missed = Vec::new();
         let Some(earliest) = state.registered.begin() else { return missed };
-        let usual = self.intervals.get(state.feed).copied().flatten();
         let mut start = self.grid.before(to);
         let mut looked = 0;
         while start >= earliest && looked < MISSED_MAX {
@@ -314,7 +302,7 @@ impl Plan {
             if end <= to {
                 looked += 1;
                 let empty = self.is_own(start) && !state.windows.contains_key(&start);
-                if empty && state.registered.misses((start, end), usual) {
+                if empty && state.registered.misses((start, end), &self.intervals) {
                     missed.push((start, end));
                 }
             }

@@ -8,6 +8,7 @@ use sereno::model::Key;
 use sereno::model::definition::RuleDefinition;
 
 use super::absence::Absence;
+use super::grid::Grid;
 use super::life::{Life, Timing, Verdict};
 use crate::condition::Condition;
 
@@ -25,8 +26,8 @@ pub struct Post {
     pub now: RuleDefinition,
     /// Another `for`, and the first start of a window that it judges.
     pub next: Option<(RuleDefinition, i64)>,
-    /// The slide of its window.
-    pub slide: Option<i64>,
+    /// The grid of its windows.
+    pub grid: Option<Grid>,
     /// By key: what had been closed when it came.
     pub closed_to: BTreeMap<Key, i64>,
     /// Where the plan is ending: the end of its last window, and whether a rule of that name goes
@@ -67,9 +68,9 @@ impl Held {
 
 impl Post {
     pub fn new(place: Place, rule: &RuleDefinition) -> Self {
-        let (names, next, slide, ends, age) = (Vec::new(), None, None, None, 0);
+        let (names, next, grid, ends, age) = (Vec::new(), None, None, None, 0);
         let (words, now, closed_to) = (rule.clone(), rule.clone(), BTreeMap::new());
-        Self { place, names, words, now, next, slide, closed_to, ends, age }
+        Self { place, names, words, now, next, grid, closed_to, ends, age }
     }
 
     /// A rule on readings and one on windows by the sensor are two.
@@ -87,9 +88,19 @@ impl Post {
         self.next.as_ref().filter(|_| held.moved).map_or(&self.now, |next| &next.0)
     }
 
-    pub fn timing(&self, held: &Held) -> Timing {
+    /// When a verdict of that time on a key is no data without another: at the end of the next
+    /// window, or after `stale_after`.
+    pub fn stale<'a>(&'a self, held: &Held) -> impl Fn(i64) -> i64 + use<'a> {
         let rule = self.rule(held);
-        let stale = self.slide.unwrap_or(rule.stale_after.0);
+        move |said| match &self.grid {
+            Some(grid) => grid.end_after(said),
+            None => said + rule.stale_after.0,
+        }
+    }
+
+    /// The times of what judges a key; `stale` as [`Self::stale`] gives it.
+    pub fn timing<'a>(&self, held: &Held, stale: &'a dyn Fn(i64) -> i64) -> Timing<'a> {
+        let rule = self.rule(held);
         Timing { hold: rule.hold.0, keep: rule.keep_firing_for.0, stale, no_data: rule.no_data }
     }
 }
