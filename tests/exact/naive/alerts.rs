@@ -9,10 +9,10 @@ use sereno::model::definition::{NoData, PipelineDefinition, RuleDefinition};
 use sereno::model::{Aggregate, Key, Record, ResultRow};
 
 use super::fields;
-use super::life::{Step, What};
+use super::life::Step;
 use super::met::Met;
 use super::posts::{Held, Place, Post, Whose, judge, judges_as};
-use super::rows::{Evidence, Teller};
+use super::rows::{Evidence, Teller, kind};
 use super::windows::Windows;
 use super::world::{Line, Said};
 use crate::condition::Condition;
@@ -386,25 +386,7 @@ fn tell(
         cause: now.cause,
     };
     for step in steps {
-        let kept = post.now.keep_firing_for.0 > 0;
-        let kind = match (step.0, step.2.why) {
-            (What::Raised(true), _) => "alert split",
-            (What::Raised(_), ["no data", _]) if post.now.absent_for.is_some() => "alert fired: absent",
-            (What::Raised(_), ["no data", _]) => "alert fired: no data",
-            (What::Raised(_), _) if step.2.raised > step.2.began => "alert fired by for",
-            (What::Raised(_), _) => "alert fired at once",
-            (What::Resolved, [_, "condition ended"]) if kept => "alert over: kept firing",
-            (What::Resolved, [_, ended]) => &format!("alert over: {ended}"),
-            (What::Merged(_), _) => "alert merged",
-            (What::Pending, _) => "alert pending",
-            (What::Dropped, _) => "alert dropped",
-            (What::Moved, _) => "alert's times changed",
-            (What::Reopened, _) => "alert still holds",
-            (What::Annulled, _) => "alert annulled",
-            (What::Again, _) => "alert raised again",
-            (What::GoesOn, _) => "alert goes on, rule changed",
-        };
-        met.one(kind);
+        met.one(&kind(&step, &post.now));
         out.push(teller.row(step));
     }
 }
