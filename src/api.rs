@@ -25,6 +25,7 @@ pub mod readings;
 pub mod reads;
 pub mod recompute;
 pub mod sensors;
+pub mod sinks;
 pub mod state;
 pub mod status;
 pub mod stream;
@@ -80,6 +81,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/api/v1/zones", get(zones::get))
         .route("/api/v1/query", post(query::run))
         .route("/api/v1/recompute", post(recompute::run))
+        .route("/api/v1/sinks/acknowledge", post(sinks::acknowledge))
         .route("/api/v1/live", get(stream::live))
         .fallback(console::file)
         .method_not_allowed_fallback(error::method_not_allowed)

@@ -9,8 +9,10 @@ pub mod core;
 pub mod data_dir;
 #[cfg(feature = "broker")]
 pub mod demo;
+pub mod gaps;
 pub mod gauges;
 pub mod outputs;
+mod own;
 pub mod readers;
 #[cfg(feature = "store")]
 pub mod reads;
@@ -20,6 +22,7 @@ pub mod reload;
 pub mod replay;
 pub mod retention;
 pub mod run;
+pub mod sinks;
 pub mod sources;
 pub mod statistics;
 pub mod texts;

@@ -69,6 +69,8 @@ mod table;
 mod tail;
 #[cfg(all(test, feature = "store"))]
 mod testing;
+#[cfg(all(test, feature = "store"))]
+mod thirty_days_tests;
 #[cfg(feature = "store")]
 mod transition;
 #[cfg(feature = "store")]

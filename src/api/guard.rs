@@ -25,7 +25,7 @@ const CONTENT_POLICY: &str = "default-src 'self'; style-src 'self'; style-src-at
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Routes by which requests are counted.
-const ROUTES: [&str; 16] = [
+const ROUTES: [&str; 18] = [
     "/healthz",
     "/readyz",
     "/metrics",
@@ -41,6 +41,8 @@ const ROUTES: [&str; 16] = [
     "/api/v1/quarantine",
     "/api/v1/zones",
     "/api/v1/query",
+    "/api/v1/recompute",
+    "/api/v1/sinks/acknowledge",
     LIVE,
 ];
 

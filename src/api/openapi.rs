@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use super::{
     accounts, aggregates, alerts, etag, feeds, pipelines, quarantine, query, readings, recompute, sensors,
-    status,
+    sinks, status,
 };
 use super::{stream, zones};
 
@@ -35,6 +35,7 @@ use super::{stream, zones};
         zones::get,
         query::run,
         recompute::run,
+        sinks::acknowledge,
         stream::live
     ),
     components(schemas(sensors::LiveReadings, sensors::LiveReading))

@@ -19,6 +19,7 @@ use super::reads::{
     AccountsQuery, AggregateRow, AggregatesQuery, QueryResult, ReadingRow, ReadingsQuery, Rows, SqlQuery,
 };
 use super::{ApiParts, ApiState, HostPolicy, LiveView, ReadError, Reads};
+use crate::journal::Holders;
 use crate::model::definition::{DecoderKind, FeedDefinition, PipelineDefinition};
 use crate::model::{
     Accounts, Batch, Control, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Input, Quantity,
@@ -231,6 +232,7 @@ pub(super) struct City {
     pub(super) reads: Arc<FakeReads>,
     /// What was handed to the journal.
     pub(super) asked: mpsc::Receiver<Input>,
+    pub(super) holders: Arc<Holders>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) ready: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<bool>,
@@ -250,11 +252,12 @@ impl City {
         let metrics = Arc::new(Metrics::new());
         let ready = Arc::new(AtomicBool::new(false));
         let (inputs, asked) = mpsc::channel(8);
+        let holders: Arc<Holders> = Arc::default();
         let mut parts = ApiParts {
             live: live.clone(),
             ledger: ledger.clone(),
             reads: reads.clone(),
-            holders: Arc::default(),
+            holders: holders.clone(),
             inputs,
             metrics: metrics.clone(),
             ready: ready.clone(),
@@ -281,6 +284,7 @@ impl City {
             metrics,
             ready,
             asked,
+            holders,
             stop,
             served,
             _directory: directory,

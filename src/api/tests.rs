@@ -271,7 +271,7 @@ async fn health_readiness_metrics_and_description_answer() {
 
     let (_, document) = city.get("/openapi.json").await;
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 14, "{:?}", paths.keys());
+    assert_eq!(paths.len(), 15, "{:?}", paths.keys());
     let schemas = document["components"]["schemas"].as_object().unwrap();
     for schema in
         ["Status", "Sensor", "Alert", "Pipeline", "Feed", "Account", "Refused", "LiveReadings", "ErrorBody"]
@@ -352,4 +352,25 @@ async fn a_recompute_is_handed_to_the_journal() {
     let (answer, ()) = tokio::join!(asking, journal);
     let answer = answer.unwrap();
     assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (202, r#"{"epoch":7}"#.to_owned()));
+}
+
+#[tokio::test]
+async fn the_gap_of_a_sink_is_acknowledged() {
+    let city = City::start().await;
+    let sink = city.holders.sink("influx", 7, 3);
+    sink.note_gap();
+    let (client, url) = (city.client.clone(), city.url("/api/v1/sinks/acknowledge"));
+    let post = async |content_type: &str, body: &'static str| {
+        let request = client.post(&url).header(CONTENT_TYPE, content_type).body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post("application/json", r#"{"sink": "kafka"}"#).await, 404);
+    assert_eq!(post("application/json", "{}").await, 400);
+    assert_eq!(post("text/plain", r#"{"sink": "influx"}"#).await, 400, "no page of another site may ask");
+    let (_, status) = city.get("/api/v1/status").await;
+    assert_eq!(status["sinks"], json!([{"name": "influx", "needs_backfill": true}]));
+    for _ in 0..2 {
+        assert_eq!(post("application/json", r#"{"sink": "influx"}"#).await, 204);
+        assert!(!sink.needs_backfill());
+    }
 }

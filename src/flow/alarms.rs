@@ -18,10 +18,11 @@ impl Alarms {
         self.0.insert((due, number));
     }
 
-    /// Takes out a key that is due at `to`; its own time is to be forgotten.
-    pub fn take(&mut self, to: Timestamp) -> Option<u32> {
-        self.0.first().filter(|first| first.0 <= to)?;
-        self.0.pop_first().map(|first| first.1)
+    /// Takes out the keys that are due at `to`; their own times are to be forgotten. One that is
+    /// due again already waits for the next tick.
+    pub fn take(&mut self, to: Timestamp) -> Vec<u32> {
+        let later = self.0.split_off(&(to, u32::MAX));
+        std::mem::replace(&mut self.0, later).into_iter().map(|due| due.1).collect()
     }
 
     /// Takes back a key of a checkpoint.

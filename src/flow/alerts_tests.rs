@@ -226,3 +226,16 @@ fn time_does_not_pass_ahead_of_a_backlog_that_drains() {
         ]
     );
 }
+
+#[test]
+fn a_silence_that_is_due_while_another_feed_is_away_is_noted_once_that_is_gone() {
+    let rest = r#""on": "readings", "when": "level > 50", "no_data": "alert", "stale_after": "1m""#;
+    let mut city = Timeline::new("[]", &rule(rest));
+    city.says(10, "aire-1", 10);
+    city.until(60);
+    city.feed("rio", false);
+    city.until(119);
+    assert_eq!(city.lines(), [""; 0], "due at 80, and rio could still bring something");
+    city.until(200);
+    assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 70, no data"]);
+}

@@ -135,7 +135,7 @@ impl ReadingsRun {
             pass_observed(run, &self.rules, moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
-        while let Some(number) = self.alarms.take(to) {
+        for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
             for (course, rule) in run.courses.iter_mut().zip(&self.rules) {

@@ -384,7 +384,7 @@ impl WindowRun {
 
     /// Notes the silences that are due at the tick `to`.
     fn ring(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
-        while let Some(number) = self.alarms.take(to) {
+        for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
             for (course, slot) in run.courses.iter_mut().zip(&self.rules) {

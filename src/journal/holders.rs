@@ -1,6 +1,7 @@
 //! Who still needs which part of the two logs: checkpoint, snapshot and the cursors of sinks.
 //!
-//! Positions are those that are committed: what a holder would go on from after a crash now.
+//! Positions are those that are committed and synced: what a holder would go on from after a loss of
+//! power now.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,11 @@ impl Holder {
     #[must_use]
     pub fn needs_backfill(&self) -> bool {
         self.needs_backfill.load(Ordering::Acquire)
+    }
+
+    /// A person filled the gap or accepts it; whether there was one.
+    pub fn acknowledge_gap(&self) -> bool {
+        self.needs_backfill.swap(false, Ordering::AcqRel)
     }
 
     /// Notes the gap; whether it is news.

@@ -54,6 +54,17 @@ pub(super) fn alerts(
     collect(connection, &sql, params![state, signed(limit as u64)]).map(without_numbers)
 }
 
+pub(super) fn firing_of(
+    connection: &Connection,
+    pipeline: &str,
+    rule: &str,
+) -> Result<Vec<Alert>, LedgerError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM alert WHERE state = 'firing' AND pipeline = ?1 AND rule = ?2 ORDER BY changed"
+    );
+    collect(connection, &sql, params![pipeline, rule]).map(without_numbers)
+}
+
 pub(super) fn alert(connection: &Connection, id: &str) -> Result<Option<Alert>, LedgerError> {
     let sql = format!("SELECT {COLUMNS} FROM alert WHERE id = ?1");
     Ok(without_numbers(collect(connection, &sql, params![id])?).pop())

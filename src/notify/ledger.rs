@@ -3,8 +3,12 @@
 //! One call of [`Ledger::apply`] is one transaction: alerts, their steps, what the receivers are
 //! owed, and the cursor. A crash loses all of it or nothing, and applying the same rows again
 //! changes nothing: batches before the cursor are skipped, and a step is known by its cause.
+//!
+//! A loss of power may take back the latest of these transactions; they are applied again, as long
+//! as the log holds them. So the log may be collected up to [`Ledger::durable_cursor`] only.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{OptionalExtension, Transaction as SqlTransaction, params};
@@ -38,6 +42,8 @@ pub struct Ledger {
     database: Arc<Database>,
     receivers: Mutex<Arc<[Subscription]>>,
     owed_since: Timestamp,
+    /// The cursor that a loss of power cannot take back.
+    durable: AtomicU64,
     changed: watch::Sender<u64>,
 }
 
@@ -49,12 +55,19 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let database = Arc::new(Database::open(path)?);
         let change = number(&database.reader(), CHANGE)?;
-        Ok(Self {
+        let ledger = Self {
             database,
             receivers: Mutex::new(Arc::from([])),
             owed_since: Timestamp::MIN,
+            durable: AtomicU64::new(0),
             changed: watch::Sender::new(change),
-        })
+        };
+        // What a killed process committed may be in the system's memory only.
+        match ledger.secure() {
+            // Until there is room it counts as nothing secured: the logs keep everything for it.
+            Err(full) if full.is_disk_full() => Ok(ledger),
+            secured => secured.map(|()| ledger),
+        }
     }
 
     /// The same ledger, but transitions decided before `at` are recorded without being sent. A
@@ -81,6 +94,25 @@ impl Ledger {
     /// [`LedgerError`]: the service stops.
     pub fn cursor(&self) -> Result<u64, LedgerError> {
         number(&self.database.reader(), CURSOR)
+    }
+
+    /// The cursor that a loss of power cannot take back: what the log holds before it is needed no
+    /// more. It follows [`Ledger::cursor`] when [`Ledger::secure`] is called.
+    #[must_use]
+    pub fn durable_cursor(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Makes everything taken in so far survive a loss of power; costs a sync of the disk.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing is lost; unless the disk is full, the service stops.
+    pub fn secure(&self) -> Result<(), LedgerError> {
+        // Read before: a commit that comes between is synced too, and counted the next time.
+        let cursor = self.cursor()?;
+        self.database.secure()?;
+        self.durable.store(cursor, Ordering::Release);
+        Ok(())
     }
 
     /// Folds in the rows of one batch of the results log and moves the cursor to `position`.
@@ -150,6 +182,14 @@ impl Ledger {
     /// [`LedgerError`]: answer with an error.
     pub fn alerts(&self, filter: StateFilter, limit: usize) -> Result<Vec<super::Alert>, LedgerError> {
         history::alerts(&self.database.reader(), filter, limit)
+    }
+
+    /// The firing alerts of one rule.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: the service does not start.
+    pub fn firing_of(&self, pipeline: &str, rule: &str) -> Result<Vec<super::Alert>, LedgerError> {
+        history::firing_of(&self.database.reader(), pipeline, rule)
     }
 
     /// One alert by its id.

@@ -180,3 +180,49 @@ fn a_crash_around_a_commit_loses_all_of_it_or_nothing() {
         assert_eq!(alert.transitions.len(), 1);
     }
 }
+
+/// The folder's ledger as a loss of power would leave it that kept so much of the write-ahead log.
+fn after_power_loss(directory: &tempfile::TempDir, wal_bytes: u64) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    for name in ["ledger.sqlite", "ledger.sqlite-wal"] {
+        std::fs::copy(directory.path().join(name), left.path().join(name)).unwrap();
+    }
+    let wal = std::fs::File::options().write(true).open(left.path().join("ledger.sqlite-wal")).unwrap();
+    wal.set_len(wal_bytes).unwrap();
+    left
+}
+
+#[test]
+fn a_loss_of_power_takes_nothing_back_that_the_log_may_forget() {
+    let (directory, ledger) = ledger(&["operations"]);
+    let wal_bytes = || std::fs::metadata(directory.path().join("ledger.sqlite-wal")).unwrap().len();
+    let mut synced = wal_bytes();
+    for step in 0..30_u64 {
+        ledger.apply(step + 1, &[raised(&format!("rio-{step}"), 120)]).unwrap();
+        if step % 7 == 6 {
+            ledger.secure().unwrap();
+            assert_eq!(ledger.durable_cursor(), step + 1);
+            synced = wal_bytes();
+        }
+        let left = after_power_loss(&directory, synced);
+        let again = open(&left, &["operations"]);
+        let cursor = again.cursor().unwrap();
+        assert!(cursor >= ledger.durable_cursor(), "{cursor} is left");
+        assert_eq!(again.alerts(StateFilter::All, 100).unwrap().len() as u64, cursor);
+    }
+    assert_eq!(ledger.durable_cursor(), 28, "it does not move by itself");
+}
+
+#[test]
+fn what_a_killed_process_committed_is_synced_at_the_start() {
+    let (directory, first) = ledger(&[]);
+    first.apply(5, &[raised("rio-01", 120)]).unwrap();
+    assert_eq!((first.cursor().unwrap(), first.durable_cursor()), (5, 0));
+    let again = open(&directory, &[]);
+    assert_eq!(again.durable_cursor(), 5);
+    let left = after_power_loss(
+        &directory,
+        std::fs::metadata(directory.path().join("ledger.sqlite-wal")).unwrap().len(),
+    );
+    assert_eq!(open(&left, &[]).cursor().unwrap(), 5);
+}

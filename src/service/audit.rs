@@ -9,15 +9,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::own::{OwnAlert, PIPELINE};
 use super::texts;
-use crate::model::definition::Severity;
 use crate::model::time::SECOND;
-use crate::model::{
-    Accounts, AlertId, AlertState, Batch, Dictionary, FeedId, Key, Record, Timestamp, Transition,
-};
+use crate::model::{Accounts, AlertId, Batch, Dictionary, FeedId, Record, Timestamp, Transition};
 
-/// The pipeline under which Sereno's alerts about itself are listed.
-const OWN_PIPELINE: &str = "sereno";
 /// The rule.
 const RULE: &str = "accounts";
 const HOUR: i64 = 3_600 * SECOND;
@@ -109,41 +105,27 @@ fn step(
     difference: &Difference,
 ) -> Option<Transition> {
     let feed = dictionary.feed(feed)?;
-    let identity = format!("{OWN_PIPELINE}\n{RULE}\n{feed}\n{}", began_at.0.div_euclid(HOUR));
-    let (from, to) = match resolved_at {
-        None => (AlertState::Inactive, AlertState::Firing),
-        Some(_) => (AlertState::Firing, AlertState::Resolved),
-    };
-    let message = texts::both(|texts| texts::fill(texts.audit_message, &[("feed", feed.to_string())]));
-    Some(Transition {
-        cause: batch.first,
+    let identity = format!("{PIPELINE}\n{RULE}\n{feed}\n{}", began_at.0.div_euclid(HOUR));
+    let alert = OwnAlert {
         id: AlertId(xxh3_128(identity.as_bytes())),
-        pipeline: OWN_PIPELINE.into(),
-        rule: RULE.into(),
-        severity: Severity::Critical,
-        by: vec!["feed".into()],
-        key: Key([feed.clone()].into()),
-        from,
-        to,
+        rule: RULE,
+        key: ("feed", feed.clone()),
         began_at,
-        raised_at: Some(began_at),
-        resolved_at,
-        at: resolved_at.unwrap_or(began_at),
-        decided_at: batch.arrived_at,
-        notify: true,
-        reason: if resolved_at.is_some() { "the hour is over" } else { "accounts differ" }.into(),
         title: texts::both(|texts| texts.audit_title.to_owned()),
-        message,
-        labels: BTreeMap::new(),
+        message: texts::both(|texts| texts::fill(texts.audit_message, &[("feed", feed.to_string())])),
         evidence: difference.evidence(),
-        window: (began_at, began_at),
+    };
+    let (cause, decided_at) = (batch.first, batch.arrived_at);
+    Some(match resolved_at {
+        None => alert.raised(cause, decided_at, "accounts differ"),
+        Some(at) => alert.resolved(at, cause, decided_at, "the hour is over"),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DeviceId, Entry, Event, FeedAccounts, TagSetId};
+    use crate::model::{AlertState, DeviceId, Entry, Event, FeedAccounts, TagSetId};
 
     fn batch(seconds: i64, stored: u64, records: usize) -> Batch {
         let at = Timestamp(seconds * SECOND);

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::audit::Audit;
 use super::core::stop_in_doubt;
+use super::gaps::Gaps;
 use super::{Core, ServiceError};
-use crate::api::LiveView;
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::{BatchReader, Holder, LogError, Progress, ResultReader};
 use crate::model::{Batch, Dictionary, ResultRow};
-use crate::notify::Ledger;
 use crate::telemetry::Metrics;
 
 /// Batches taken before results are looked at, and the other way round.
@@ -51,8 +49,8 @@ pub trait Sink: Send {
     fn rest(&mut self) -> Result<(), ServiceError> {
         Ok(())
     }
-    /// The epoch and the frame that it would go on from after a crash now, given those it takes
-    /// next; `u64::MAX` of a log that it does not read. `None`: it keeps nothing and holds nothing.
+    /// The epoch and the frame that it would go on from after a loss of power now, given those it
+    /// takes next; `u64::MAX` of a log that it does not read. `None`: it keeps nothing and holds nothing.
     fn committed(&self, _next: (u64, u64)) -> Option<(u64, u64)> {
         None
     }
@@ -70,6 +68,8 @@ pub trait Sink: Send {
 pub struct Readers {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// Who raises an alert when a sink has a gap.
+    gaps: Option<Arc<Gaps>>,
 }
 
 struct Follow {
@@ -81,10 +81,17 @@ struct Follow {
     dictionary: SharedDictionary,
     metrics: Arc<Metrics>,
     holder: Option<Arc<Holder>>,
+    gaps: Option<Arc<Gaps>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Readers {
+    /// None yet; a gap of one will be an alert.
+    #[must_use]
+    pub fn telling(gaps: Arc<Gaps>) -> Self {
+        Self { gaps: Some(gaps), ..Self::default() }
+    }
+
     /// Starts a reader from its cursors: the epoch and the frame it takes next.
     ///
     /// # Errors
@@ -96,6 +103,10 @@ impl Readers {
         (epoch, frame): (u64, u64),
         mut sink: impl Sink + 'static,
     ) -> Result<(), ServiceError> {
+        let holder = sink.committed((epoch, frame)).map(|(e, f)| core.holders.sink(sink.name(), e, f));
+        if let (Some(holder), Some(gaps)) = (&holder, &self.gaps) {
+            gaps.recall(holder);
+        }
         let mut follow = Follow {
             batches: core.batches(epoch),
             rows: core.rows(frame),
@@ -104,7 +115,8 @@ impl Readers {
             results: core.results.clone(),
             dictionary: core.dictionary.clone(),
             metrics: metrics.clone(),
-            holder: sink.committed((epoch, frame)).map(|(e, f)| core.holders.sink(sink.name(), e, f)),
+            holder,
+            gaps: self.gaps.clone(),
             stop: self.stop.clone(),
         };
         let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
@@ -215,7 +227,7 @@ impl Follow {
     }
 
     /// Goes on at the first segments left if those that come next were collected; whether they were.
-    fn skip(&mut self, sink: &dyn Sink) -> Result<bool, ServiceError> {
+    fn skip(&mut self, sink: &mut dyn Sink) -> Result<bool, ServiceError> {
         let (epochs, frames) = (self.batches.skip_collected()?, self.rows.skip_collected()?);
         if epochs == 0 && frames == 0 {
             return Ok(false);
@@ -229,208 +241,13 @@ impl Follow {
                     frames,
                     "what comes next was removed from the logs; this sink goes on behind the gap and needs a backfill"
                 );
+                // Before its cursor passes the gap: afterwards nothing else tells of it.
+                if let Some(gaps) = &self.gaps {
+                    self.patiently(sink, |_, _| gaps.raise(holder))?;
+                }
             }
             None => tracing::info!(reader = sink.name(), epochs, "begins at the oldest segment left"),
         }
         Ok(true)
-    }
-}
-
-/// Keeps the live view and the metrics.
-pub struct LiveSink {
-    /// The view.
-    pub live: Arc<LiveView>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// Set once the view has caught up with `until`.
-    pub ready: Arc<AtomicBool>,
-    /// Epoch up to which the view is caught up.
-    pub until: u64,
-    /// The ledger, told when accounts differ.
-    pub ledger: Arc<Ledger>,
-    /// Looks for that.
-    pub audit: Audit,
-}
-
-impl Sink for LiveSink {
-    fn name(&self) -> &'static str {
-        "live-view"
-    }
-
-    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
-        self.live.apply_batch(batch, dictionary);
-        for accounts in &batch.accounts {
-            if let Some(feed) = dictionary.feed(accounts.feed) {
-                self.metrics.account(feed, &accounts.delta);
-            }
-        }
-        for step in self.audit.fold(batch, dictionary) {
-            self.live.alerts_changed(&self.ledger.observe(step)?);
-        }
-        if epoch + 1 >= self.until {
-            self.ready.store(true, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-}
-
-/// Keeps the ledger of alerts and its outbox.
-pub struct LedgerSink {
-    /// The ledger.
-    pub ledger: Arc<Ledger>,
-    /// The live view, told of changes.
-    pub live: Arc<LiveView>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-}
-
-impl Sink for LedgerSink {
-    fn name(&self) -> &'static str {
-        "ledger"
-    }
-
-    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
-        let changes = self.ledger.apply(frame + 1, rows)?;
-        self.live.alerts_changed(&changes);
-        let kinds = [
-            ("aggregate", rows.iter().filter(|row| matches!(row, ResultRow::Aggregate(_))).count()),
-            ("transition", rows.iter().filter(|row| matches!(row, ResultRow::Transition(_))).count()),
-        ];
-        for (kind, count) in kinds {
-            self.metrics.results(kind, count as u64);
-        }
-        if !changes.is_empty() {
-            for ((state, severity), count) in &self.ledger.counts()?.0 {
-                self.metrics.alerts(state, severity.as_str(), *count);
-            }
-        }
-        Ok(())
-    }
-
-    fn committed(&self, (_, frame): (u64, u64)) -> Option<(u64, u64)> {
-        // Each frame is committed before the next is read.
-        Some((u64::MAX, frame))
-    }
-}
-
-/// Keeps the embedded store.
-#[cfg(feature = "store")]
-pub struct StoreSink(pub Arc<crate::store::Store>);
-
-#[cfg(feature = "store")]
-impl Sink for StoreSink {
-    fn name(&self) -> &'static str {
-        "store"
-    }
-
-    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
-        match self.0.apply_batch(epoch, batch, dictionary) {
-            Err(crate::store::StoreError::TailFull { .. }) => {
-                self.0.flush()?;
-                Ok(self.0.apply_batch(epoch, batch, dictionary)?)
-            }
-            result => Ok(result?),
-        }
-    }
-
-    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
-        match self.0.apply_results(frame + 1, rows) {
-            Err(crate::store::StoreError::TailFull { .. }) => {
-                self.0.flush()?;
-                Ok(self.0.apply_results(frame + 1, rows)?)
-            }
-            result => Ok(result?),
-        }
-    }
-
-    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
-        let cursors = self.0.cursors();
-        Some((cursors.journal, cursors.results))
-    }
-
-    fn rest(&mut self) -> Result<(), ServiceError> {
-        self.0.flush_due()?;
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), ServiceError> {
-        self.0.flush()?;
-        Ok(())
-    }
-}
-
-/// Keeps InfluxDB 2; waits, and holds back only itself, while the server is away.
-#[cfg(feature = "influx")]
-pub struct InfluxReader {
-    /// The sink.
-    pub sink: crate::store::influx::InfluxSink,
-    /// Where its requests run.
-    pub runtime: tokio::runtime::Handle,
-    /// Set when the service ends: an unreachable server no longer holds it up.
-    pub stop: Arc<AtomicBool>,
-    lines: crate::store::influx::LineBatch,
-    cursors: crate::store::Cursors,
-}
-
-#[cfg(feature = "influx")]
-impl InfluxReader {
-    /// A reader that goes on where the sink's cursors stand.
-    #[must_use]
-    pub fn new(
-        sink: crate::store::influx::InfluxSink,
-        runtime: tokio::runtime::Handle,
-        stop: Arc<AtomicBool>,
-    ) -> Self {
-        let cursors = sink.cursors();
-        Self { sink, runtime, stop, lines: crate::store::influx::LineBatch::default(), cursors }
-    }
-
-    fn write(&mut self) -> Result<(), ServiceError> {
-        let mut troubled = false;
-        while !self.lines.is_empty() {
-            match self.runtime.block_on(self.sink.write(&self.lines)) {
-                Ok(_) => self.lines.clear(),
-                Err(failure) => {
-                    if !troubled {
-                        warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
-                        troubled = true;
-                    }
-                    if self.stop.load(Ordering::SeqCst) {
-                        // Its cursor stays where it is: the same is written after the next start.
-                        return Ok(());
-                    }
-                    std::thread::sleep(failure.pause.min(Duration::from_secs(1)));
-                }
-            }
-        }
-        self.sink.commit(self.cursors).map_err(ServiceError::Influx)
-    }
-}
-
-#[cfg(feature = "influx")]
-impl Sink for InfluxReader {
-    fn name(&self) -> &'static str {
-        "influx"
-    }
-
-    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
-        self.sink.add_batch(batch, dictionary, &mut self.lines);
-        self.cursors.journal = epoch + 1;
-        Ok(())
-    }
-
-    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
-        self.sink.add_results(rows, &mut self.lines);
-        self.cursors.results = frame + 1;
-        Ok(())
-    }
-
-    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
-        let cursors = self.sink.cursors();
-        Some((cursors.journal, cursors.results))
-    }
-
-    fn rest(&mut self) -> Result<(), ServiceError> {
-        if self.cursors == self.sink.cursors() && self.lines.is_empty() { Ok(()) } else { self.write() }
     }
 }

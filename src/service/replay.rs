@@ -13,7 +13,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::core::CoreOptions;
-use super::readers::{LedgerSink, Readers};
+use super::readers::Readers;
+use super::sinks::LedgerSink;
 use super::statistics::{Counted, Counting, Statistics, peak_rss_bytes};
 use super::{Core, DataDir, ServiceError, sources};
 use crate::api::LiveView;
@@ -211,14 +212,14 @@ fn start_readers(
     let metrics = Arc::new(Metrics::new());
     let ledger = Arc::new(Ledger::open(&dir.ledger())?);
     let cursor = ledger.cursor()?;
-    let sink = LedgerSink { ledger, live: Arc::new(LiveView::new()), metrics: metrics.clone() };
+    let sink = LedgerSink::new(ledger, Arc::new(LiveView::new()), metrics.clone());
     readers.start(core, &metrics, (u64::MAX, cursor), sink)?;
     #[cfg(feature = "store")]
     if configuration.sereno.store.embedded {
         let store =
             Arc::new(crate::store::Store::open(&dir.store(), super::run::store_options(configuration))?);
         let cursors = store.cursors();
-        let inner = super::readers::StoreSink(store);
+        let inner = super::sinks::StoreSink(store);
         let sink = Counting { inner, counted: counted.clone() };
         return readers.start(core, &metrics, (cursors.journal, cursors.results), sink);
     }

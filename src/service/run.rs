@@ -15,8 +15,10 @@ use tracing::{info, warn};
 
 use super::audit::Audit;
 use super::core::CoreOptions;
+use super::gaps::Gaps;
 use super::outputs::{self, Own};
-use super::readers::{LedgerSink, LiveSink, Readers};
+use super::readers::Readers;
+use super::sinks::{LedgerSink, LiveSink};
 use super::sources::{self, RouteTables};
 use super::{Core, DataDir, ServiceError, reload};
 use crate::api::console::Console;
@@ -86,7 +88,9 @@ impl Service {
         // Before anything reads on: an alert that the ledger takes is owed to whoever is subscribed.
         parts.ledger.subscribe(outputs::subscriptions(&configuration))?;
         let ending = Arc::new(AtomicBool::new(false));
-        let mut readers = Readers::default();
+        let gaps = Gaps::new(parts.ledger.clone(), parts.live.clone(), core.journal.clone())?;
+        let gaps = Arc::new(gaps);
+        let mut readers = Readers::telling(gaps.clone());
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
         send(&core, Input::Control(controls(&configuration))).await;
 
@@ -100,7 +104,7 @@ impl Service {
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        keep_house(&mut others, &core, &dir, &configuration, &parts.metrics, &stopping);
+        keep_house(&mut others, &core, &dir, &configuration, (&parts.metrics, gaps), &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -177,7 +181,7 @@ fn keep_house(
     core: &Core,
     dir: &DataDir,
     configuration: &Configuration,
-    metrics: &Arc<Metrics>,
+    (metrics, gaps): (&Arc<Metrics>, Arc<Gaps>),
     stop: &watch::Receiver<bool>,
 ) {
     let syncs = metrics.clone();
@@ -193,7 +197,7 @@ fn keep_house(
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
-    others.spawn(super::retention::run(retention, journal, metrics.clone(), stop.clone()));
+    others.spawn(super::retention::run(retention, gaps, journal, metrics.clone(), stop.clone()));
 }
 
 /// Starts what sends to the receivers.
@@ -256,8 +260,7 @@ fn start_readers(
         audit: Audit::default(),
     };
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
-    let ledger =
-        LedgerSink { ledger: parts.ledger.clone(), live: parts.live.clone(), metrics: parts.metrics.clone() };
+    let ledger = LedgerSink::new(parts.ledger.clone(), parts.live.clone(), parts.metrics.clone());
     readers.start(core, &parts.metrics, (u64::MAX, parts.ledger.cursor()?), ledger)?;
     start_influx(readers, core, dir, configuration, parts, ending)?;
     start_store(readers, core, dir, configuration, parts)
@@ -282,7 +285,7 @@ fn start_store(
         core,
         &parts.metrics,
         (cursors.journal, cursors.results),
-        super::readers::StoreSink(store.clone()),
+        super::sinks::StoreSink(store.clone()),
     )?;
     Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
 }
@@ -334,7 +337,7 @@ fn start_influx(
     let sink =
         InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
     let cursors = sink.cursors();
-    let reader = super::readers::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
+    let reader = super::sinks::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
     readers.start(core, &parts.metrics, (cursors.journal, cursors.results), reader)
 }
 

@@ -30,6 +30,10 @@ pub struct Texts {
     pub audit_title: &'static str,
     /// Its message; `{feed}`.
     pub audit_message: &'static str,
+    /// Title of the alert that a sink has a gap.
+    pub gap_title: &'static str,
+    /// Its message; `{sink}`.
+    pub gap_message: &'static str,
     severities: [&'static str; 3],
 }
 
@@ -46,6 +50,8 @@ const ES: Texts = Texts {
     annulled: "ANULADA",
     audit_title: "Las cuentas de un feed no cuadran",
     audit_message: "Sereno recibió por {feed} más o menos de lo que guardó: es un defecto de Sereno. Los datos recibidos están en el diario; avise a quien lo mantiene.",
+    gap_title: "A un destino le falta un tramo de datos",
+    gap_message: "{sink} estuvo atrasado más de lo que permite journal.behind_max, y lo que no había leído ya se retiró de los registros. Complete el tramo con una copia de respaldo o desde el almacén, o acéptelo, y confírmelo: POST /api/v1/sinks/acknowledge, {\"sink\": \"{sink}\"}.",
     severities: ["informativa", "advertencia", "crítica"],
 };
 
@@ -62,6 +68,8 @@ const EN: Texts = Texts {
     annulled: "ANNULLED",
     audit_title: "The accounts of a feed do not add up",
     audit_message: "Sereno received more or less by {feed} than it stored: this is a defect of Sereno. What came in is in the journal; tell whoever maintains it.",
+    gap_title: "A sink lacks a stretch of data",
+    gap_message: "{sink} was further behind than journal.behind_max allows, and what it had not read is removed from the logs. Fill the stretch from a backup or from the store, or accept it, and say so: POST /api/v1/sinks/acknowledge, {\"sink\": \"{sink}\"}.",
     severities: ["info", "warning", "critical"],
 };
 

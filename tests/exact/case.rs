@@ -112,7 +112,9 @@ pub fn event(
 pub fn decimals(quantity: &str) -> u8 {
     match quantity {
         "pm" => 0,
+        "dir" => 1,
         "temp" => 2,
+        "kwh" => 3,
         _ => 6,
     }
 }
@@ -121,7 +123,9 @@ pub fn decimals(quantity: &str) -> u8 {
 pub fn unit(quantity: &str) -> &'static str {
     match quantity {
         "pm" => "ug/m3",
+        "dir" => "deg",
         "temp" => "Cel",
+        "kwh" => "kW.h",
         _ => "dB",
     }
 }

@@ -1,14 +1,19 @@
 //! Runs a case through the engine and through the naive evaluator and compares every byte.
 
+use std::collections::BTreeMap;
+
+use sereno::flow::compile::compile;
 use sereno::journal::result_codec::encode_row;
 use sereno::journal::wire::Writer;
-use sereno::model::{Batch, Entry, Record, ResultRow, Timestamp};
+use sereno::model::definition::FeedDefinition;
+use sereno::model::{Batch, Control, Entry, Record, ResultRow, Timestamp};
 
 use crate::case::Case;
 use crate::chance::Chance;
 use crate::machine;
 use crate::naive::accounts;
 use crate::naive::alerts::Alerts;
+use crate::naive::met::Met;
 use crate::naive::windows::{Counts, PlanNames, Windows};
 use crate::naive::world::Line;
 
@@ -56,17 +61,25 @@ pub fn cut_again(lines: &[Line], percent: u64, chance: &mut Chance) -> Vec<Batch
 
 /// What the engine calls each plan.
 pub fn plan_names(rows: &[ResultRow]) -> PlanNames {
-    let mut names = PlanNames::new();
+    let mut names = PlanNames::default();
     for row in rows {
-        if let ResultRow::Plan(cause, plan) = row {
-            names.insert((*cause, plan.pipeline.to_string(), plan.window.to_string()), plan.hash);
+        match row {
+            ResultRow::Plan(cause, plan) => {
+                let place = (*cause, plan.pipeline.to_string(), plan.window.to_string());
+                names.hashes.entry(place).or_default().push((plan.hash, plan.size_ns));
+            }
+            ResultRow::Aggregate(row) if row.plan.by.last().is_some_and(|name| &**name == "period") => {
+                let period = row.key.0.last().map(ToString::to_string);
+                names.periods.insert(row.plan.hash, period.unwrap_or_default());
+            }
+            _ => {}
         }
     }
     names
 }
 
-/// What the naive evaluator publishes.
-pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, Counts) {
+/// What the naive evaluator publishes, counts, and meets.
+pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, Counts, Met) {
     let mut windows = Windows::new(case.conditions.clone(), names);
     let mut alerts = Alerts::new(case.conditions.clone());
     let mut all = Vec::new();
@@ -78,7 +91,7 @@ pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, 
     }
     let mut counts = windows.counts;
     counts.retain(|name, _| windows.pipelines.contains_key(name));
-    (all, counts)
+    (all, counts, windows.met)
 }
 
 /// The order of rows of one cause: plans, then windows by (plan, key, start), then transitions by
@@ -141,12 +154,13 @@ pub fn brief(row: &ResultRow) -> String {
     }
 }
 
-/// Compares a case in every way; says what differs first.
-pub fn check(case: &Case) -> Result<usize, String> {
+/// Compares a case in every way; the rows compared and what was met, or what differs first.
+pub fn check(case: &Case) -> Result<(usize, Met), String> {
     let batches = crate::case::journal(case);
     let lines = lines(&batches);
+    check_definitions(&lines)?;
     let (rows, counts) = machine::uninterrupted(&batches, 1);
-    let (want, naive_counts) = naive(case, &lines, plan_names(&rows));
+    let (want, naive_counts, met) = naive(case, &lines, plan_names(&rows));
     let want_counts = same_names(&naive_counts, &counts);
     let hold = |name: &str, (rows, counts): (Vec<ResultRow>, Counts)| {
         if let Some(difference) = difference(name, &rows, &want) {
@@ -175,7 +189,30 @@ pub fn check(case: &Case) -> Result<usize, String> {
         let (rows, _) = machine::dataflow(batches, workers);
         hold(&format!("dataflow of {workers} workers"), (rows, counts))?;
     }
-    Ok(want.len())
+    Ok((want.len(), met))
+}
+
+/// Every pipeline that is drawn makes sense: of one that does not nothing would be compared.
+fn check_definitions(lines: &[Line]) -> Result<(), String> {
+    let mut feeds: BTreeMap<&str, &FeedDefinition> = BTreeMap::new();
+    let controls = lines.iter().filter_map(|line| match &line.record {
+        Record::Control(control) => Some(&**control),
+        _ => None,
+    });
+    for control in controls {
+        match control {
+            Control::Feed { feed } => {
+                feeds.insert(&feed.name, feed);
+            }
+            Control::Pipeline { pipeline } => {
+                let reads = pipeline.reads.iter().flatten().filter_map(|name| feeds.get(name.as_str()));
+                let reads: Vec<&FeedDefinition> = reads.copied().collect();
+                compile(pipeline, &reads).map_err(|fault| format!("{}: {fault}", pipeline.name))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What the headers say, what was handed over and what the journal holds agree.

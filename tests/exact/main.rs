@@ -24,6 +24,10 @@ mod naive;
 mod views;
 
 use case::{Case, Happening};
+use naive::met::Met;
+
+/// So many cases meet every kind of window and every aggregate.
+const CASES_FOR_ALL: usize = 1_000;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
@@ -81,11 +85,15 @@ fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
         Ok(seed) => vec![seed.parse().expect("a seed")],
         Err(_) => (0..number("SERENO_EXACT_CASES", 1_000)).collect(),
     };
-    let mut rows = 0;
+    let (mut rows, mut met) = (0, Met::default());
+    let number = seeds.len();
     for seed in seeds {
         let case = generator::case(seed);
         match driver::check(&case) {
-            Ok(compared) => rows += compared,
+            Ok((compared, own)) => {
+                rows += compared;
+                met.add(&own);
+            }
             Err(_) => {
                 let least = shrink(&case);
                 let reason = driver::check(&least).expect_err("what was kept fails");
@@ -93,7 +101,11 @@ fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
             }
         }
     }
-    println!("{rows} rows compared");
+    println!("{rows} rows compared; of them");
+    met.0.iter().for_each(|(what, number)| println!("{number:>9} {what}"));
+    // Fewer cases need not meet everything.
+    let missing = met.missing();
+    assert!(number < CASES_FOR_ALL || missing.is_empty(), "never met, so never compared: {missing:?}");
 }
 
 #[test]

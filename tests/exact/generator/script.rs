@@ -20,7 +20,7 @@ impl Draw {
             let mut away = None;
             if self.chance.percent(40) {
                 let down = from + self.chance.within(0, lasts);
-                let up = down + self.chance.within(SECOND, 200 * SECOND);
+                let up = down + self.chance.within(SECOND, 200 * SECOND) * self.scale;
                 script.push((down, Happening::Link(name.clone(), false)));
                 script.push((up, Happening::Link(name.clone(), true)));
                 away = Some((down, up));
@@ -41,7 +41,7 @@ impl Draw {
         }
         let mut at = end;
         for _ in 0..self.chance.within(0, 60) {
-            at += self.chance.within(SECOND / 2, 15 * SECOND);
+            at += self.chance.within(SECOND / 2, 15 * SECOND) * self.scale;
             script.push((at, Happening::Pass));
         }
         script.sort_by_key(|entry| entry.0);
@@ -49,12 +49,12 @@ impl Draw {
     }
 
     pub(super) fn messages(&mut self, backlogs: &[Option<(i64, i64)>], script: &mut Vec<(i64, Happening)>) {
-        let number = self.chance.one(&[20, 60, 150]);
+        let number = if self.crowded { 800 } else { self.chance.one(&[20, 60, 150]) };
         let silent = self.chance.percent(30).then(|| self.begins_at + self.chance.within(0, self.lasts));
         for n in 0..number {
             let (feed, sensor, zone) = self.chance.one(&self.sensors);
             let event_at = self.moment();
-            if sensor == "s0" && silent.is_some_and(|at| event_at > at) {
+            if sensor.starts_with("s0") && silent.is_some_and(|at| event_at > at) {
                 continue;
             }
             let name: Arc<str> = format!("feed-{feed}").into();
@@ -66,7 +66,7 @@ impl Draw {
             let zone = if self.chance.percent(5) { "moved".to_owned() } else { zone };
             let message = self.message(&name, &sensor, &zone, event_at, n);
             if self.chance.percent(8) {
-                let again = arrives_at + self.chance.within(0, 30 * SECOND);
+                let again = arrives_at + self.chance.within(0, 30 * SECOND) * self.scale;
                 script.push((again, Happening::Message(message.clone())));
             }
             script.push((arrives_at, Happening::Message(message)));
@@ -77,35 +77,50 @@ impl Draw {
     pub fn moment(&mut self) -> i64 {
         let at = self.begins_at + self.chance.within(0, self.lasts);
         match self.chance.within(0, 4) {
+            0 if self.scale > 1 => at - at.rem_euclid(1_800 * SECOND),
             0 => at - at.rem_euclid(10 * SECOND),
             1 => at,
             _ => at - at.rem_euclid(SECOND),
         }
     }
 
-    pub(super) fn delay(&mut self) -> i64 {
-        match self.chance.within(0, 20) {
+    fn delay(&mut self) -> i64 {
+        let delay = match self.chance.within(0, 20) {
             0 => self.chance.within(0, 400 * SECOND),
             1..=3 => self.chance.within(0, 60 * SECOND),
             4 => -self.chance.within(0, 90 * SECOND),
-            _ => self.chance.within(0, 6 * SECOND),
-        }
+            _ => return self.chance.within(0, 6 * SECOND),
+        };
+        delay * self.scale
     }
 
     /// A message of one event, or something like it.
     pub fn message(&mut self, feed: &Arc<str>, sensor: &str, zone: &str, event_at: i64, n: i64) -> Message {
+        let counted = (event_at - self.begins_at).max(0) / (self.lasts / 3_000_000).max(1) % 1_000_000;
         let chance = &mut self.chance;
         let mut values = vec![("pm", chance.within(-5, 110))];
         if chance.percent(40) {
             values.push(("temp", chance.within(-500, 11_000)));
         }
-        if chance.percent(10) {
-            values.push(("noise", chance.within(-(1 << 53), 1 << 53)));
+        match chance.within(0, 20) {
+            0 | 1 => values.push(("noise", chance.within(-(1 << 53), 1 << 53))),
+            2 => values.push(("noise", chance.within(-150_000_000, 0))),
+            3..=5 => values.push(("noise", chance.within(0, 90_000_000))),
+            _ => {}
         }
-        if chance.percent(10) {
+        match chance.within(0, 10) {
+            0 => values.push(("kwh", chance.within(-2_000, 1_200_000))),
+            1..=4 => values.push(("kwh", counted)),
+            5 => values.push(("kwh", chance.within(0, 50))),
+            _ => {}
+        }
+        match chance.within(0, 20) {
+            0 => values.push(("dir", chance.one(&[0, 900, 1_800, 2_700, 3_600]))),
+            1..=4 => values.push(("dir", chance.within(-7_200, 7_200))),
+            _ => {}
+        }
+        if values.len() > 1 && chance.percent(10) {
             values.remove(0);
-            values.push(("noise", chance.within(0, 90_000_000)));
-            values.dedup_by_key(|value| value.0);
         }
         let counter = chance.percent(20).then_some(n as u64 / 2);
         let stated = (!chance.percent(3)).then_some(event_at);
@@ -135,7 +150,7 @@ impl Draw {
         }
         changes.sort_unstable();
         for at in changes {
-            match self.chance.within(0, 6) {
+            match self.chance.within(0, 7) {
                 0 => {
                     script.push((at, Happening::Configure(first.clone())));
                     continue;
@@ -144,7 +159,7 @@ impl Draw {
                     self.pipelines.pop();
                 }
                 2 => {
-                    let lateness = self.chance.one(&SPANS);
+                    let lateness = self.span(&SPANS);
                     self.pipelines[0]["rule"] = json!([]);
                     self.pipelines[0]["allowed_lateness"] = json!(lateness);
                 }
@@ -156,14 +171,15 @@ impl Draw {
                     self.pipelines[0]["rule"] = json!([]);
                 }
                 4 => {
-                    let wait = self.chance.one(&["0s", "5s", "10s", "30s"]);
+                    let wait = self.span(&[0, 5, 10, 30]);
                     // A feed's control comes before its pipelines': their rules go first.
                     self.pipelines.iter_mut().for_each(|pipeline| pipeline["rule"] = json!([]));
                     script.push((at, Happening::Configure(self.controls())));
                     self.feeds[0]["out_of_orderness"] = json!(wait);
                 }
+                5 => self.feeds[0]["registered"] = self.registered(),
                 _ => {
-                    let amend = self.chance.one(&["0s", "7s", "30s"]);
+                    let amend = self.span(&[0, 7, 30]);
                     self.pipelines[0]["amend_every"] = json!(amend);
                 }
             }

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sereno::model::definition::{LocalText, PipelineDefinition, RuleDefinition};
+use sereno::model::definition::{LocalText, PipelineDefinition, RuleDefinition, WindowDefinition};
 use sereno::model::{Aggregate, AlertId, AlertState, Key, ResultRow, Transition};
 
 use super::fields;
-use super::life::{Episode, Life, Step, Timing, Verdict, id};
+use super::grid::Grid;
+use super::life::{Episode, Life, Stale, Step, Timing, Verdict, id};
 use super::world::{Said, World, stamp};
 use crate::condition::Condition;
 
@@ -186,7 +187,7 @@ impl Alerts {
             if verdict != (None, None) {
                 held.unobserved = world.feeds.iter().map(|feed| feed.unobserved).collect();
             }
-            let timing = timing(pipeline, rule);
+            let timing = timing(pipeline, rule, key);
             let steps = if on == "readings" {
                 held.life.tell_one_of(at, rank, verdict, &timing)
             } else {
@@ -296,7 +297,7 @@ impl Alerts {
             let place = (pipeline.name.clone(), rule.name.clone(), key.clone());
             let Some(held) = self.lives.get_mut(&place) else { continue };
             let to = to(held);
-            let steps = held.life.pass(to, &timing(pipeline, rule));
+            let steps = held.life.pass(to, &timing(pipeline, rule, key));
             let seen = (pipeline.name.clone(), on.to_owned(), key.clone());
             let evidence = self.evidence.get(&seen).cloned().unwrap_or_default();
             rows(pipeline, rule, key, &evidence, steps, world, cause, out);
@@ -304,9 +305,13 @@ impl Alerts {
     }
 }
 
-fn timing(pipeline: &PipelineDefinition, rule: &RuleDefinition) -> Timing {
+fn timing(pipeline: &PipelineDefinition, rule: &RuleDefinition, key: &Key) -> Timing {
     let window = pipeline.windows.iter().find(|window| window.name == rule.on);
-    let stale = window.map_or(rule.stale_after.0, |window| window.step().nominal().0);
+    let grid = |window: &WindowDefinition| {
+        let period = window.periods.get(key.0.last().map_or("", |name| &**name)).copied();
+        Stale::NextEnd(Box::new(Grid::new(window.size, window.step(), period, &pipeline.timezone)))
+    };
+    let stale = window.map_or(Stale::After(rule.stale_after.0), grid);
     Timing { hold: rule.hold.0, keep: rule.keep_firing_for.0, stale }
 }
 
@@ -322,7 +327,7 @@ fn rows(
     out: &mut Vec<ResultRow>,
 ) {
     let by: Vec<Arc<str>> = match pipeline.windows.iter().find(|window| window.name == rule.on) {
-        Some(window) => window.by.iter().map(|name| name.as_str().into()).collect(),
+        Some(window) => window.key_names().map(Into::into).collect(),
         None => vec!["sensor".into()],
     };
     let texts: Vec<String> = key.0.iter().map(ToString::to_string).collect();

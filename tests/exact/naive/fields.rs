@@ -1,34 +1,96 @@
-//! The values of a window's fields from the plain list of its readings.
+//! The values of a window's fields from plain lists, after `docs/reference/semantics.md`,
+//! "Aggregates, precisely".
 
-/// One reading: its place in the order of the semantics (event time, device, counter, journal
-/// sequence) and its mantissa.
-pub type Placed = ((i64, String, Option<u64>, u64), i64);
+use super::call::Function;
+use super::sketches;
 
-/// The value of `function` over readings of a quantity with that many decimals; `None`: no data.
-pub fn value(function: &str, readings: &[Placed], decimals: u8) -> Option<f64> {
-    let mut readings = readings.to_vec();
-    readings.sort();
-    let mantissas: Vec<i128> = readings.iter().map(|reading| i128::from(reading.1)).collect();
+/// Mantissas beyond are none.
+const MANTISSA_MAX: i128 = 1 << 53;
+
+/// A value before its one rounding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// A fraction, in units of the quantity's last decimal.
+    Exact(i128, i128),
+    /// What roots, logarithms and buckets give, in units of the quantity.
+    Float(f64),
+}
+
+impl Number {
+    /// So many things, whatever the quantity's decimals.
+    fn of(things: i128, decimals: u8) -> Self {
+        Self::Exact(things * unit(decimals), 1)
+    }
+
+    /// The nearest float, in units of the quantity.
+    pub fn float(self, decimals: u8) -> f64 {
+        match self {
+            Self::Exact(top, bottom) => quotient(top, bottom * unit(decimals)),
+            Self::Float(value) => value,
+        }
+    }
+
+    /// In units of the last decimal, ties to even; beyond what a mantissa holds there is none.
+    pub fn mantissa(self, decimals: u8) -> Option<i128> {
+        let whole = match self {
+            Self::Exact(top, bottom) => {
+                let (below, rest) = (top.div_euclid(bottom), top.rem_euclid(bottom));
+                let up = 2 * rest > bottom || 2 * rest == bottom && below % 2 != 0;
+                below + i128::from(up)
+            }
+            Self::Float(value) => {
+                let scaled = (value * unit(decimals) as f64).round_ties_even();
+                if !scaled.is_finite() {
+                    return None;
+                }
+                scaled as i128
+            }
+        };
+        (-MANTISSA_MAX..=MANTISSA_MAX).contains(&whole).then_some(whole)
+    }
+}
+
+fn unit(decimals: u8) -> i128 {
+    10_i128.pow(u32::from(decimals))
+}
+
+/// The value of a function over mantissas in their order; `None`: no data.
+pub fn value(function: &Function, mantissas: &[i128], decimals: u8) -> Option<Number> {
     let n = mantissas.len() as i128;
-    let unit = 10_i128.pow(u32::from(decimals));
     let sum: i128 = mantissas.iter().sum();
-    match function {
-        "count" => Some(n as f64),
-        _ if n == 0 => None,
-        "sum" => Some(quotient(sum, unit)),
-        "mean" => Some(quotient(sum, n * unit)),
-        "min" => mantissas.iter().min().map(|low| quotient(*low, unit)),
-        "max" => mantissas.iter().max().map(|high| quotient(*high, unit)),
-        "first" => mantissas.first().map(|first| quotient(*first, unit)),
-        "last" => mantissas.last().map(|last| quotient(*last, unit)),
-        "stddev" => (n > 1).then(|| {
+    let (low, high) = (mantissas.iter().min(), mantissas.iter().max());
+    let name = function.name.as_str();
+    if name == "count" {
+        return Some(Number::of(n, decimals));
+    }
+    let whole = |mantissa: i128| Number::Exact(mantissa, 1);
+    let (first, last) = (mantissas.first()?, mantissas.last()?);
+    match name {
+        "sum" => Some(whole(sum)),
+        "mean" => Some(Number::Exact(sum, n)),
+        "min" => low.copied().map(whole),
+        "max" => high.copied().map(whole),
+        "range" => Some(whole(high? - low?)),
+        "first" => Some(whole(*first)),
+        "last" => Some(whole(*last)),
+        "variance" | "stddev" => {
             // Sum of squared distances from the mean, times n, is whole.
             let squares: i128 = mantissas.iter().map(|m| m * m).sum();
-            quotient(n * squares - sum * sum, n * (n - 1)).sqrt() / unit as f64
-        }),
-        "p50" => quantile(50, &mantissas).map(|mantissa| mantissa / unit as f64),
-        "p95" => quantile(95, &mantissas).map(|mantissa| mantissa / unit as f64),
-        _ => panic!("the naive evaluator knows no {function}"),
+            let (top, pairs) = (n * squares - sum * sum, n * (n - 1));
+            let deviation = |top, pairs| quotient(top, pairs).sqrt() / unit(decimals) as f64;
+            (n > 1).then(|| match name {
+                "variance" => Number::Exact(top, pairs * unit(decimals)),
+                _ => Number::Float(deviation(top, pairs)),
+            })
+        }
+        "quantile" => {
+            let mantissa = sketches::quantile(function.millionths, mantissas)?;
+            Some(Number::Float(mantissa / unit(decimals) as f64))
+        }
+        "distinct" => Some(Number::of(sketches::distinct(mantissas), decimals)),
+        "energy_mean" => sketches::energy_mean(mantissas, unit(decimals)).map(Number::Float),
+        "circular_mean" => sketches::circular_mean(mantissas, unit(decimals)).map(Number::Float),
+        _ => panic!("the naive evaluator knows no {name}"),
     }
 }
 
@@ -51,25 +113,6 @@ pub fn quotient(numerator: i128, denominator: i128) -> f64 {
     if negative && magnitude != 0.0 { -magnitude } else { magnitude }
 }
 
-/// DDSketch (Masson, Rim, Lee, VLDB 2019) with a relative error of 0.5 %: a value lies in bucket
-/// ceil(log_gamma |v|), a bucket stands for 2 gamma^i / (gamma + 1), the rank is floor(q (n - 1)), exactly.
-fn quantile(percent: usize, mantissas: &[i128]) -> Option<f64> {
-    let gamma: f64 = (1.0 + 0.005) / (1.0 - 0.005);
-    let mut middles: Vec<f64> = mantissas
-        .iter()
-        .map(|mantissa| {
-            if *mantissa == 0 {
-                return 0.0;
-            }
-            let bucket = libm::ceil(libm::log(mantissa.unsigned_abs() as f64) / libm::log(gamma));
-            let middle = 2.0 * libm::pow(gamma, bucket) / (gamma + 1.0);
-            if *mantissa < 0 { -middle } else { middle }
-        })
-        .collect();
-    middles.sort_by(f64::total_cmp);
-    middles.get(percent * (middles.len() - 1) / 100).copied()
-}
-
 #[test]
 fn quotients_are_the_nearest_floats() {
     assert_eq!(quotient(1, 3), 1.0 / 3.0);
@@ -79,4 +122,12 @@ fn quotients_are_the_nearest_floats() {
     assert_eq!(quotient((1 << 53) + 1, 1), 9_007_199_254_740_992.0);
     assert_eq!(quotient(((1 << 53) + 1) * 3, 3), 9_007_199_254_740_992.0);
     assert_eq!(quotient((1 << 53) * 3 + 4, 3), 9_007_199_254_740_994.0);
+}
+
+#[test]
+fn mantissas_round_half_to_even() {
+    let halves: Vec<i128> = (-5..=5).filter_map(|n| Number::Exact(n, 2).mantissa(3)).collect();
+    assert_eq!(halves, [-2, -2, -2, -1, 0, 0, 0, 1, 2, 2, 2]);
+    assert_eq!(Number::Float(0.0025).mantissa(3), Some(2));
+    assert_eq!(Number::Exact(MANTISSA_MAX + 1, 1).mantissa(0), None);
 }

@@ -6,18 +6,38 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::grid::Grid;
+
 /// What a rule says at one time: met, cleared.
 pub type Verdict = (Option<bool>, Option<bool>);
 
 /// What a rule's definition says of time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Timing {
     /// `for`.
     pub hold: i64,
     /// `keep_firing_for`.
     pub keep: i64,
-    /// `stale_after`.
-    pub stale: i64,
+    /// When a verdict of some time is no data without another.
+    pub stale: Stale,
+}
+
+/// Until when a verdict stands.
+#[derive(Clone)]
+pub enum Stale {
+    /// For `stale_after`.
+    After(i64),
+    /// Until the next window's end.
+    NextEnd(Box<Grid>),
+}
+
+impl Stale {
+    fn after(&self, said: i64) -> i64 {
+        match self {
+            Self::After(span) => said + span,
+            Self::NextEnd(grid) => grid.end_after(said),
+        }
+    }
 }
 
 /// [begun, resolved).
@@ -75,7 +95,7 @@ impl Fold {
     fn pass(&mut self, to: i64, with: bool, timing: &Timing) {
         let comes = |at: i64| at < to || with && at == to;
         if let Some(since) = self.pending {
-            let (due, stale) = (since + timing.hold, self.last + timing.stale);
+            let (due, stale) = (since + timing.hold, timing.stale.after(self.last));
             if due < stale && comes(due) {
                 (self.pending, self.firing) = (None, Some((since, due, None)));
             } else if stale < to {

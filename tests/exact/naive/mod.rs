@@ -2,8 +2,16 @@
 
 pub mod accounts;
 pub mod alerts;
+pub mod calendar;
+pub mod call;
 pub mod fields;
+pub mod grid;
 pub mod life;
+pub mod met;
 pub mod plan;
+pub mod register;
+pub mod row;
+pub mod sensors;
+pub mod sketches;
 pub mod windows;
 pub mod world;

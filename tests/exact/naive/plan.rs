@@ -5,11 +5,18 @@ use std::sync::Arc;
 
 use sereno::model::definition::WindowDefinition;
 use sereno::model::result::PlanDescription;
-use sereno::model::{Aggregate, Key, ResultRow};
+use sereno::model::{Key, ResultRow};
 
 use super::alerts::Note;
-use super::fields;
-use super::world::{Said, floor, stamp};
+use super::call::Call;
+use super::grid::Grid;
+use super::met::Met;
+use super::register::{Register, Registered};
+use super::sensors::Terms;
+use super::world::{Deaf, Said};
+
+/// Of what closes at once so many windows are looked at, whether they are missed.
+const MISSED_MAX: usize = 1_440;
 
 /// Where the clocks of a pipeline stand.
 #[derive(Clone, Copy)]
@@ -27,6 +34,11 @@ pub struct Clock {
 /// One window's definition from its first window to its last.
 pub struct Plan {
     pub window: WindowDefinition,
+    /// The period of the day.
+    pub period: Option<String>,
+    pub grid: Grid,
+    pub calls: Vec<Call>,
+    pub terms: Terms,
     pub identity: String,
     pub description: Arc<PlanDescription>,
     pub begins_at: i64,
@@ -35,11 +47,14 @@ pub struct Plan {
     pub close_after: i64,
     pub open_max: i64,
     pub amend_every: i64,
-    pub zone: String,
     /// The record that defined it.
     pub since: u64,
-    /// Expected interval of the devices of each feed, with the feed's id.
-    pub intervals: Vec<(usize, Option<i64>)>,
+    /// Ids of the pipeline's feeds.
+    pub feeds: Vec<usize>,
+    /// When each of them was not observed.
+    pub deaf: Vec<Deaf>,
+    /// Expected interval of the devices of each feed.
+    pub intervals: Vec<Option<i64>>,
     pub keys: BTreeMap<Key, KeyState>,
 }
 
@@ -50,23 +65,38 @@ pub struct KeyState {
     pub last_feed: usize,
     pub watermark: i64,
     pub amended_at: i64,
+    /// Windows that end by then are closed.
+    pub closed_to: i64,
+    pub registered: Registered,
+    /// Events that a window counted, or that lie ahead of the first one or between periods.
+    pub heard: Vec<(u64, Said)>,
     pub windows: BTreeMap<i64, Window>,
 }
 
-#[derive(Default)]
+impl KeyState {
+    fn new(since: u64, feed: usize) -> Self {
+        Self {
+            since,
+            last_feed: feed,
+            watermark: i64::MIN,
+            amended_at: i64::MIN,
+            closed_to: i64::MIN,
+            registered: Registered::default(),
+            heard: Vec::new(),
+            windows: BTreeMap::new(),
+        }
+    }
+}
+
 pub struct Window {
+    pub end: i64,
     pub events: Vec<(u64, Said)>,
     pub closed: bool,
     pub changed: bool,
 }
 
 impl Plan {
-    /// Length of a window: units of the calendar here have one length, their zones one offset.
-    pub fn size(&self) -> i64 {
-        self.window.size.nominal().0
-    }
-
-    fn by_sensor(&self) -> bool {
+    pub fn by_sensor(&self) -> bool {
         self.window.by.iter().any(|name| name == "sensor")
     }
 
@@ -83,56 +113,99 @@ impl Plan {
         [(watermark, watermark.saturating_sub(self.lateness)), (closed, by_tick)]
     }
 
+    fn key(&self, mut value: impl FnMut(&String) -> Arc<str>) -> Key {
+        let by: Vec<Arc<str>> = self.window.by.iter().map(&mut value).collect();
+        Key(by.into_iter().chain(self.period.iter().map(|name| name.as_str().into())).collect())
+    }
+
+    fn is_own(&self, start: i64) -> bool {
+        (self.begins_at..self.ends_at).contains(&start)
+    }
+
     /// Counts an event: 0 in time, 1 late, 2 too late; `None` where it is none of the plan's.
     pub fn count(&mut self, said: &Said, excluded: bool, sequence: u64, clock: Clock) -> Option<usize> {
-        let value = |name: &String| match name.as_str() {
+        let key = self.key(|name| match name.as_str() {
             "sensor" => said.device.clone(),
             name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
-        };
-        let key = Key(self.window.by.iter().map(value).collect());
-        let fresh = || KeyState {
-            since: sequence,
-            last_feed: said.feed,
-            watermark: i64::MIN,
-            amended_at: i64::MIN,
-            windows: BTreeMap::new(),
-        };
-        let watermark = self.keys.entry(key.clone()).or_insert_with(fresh).watermark;
-        let limits = self.limits(watermark, clock);
+        });
+        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(sequence, said.feed));
+        let limits = self.limits(state.watermark, clock);
         let closed_to = limits[0].0.max(limits[1].0);
         let sealed_to = limits[0].1.max(limits[1].1);
-        let state = self.keys.get_mut(&key)?;
         state.last_feed = said.feed;
-        state.watermark = watermark.max(said.watermark);
-        let quantities: Vec<&str> =
-            self.window.fields.values().map(|sql| call(sql).1).filter(|quantity| *quantity != "*").collect();
-        let speaks =
-            quantities.is_empty() || said.readings.iter().any(|(q, _)| quantities.contains(&&*q.name));
-        if excluded || !speaks {
-            return None;
+        state.watermark = state.watermark.max(said.watermark);
+        let quantities = || self.calls.iter().map(|call| call.quantity.as_str()).filter(|name| *name != "*");
+        let carried = said.readings.iter().any(|(own, _)| quantities().any(|name| *name == *own.name));
+        let speaks = !excluded && (carried || quantities().next().is_none());
+        let outcome = speaks.then(|| self.take(&mut state, said, sequence, (closed_to, sealed_to))).flatten();
+        self.keys.insert(key, state);
+        outcome
+    }
+
+    fn take(
+        &self,
+        state: &mut KeyState,
+        said: &Said,
+        sequence: u64,
+        (closed_to, sealed_to): (i64, i64),
+    ) -> Option<usize> {
+        let holding = self.grid.holding(said.event_at);
+        let own: Vec<(i64, i64)> =
+            holding.iter().filter(|at| self.is_own(**at)).map(|at| (*at, self.grid.end(*at))).collect();
+        let open: Vec<(i64, i64)> = own.iter().copied().filter(|window| window.1 > sealed_to).collect();
+        if own.is_empty() {
+            let next = self.grid.from(said.event_at).max(self.begins_at);
+            if next >= self.ends_at || self.grid.end(next) <= sealed_to {
+                return None;
+            }
+        } else if open.is_empty() {
+            return Some(2);
         }
-        let (size, slide) = (self.window.size.nominal(), self.window.step().nominal());
-        let last = floor(said.event_at, size, slide, &self.zone);
-        let starts = (0..size.0 / slide.0).map(|n| last - n * slide.0);
-        let starts: Vec<i64> = starts.filter(|at| (self.begins_at..self.ends_at).contains(at)).collect();
-        let open: Vec<i64> = starts.iter().copied().filter(|start| start + size.0 > sealed_to).collect();
-        for start in &open {
-            let late = start + size.0 <= closed_to;
-            let window =
-                state.windows.entry(*start).or_insert_with(|| Window { closed: late, ..Window::default() });
+        for (start, end) in &open {
+            let late = *end <= closed_to;
+            let fresh = || Window { end: *end, events: Vec::new(), closed: late, changed: false };
+            let window = state.windows.entry(*start).or_insert_with(fresh);
             window.events.push((sequence, said.clone()));
             window.changed = true;
         }
-        match (starts.is_empty(), open.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some(2),
-            (false, false) => Some(usize::from(open.iter().any(|start| start + size.0 <= closed_to))),
+        state.heard.push((sequence, said.clone()));
+        let mut behind: Vec<i64> =
+            state.windows.range(said.event_at + 1..).map(|(start, _)| *start).collect();
+        behind
+            .retain(|start| self.ahead(&state.heard, (*start, state.windows[start].end)).contains(&sequence));
+        for start in behind {
+            state.windows.get_mut(&start)?.changed = true;
+        }
+        if own.is_empty() { None } else { Some(usize::from(open.iter().any(|window| window.1 <= closed_to))) }
+    }
+
+    /// The register is as written at `at` of the arrival clock.
+    pub fn register(&mut self, register: &Register, at: i64, sequence: u64) {
+        if self.ends_at != i64::MAX || self.window.by != ["sensor"] {
+            return;
+        }
+        for (key, state) in &mut self.keys {
+            if !register.contains_key(&*key.0[0]) {
+                state.registered.write(&[], at);
+            }
+        }
+        for (name, services) in register {
+            let key = self.key(|_| name.as_str().into());
+            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(sequence, 0));
+            state.registered.write(services, at);
         }
     }
 
     /// Publishes whatever this record closed, sealed or made due: first what the key's watermark
     /// says, then what the tick says, then amendments.
-    pub fn settle(&mut self, cause: u64, clock: Clock, out: &mut Vec<ResultRow>, notes: &mut Vec<Note>) {
+    pub fn settle(
+        &mut self,
+        cause: u64,
+        clock: Clock,
+        met: &mut Met,
+        out: &mut Vec<ResultRow>,
+        notes: &mut Vec<Note>,
+    ) {
         let mut keys = std::mem::take(&mut self.keys);
         for (key, state) in &mut keys {
             let [by_watermark, by_tick] = self.limits(state.watermark, clock);
@@ -140,105 +213,91 @@ impl Plan {
                 let names = (self.description.pipeline.to_string(), self.window.name.clone());
                 (names.0, names.1, key.clone(), to)
             };
-            self.stage(cause, key, state, by_watermark.0, i64::MIN, out, notes);
+            let mut stage = |state: &mut KeyState, closed_to, changed_to, notes: &mut Vec<Note>| {
+                self.stage(cause, key, state, (closed_to, changed_to), met, out, notes)
+            };
+            stage(state, by_watermark.0, i64::MIN, notes);
             let (pipeline, window, own, to) = note(self.watermark(state.watermark, clock));
             notes.push(Note::Passed(pipeline, window, own, to));
-            self.stage(cause, key, state, i64::MIN, by_watermark.1, out, notes);
+            stage(state, i64::MIN, by_watermark.1, notes);
             if clock.now.0 {
-                self.stage(cause, key, state, by_tick.0, i64::MIN, out, notes);
+                stage(state, by_tick.0, i64::MIN, notes);
                 if clock.now.1 {
                     let (pipeline, window, own, to) = note(clock.tick - self.close_after);
                     notes.push(Note::Ticked(pipeline, window, own, to, state.last_feed));
                 }
-                self.stage(cause, key, state, by_tick.1, by_tick.1, out, notes);
+                stage(state, by_tick.1, by_tick.1, notes);
                 if state.amended_at.saturating_add(self.amend_every) <= clock.tick
-                    && self.stage(cause, key, state, i64::MIN, i64::MAX, out, notes)
+                    && stage(state, i64::MIN, i64::MAX, notes)
                 {
                     state.amended_at = clock.tick;
                 }
             }
             let sealed_to = by_watermark.1.max(by_tick.1);
-            state.windows.retain(|start, _| start + self.size() > sealed_to);
+            state.windows.retain(|_, window| window.end > sealed_to);
         }
         self.keys = keys;
     }
 
-    /// Publishes a key's windows that close by `closed_to`, and its changed ones that end by
-    /// `changed_to`; whether there were any.
+    /// Publishes a key's windows that close by the first of `limits`, and its changed ones that end
+    /// by the second; whether there were any.
     #[allow(clippy::too_many_arguments, reason = "the parts of one key, borrowed apart")]
     fn stage(
         &self,
         cause: u64,
         key: &Key,
         state: &mut KeyState,
-        closed_to: i64,
-        changed_to: i64,
+        limits: (i64, i64),
+        met: &mut Met,
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
     ) -> bool {
-        let mut any = false;
+        let mut due: BTreeMap<i64, (i64, bool)> = BTreeMap::new();
+        if limits.0 > state.closed_to {
+            due.extend(self.missed(state, limits.0).into_iter().map(|(start, end)| (start, (end, true))));
+            state.closed_to = limits.0;
+        }
         for (start, window) in &mut state.windows {
-            let end = start + self.size();
-            let closes = !window.closed && end <= closed_to;
-            let changed = window.closed && window.changed && end <= changed_to;
+            let closes = !window.closed && window.end <= limits.0;
+            let changed = window.closed && window.changed && window.end <= limits.1;
             if closes || changed {
-                let row = self.row(cause, key, *start, window);
-                if self.ends_at == i64::MAX {
-                    let pipeline = row.plan.pipeline.to_string();
-                    let since = self.since.max(state.since);
-                    notes.push(Note::Published(pipeline, Box::new(row.clone()), since, closes));
-                }
-                out.push(ResultRow::Aggregate(row));
+                due.insert(*start, (window.end, closes));
                 (window.closed, window.changed) = (true, false);
-                any = true;
             }
+        }
+        let any = !due.is_empty();
+        for (start, (end, closes)) in due {
+            let row = self.row(cause, key, state, (start, end), met);
+            if self.ends_at == i64::MAX {
+                let pipeline = row.plan.pipeline.to_string();
+                let since = self.since.max(state.since);
+                notes.push(Note::Published(pipeline, Box::new(row.clone()), since, closes));
+            }
+            out.push(ResultRow::Aggregate(row));
         }
         any
     }
 
-    fn row(&self, cause: u64, key: &Key, start: i64, window: &Window) -> Aggregate {
-        let count = window.events.len() as u64;
-        let field = |sql: &String| match call(sql) {
-            ("count", "*") => Some(count as f64),
-            (function, quantity) => {
-                let mut readings = Vec::new();
-                let mut decimals = 0;
-                for (sequence, said) in &window.events {
-                    for (own, mantissa) in said.readings.iter().filter(|(q, _)| *q.name == *quantity) {
-                        let order = (said.event_at, said.device.to_string(), said.counter, *sequence);
-                        readings.push((order, *mantissa));
-                        decimals = own.decimals;
-                    }
-                }
-                fields::value(function, &readings, decimals)
+    /// The windows without events that close as the key's clock comes to `to`, and are missed.
+    fn missed(&self, state: &KeyState, to: i64) -> Vec<(i64, i64)> {
+        let mut missed = Vec::new();
+        let Some(earliest) = state.registered.begin() else { return missed };
+        let mut start = self.grid.before(to);
+        let mut looked = 0;
+        while start >= earliest && looked < MISSED_MAX {
+            let end = self.grid.end(start);
+            if end <= state.closed_to {
+                break;
             }
-        };
-        let came = |id: &usize| window.events.iter().any(|(_, said)| said.feed == *id);
-        let expected: Vec<Option<f64>> = self
-            .intervals
-            .iter()
-            .filter(|(id, _)| came(id))
-            .map(|(_, interval)| Some(self.size() as f64 / (*interval)? as f64))
-            .collect();
-        let expected: Option<f64> = expected.into_iter().sum();
-        let capture = expected.filter(|_| self.by_sensor()).map(|expected| count as f64 / expected);
-        let enough = self.window.capture_min.unwrap_or(0.0);
-        Aggregate {
-            cause,
-            plan: self.description.clone(),
-            key: key.clone(),
-            start: stamp(start),
-            end: stamp(start + self.size()),
-            revision: window.events.iter().map(|(sequence, _)| *sequence).max().unwrap_or_default(),
-            count,
-            capture,
-            sufficient: capture.is_none_or(|capture| capture >= enough),
-            fields: self.window.fields.values().map(field).collect(),
+            if end <= to {
+                looked += 1;
+                let empty = self.is_own(start) && !state.windows.contains_key(&start);
+                if empty && state.registered.misses((start, end), &self.intervals) {
+                    missed.push((start, end));
+                }
+            }
+            start = self.grid.before(start);
         }
+        missed
     }
-}
-
-/// `mean(pm25)` as its two words.
-pub fn call(sql: &str) -> (&str, &str) {
-    sql.trim_end_matches(')').split_once('(').expect("an aggregate of one quantity")
 }

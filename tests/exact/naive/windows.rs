@@ -12,16 +12,49 @@ use std::sync::Arc;
 
 use sereno::model::definition::{PipelineDefinition, WindowDefinition};
 use sereno::model::result::{Field, PlanDescription};
-use sereno::model::{Control, Key, Quantity, Record, ResultRow};
+use sereno::model::{Control, DailyPeriod, Key, Quantity, Record, ResultRow, Span};
 
 use super::alerts::Note;
+use super::call::Call;
 use super::fields;
-use super::plan::{Clock, Plan, call};
-use super::world::{Line, Said, World, floor};
+use super::grid::Grid;
+use super::met::Met;
+use super::plan::{Clock, Plan};
+use super::register;
+use super::sensors::Terms;
+use super::world::{Line, Said, World};
 use crate::condition::Condition;
 
-/// What the engine calls the window of a pipeline that was defined by that record.
-pub type PlanNames = BTreeMap<(u64, String, String), u64>;
+/// What the engine calls plans: by the record that defined them, pipeline and window; and of
+/// which period of the day each is, as far as rows say so.
+#[derive(Clone, Debug, Default)]
+pub struct PlanNames {
+    /// Hashes, each with the plan's size.
+    pub hashes: BTreeMap<(u64, String, String), Vec<(u64, i64)>>,
+    /// By hash.
+    pub periods: BTreeMap<u64, String>,
+}
+
+impl PlanNames {
+    /// The hash of a plan. Of periods of which nothing was published those of one length are told
+    /// apart by nothing: they are named in their order.
+    fn hash(&self, place: &(u64, String, String), window: &WindowDefinition, period: Option<&str>) -> u64 {
+        let none = Vec::new();
+        let all = self.hashes.get(place).unwrap_or(&none);
+        let known = |name: Option<&str>| {
+            let mut own = all.iter().filter(|(hash, _)| self.periods.get(hash).map(String::as_str) == name);
+            name.and_then(|_| own.next()).map(|own| own.0)
+        };
+        let length = |name: &str| window.periods[name].end().0 - window.periods[name].begin().0;
+        let size = period.map_or(window.size.nominal().0, length);
+        let alike = |name: &&String| length(name) == size && known(Some(name)).is_none();
+        let before = window.periods.keys().take_while(|name| Some(name.as_str()) != period);
+        let place_among = before.filter(alike).count();
+        let mut unknown = all.iter().filter(|(hash, own)| *own == size && !self.periods.contains_key(hash));
+        let hash = known(period).or_else(|| unknown.nth(place_among).map(|own| own.0));
+        hash.unwrap_or_else(|| panic!("the engine defines no {place:?}, {period:?} of {window:?}"))
+    }
+}
 
 /// How the events of a pipeline came out: counted, late, too late (each a window), excluded.
 pub type Counts = BTreeMap<String, [u64; 4]>;
@@ -39,6 +72,8 @@ pub struct Windows {
     removed: BTreeSet<String>,
     /// What became of events.
     pub counts: Counts,
+    /// Kinds of windows and aggregates that were published.
+    pub met: Met,
     out: Vec<ResultRow>,
     notes: Vec<Note>,
 }
@@ -63,7 +98,8 @@ impl Windows {
         let (world, pipelines) = (World::default(), BTreeMap::new());
         let (definitions, counts) = (BTreeMap::new(), Counts::new());
         let (removed, out, notes) = (BTreeSet::new(), Vec::new(), Vec::new());
-        Self { conditions, names, world, pipelines, definitions, removed, counts, out, notes }
+        let met = Met::default();
+        Self { conditions, names, world, pipelines, definitions, removed, counts, met, out, notes }
     }
 
     /// Takes in one record; the rows it caused, and what rules are to be told.
@@ -82,9 +118,11 @@ impl Windows {
                     pipeline.zone_watermark = pipeline.zone_watermark.max(watermark);
                 }
             }
-            Record::Tick { .. } => {
+            Record::Tick { from, .. } => {
                 let world = &self.world;
                 for pipeline in self.pipelines.values_mut() {
+                    let keys = pipeline.plans.iter_mut().flat_map(|plan| plan.keys.values_mut());
+                    keys.for_each(|key| key.registered.tick(from.0));
                     let watermark = world.zone_watermark(&pipeline.feeds);
                     pipeline.zone_watermark = pipeline.zone_watermark.max(watermark);
                     if world.drained(&pipeline.feeds) {
@@ -169,6 +207,11 @@ impl Windows {
         } else if self.removed.contains(&name) {
             next.begin_after(self.world.arrival);
         }
+        let defined = next.feeds.iter().filter_map(|id| self.world.feeds[*id].definition.as_ref());
+        let register = register::read(&defined.collect::<Vec<_>>());
+        for plan in &mut next.plans {
+            plan.register(&register, self.world.arrival, sequence);
+        }
         self.pipelines.insert(name, next);
     }
 
@@ -178,7 +221,8 @@ impl Windows {
         for (name, pipeline) in &mut self.pipelines {
             let clock = pipeline.clock(&self.world, tick);
             for plan in &mut pipeline.plans {
-                plan.settle(line.sequence, clock, &mut self.out, &mut self.notes);
+                plan.deaf = plan.feeds.iter().map(|id| self.world.feeds[*id].deaf.clone()).collect();
+                plan.settle(line.sequence, clock, &mut self.met, &mut self.out, &mut self.notes);
             }
             for (sensor, (watermark, feed)) in &pipeline.sensors {
                 let place = || (name.clone(), "readings".to_owned(), sensor.clone());
@@ -191,7 +235,7 @@ impl Windows {
                 }
             }
             if tick {
-                let over = |plan: &Plan| plan.ends_at.saturating_add(plan.size() + plan.open_max);
+                let over = |plan: &Plan| plan.ends_at.saturating_add(plan.grid.longest() + plan.open_max);
                 pipeline.plans.retain(|plan| clock.tick <= over(plan).saturating_add(1));
             }
         }
@@ -219,33 +263,53 @@ impl Pipeline {
             (definition.allowed_lateness, definition.close_after, definition.open_max, &definition.timezone);
         let clocks: Vec<_> =
             defined.iter().map(|feed| (&feed.name, feed.out_of_orderness, feed.expected_interval)).collect();
-        let plan = |window: &WindowDefinition| {
+        let counters = defined.iter().flat_map(|feed| &feed.quantities).map(|(name, quantity)| {
+            let wrap =
+                quantity.counter_max.map(|count| (count * 10_f64.powi(quantity.decimals.into())) as i128);
+            (name.clone(), (quantity.decimals, wrap))
+        });
+        let counters: BTreeMap<String, (u8, Option<i128>)> = counters.collect();
+        let plan = |(window, period): (&WindowDefinition, Option<(&String, DailyPeriod)>)| {
             let (size, slide) = (window.size.nominal(), window.step().nominal());
-            let hash = names.get(&(sequence, definition.name.clone(), window.name.clone()));
-            let unit = |sql: &String| match call(sql) {
-                ("count", _) => "1".into(),
-                (_, quantity) => (*columns[quantity].unit).into(),
-            };
+            let size = period.map_or(size, |period| Span(period.1.end().0 - period.1.begin().0));
+            let name = period.map(|period| period.0.as_str());
+            let place = (sequence, definition.name.clone(), window.name.clone());
+            let by_sensor = window.by.iter().any(|name| name == "sensor");
+            let calls = window.fields.values().map(|sql| Call::read(sql, by_sensor, window.of));
+            let calls: Vec<Call> = calls.collect();
+            let unit =
+                |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
+            let period_name = (!window.periods.is_empty()).then_some("period");
             let texts = window.fields.values().chain(&definition.exclude);
             let words: Vec<&str> =
                 texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
-            let used: Vec<_> = columns.iter().filter(|(name, _)| words.contains(&name.as_str())).collect();
+            let named = |name: &String| words.contains(&name.as_str());
+            let used: Vec<_> = columns.iter().filter(|(name, _)| named(name)).collect();
+            let wraps: Vec<_> = counters.iter().filter(|(name, _)| named(name)).collect();
             Plan {
-                identity: format!("{window:?} {:?} {times:?} {used:?} {clocks:?}", definition.exclude),
+                identity: format!(
+                    "{window:?} {name:?} {:?} {times:?} {used:?} {wraps:?} {clocks:?}",
+                    definition.exclude
+                ),
                 description: Arc::new(PlanDescription {
-                    hash: *hash.expect("the engine names every plan where it is defined"),
+                    hash: names.hash(&place, window, name),
                     pipeline: definition.name.as_str().into(),
                     window: window.name.as_str().into(),
                     size_ns: size.0,
                     slide_ns: slide.0,
-                    unit: window.size.unit(),
-                    by: window.by.iter().map(|name| name.as_str().into()).collect(),
+                    unit: window.size.unit().filter(|_| period.is_none()),
+                    by: window.by.iter().map(String::as_str).chain(period_name).map(Into::into).collect(),
                     fields: window
                         .fields
-                        .iter()
-                        .map(|(name, sql)| Field { name: name.as_str().into(), unit: unit(sql) })
+                        .keys()
+                        .zip(&calls)
+                        .map(|(name, call)| Field { name: name.as_str().into(), unit: unit(call) })
                         .collect(),
                 }),
+                grid: Grid::new(window.size, window.step(), period.map(|own| own.1), &definition.timezone),
+                terms: Terms { hold_max: window.hold_max.unwrap_or(size).0, quantities: counters.clone() },
+                calls,
+                period: name.map(str::to_owned),
                 window: window.clone(),
                 begins_at: i64::MIN,
                 ends_at: i64::MAX,
@@ -253,17 +317,19 @@ impl Pipeline {
                 close_after,
                 open_max: definition.open_max.0,
                 amend_every: definition.amend_every.0,
-                zone: definition.timezone.clone(),
                 since: sequence,
-                intervals: feeds
-                    .iter()
-                    .copied()
-                    .zip(defined.iter().map(|feed| feed.expected_interval.map(|span| span.0)))
-                    .collect(),
+                feeds: feeds.clone(),
+                deaf: Vec::new(),
+                intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
                 keys: BTreeMap::new(),
             }
         };
-        let plans = definition.windows.iter().map(plan).collect();
+        let plans = definition.windows.iter().flat_map(|window| {
+            let whole = window.periods.is_empty().then_some((window, None));
+            let periods = window.periods.iter().map(move |(name, period)| (window, Some((name, *period))));
+            whole.into_iter().chain(periods)
+        });
+        let plans = plans.map(plan).collect();
         let (zone_watermark, drained_tick) = (i64::MIN, i64::MIN);
         let (definition, sensors) = (definition.clone(), BTreeMap::new());
         Self { definition, feeds, plans, columns, zone_watermark, drained_tick, close_after, sensors }
@@ -278,11 +344,7 @@ impl Pipeline {
     /// Its windows begin with the first that begins at or after `at`: so it is, too, with a
     /// pipeline that was removed and is back.
     fn begin_after(&mut self, at: i64) {
-        for plan in &mut self.plans {
-            let (size, slide) = (plan.window.size.nominal(), plan.window.step().nominal());
-            let start = floor(at, size, slide, &plan.zone);
-            plan.begins_at = if start < at { start + slide.0 } else { start };
-        }
+        self.plans.iter_mut().for_each(|plan| plan.begins_at = plan.grid.from(at));
     }
 
     /// Goes on from an earlier definition: the same plans go on, others begin with the first
@@ -297,7 +359,8 @@ impl Pipeline {
                 *new = Plan { amend_every: new.amend_every, ..plan };
                 continue;
             }
-            let successor = self.plans.iter().find(|new| new.window.name == plan.window.name);
+            let follows = |new: &&Plan| new.window.name == plan.window.name && new.period == plan.period;
+            let successor = self.plans.iter().find(follows);
             plan.ends_at = plan.ends_at.min(successor.map_or(at, |new| new.begins_at));
             // Readings from ahead of their time: windows from there on are the successor's.
             let ends_at = plan.ends_at;

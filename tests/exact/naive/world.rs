@@ -1,5 +1,6 @@
 //! What the journal says of names and feeds, record by record.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sereno::model::definition::FeedDefinition;
@@ -31,10 +32,34 @@ pub struct Feed {
     pub observed: bool,
     /// All the time in which it was unobserved.
     pub unobserved: i64,
+    /// When that was.
+    pub deaf: Deaf,
     /// Observed time since its last record.
     quiet: i64,
     /// Time unobserved since its last record, while Sereno ran.
     unseen: i64,
+}
+
+/// The last 256 stretches of time without a feed; those that touch are one.
+#[derive(Clone, Debug, Default)]
+pub struct Deaf(Rc<Vec<(i64, i64)>>);
+
+impl Deaf {
+    fn add(&mut self, from: i64, to: i64) {
+        let all = Rc::make_mut(&mut self.0);
+        match all.last_mut().filter(|last| last.1 >= from) {
+            Some(last) => last.1 = to,
+            None => all.push((from, to)),
+        }
+        if all.len() > 256 {
+            all.remove(0);
+        }
+    }
+
+    /// How much of a window lies in them.
+    pub fn within(&self, window: (i64, i64)) -> i64 {
+        self.0.iter().map(|deaf| (deaf.1.min(window.1) - deaf.0.max(window.0)).max(0)).sum()
+    }
 }
 
 impl Feed {
@@ -114,6 +139,7 @@ impl World {
                         feed.quiet += passed;
                     } else {
                         feed.unobserved += passed;
+                        feed.deaf.add(from.0 - SECOND, to.0);
                         feed.unseen = if outage { 0 } else { feed.unseen + passed };
                     }
                 }
@@ -158,20 +184,6 @@ impl World {
     pub fn drained(&self, feeds: &[usize]) -> bool {
         feeds.iter().map(|id| &self.feeds[*id]).all(|feed| feed.observed || feed.gone())
     }
-}
-
-/// The start of the slide of a grid that holds `at`: from local midnight where the size divides a
-/// day, from 1970-01-01T00:00Z otherwise. Zones here have one offset all the year.
-pub fn floor(at: i64, size: Span, slide: Span, zone: &str) -> i64 {
-    let local = 86_400 * SECOND % size.0 == 0;
-    let offset = match zone {
-        "America/Bogota" => -5 * 3_600 * SECOND,
-        "Asia/Kolkata" => 19_800 * SECOND,
-        "UTC" => 0,
-        _ => panic!("the naive evaluator knows no zone {zone}"),
-    };
-    let offset = if local { offset } else { 0 };
-    (at + offset).div_euclid(slide.0) * slide.0 - offset
 }
 
 /// As the rows spell instants.

@@ -1,0 +1,137 @@
+//! Gaps of sinks as alerts of Sereno about itself.
+//!
+//! A sink that was so far behind that what it had not read is removed from the logs has a gap
+//! ([`crate::journal::holders`]). The alert is raised once, stands in the ledger through restarts,
+//! and is over when a person says that the stretch is filled or accepted, or when the sink is
+//! configured no more. It is durable before the sink reads on behind the gap, because then nothing
+//! else tells of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::own::{OwnAlert, PIPELINE};
+use super::{ServiceError, texts};
+use crate::api::LiveView;
+use crate::journal::{Holder, Holders, Progress};
+use crate::model::{AlertId, Timestamp};
+use crate::notify::Ledger;
+
+/// The rule.
+const RULE: &str = "sink-gap";
+/// The name of its key.
+const KEY: &str = "sink";
+
+/// Raises and ends the alerts.
+pub struct Gaps {
+    ledger: Arc<Ledger>,
+    live: Arc<LiveView>,
+    journal: Arc<Progress>,
+    /// Open alerts by sink.
+    open: Mutex<BTreeMap<Arc<str>, OwnAlert>>,
+}
+
+impl Gaps {
+    /// With the alerts that the ledger holds from before.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ledger`]: the service does not start.
+    pub fn new(
+        ledger: Arc<Ledger>,
+        live: Arc<LiveView>,
+        journal: Arc<Progress>,
+    ) -> Result<Self, ServiceError> {
+        let mut open = BTreeMap::new();
+        for alert in ledger.firing_of(PIPELINE, RULE)? {
+            let id = u128::from_str_radix(&alert.id, 16).map(AlertId);
+            let began_at = Timestamp::parse_rfc3339(&alert.started_at);
+            if let (Ok(id), Some(began_at), Some(sink)) = (id, began_at, alert.key.get(KEY)) {
+                let sink: Arc<str> = sink.as_str().into();
+                let evidence = alert.value.iter().map(|(name, value)| (name.as_str().into(), *value));
+                open.insert(sink.clone(), own_alert(id, sink, began_at, evidence.collect()));
+            }
+        }
+        Ok(Self { ledger, live, journal, open: Mutex::new(open) })
+    }
+
+    /// A sink begins to read: a gap from before the start is a gap still.
+    pub fn recall(&self, sink: &Holder) {
+        if self.open.lock().unwrap_or_else(PoisonError::into_inner).contains_key(sink.name()) {
+            sink.note_gap();
+        }
+    }
+
+    /// Raises the alert of a sink with a gap, unless it is raised; it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ledger`]; the sink must not read on.
+    pub fn raise(&self, sink: &Holder) -> Result<(), ServiceError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains_key(sink.name()) {
+            return Ok(());
+        }
+        let (journal, results) = sink.position();
+        let name: Arc<str> = sink.name().into();
+        let identity = format!("{PIPELINE}\n{RULE}\n{name}\n{journal}\n{results}");
+        let position = |at: u64| (at != u64::MAX).then_some(at as f64);
+        let evidence = vec![("journal".into(), position(journal)), ("results".into(), position(results))];
+        let id = AlertId(xxh3_128(identity.as_bytes()));
+        let now = self.journal.arrived_at();
+        let alert = own_alert(id, name.clone(), now, evidence);
+        let step = alert.raised(self.journal.records(), now, "the logs no longer hold what comes next");
+        self.live.alerts_changed(&self.ledger.observe(step)?);
+        self.ledger.secure()?;
+        open.insert(name, alert);
+        Ok(())
+    }
+
+    /// Raises what is due, and ends what people acknowledged or configured away.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ledger`]; the same is due the next time.
+    pub fn settle(&self, holders: &Holders) -> Result<(), ServiceError> {
+        let sinks = holders.sinks();
+        for sink in sinks.iter().filter(|sink| sink.needs_backfill()) {
+            self.raise(sink)?;
+        }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<_> = open.keys().cloned().collect();
+        for name in names {
+            let reason = match sinks.iter().find(|sink| sink.name() == &*name) {
+                Some(sink) if sink.needs_backfill() => continue,
+                Some(_) => "acknowledged",
+                None => "the sink is configured no more",
+            };
+            let now = self.journal.arrived_at();
+            if let Some(alert) = open.get(&name) {
+                let step = alert.resolved(now, self.journal.records(), now, reason);
+                self.live.alerts_changed(&self.ledger.observe(step)?);
+            }
+            open.remove(&name);
+        }
+        Ok(())
+    }
+}
+
+fn own_alert(
+    id: AlertId,
+    sink: Arc<str>,
+    began_at: Timestamp,
+    evidence: Vec<(Arc<str>, Option<f64>)>,
+) -> OwnAlert {
+    let places = [("sink", sink.to_string())];
+    OwnAlert {
+        id,
+        rule: RULE,
+        key: (KEY, sink),
+        began_at,
+        title: texts::both(|texts| texts.gap_title.to_owned()),
+        message: texts::both(|texts| texts::fill(texts.gap_message, &places)),
+        evidence,
+    }
+}
+
+#[cfg(test)]
+#[path = "gaps_tests.rs"]
+mod tests;

@@ -1,0 +1,241 @@
+//! What the service keeps by reading the two logs: the live view, the ledger, the store, InfluxDB.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "influx")]
+use tracing::warn;
+
+use super::ServiceError;
+use super::audit::Audit;
+use super::readers::Sink;
+use crate::api::LiveView;
+use crate::model::{Batch, Dictionary, ResultRow};
+use crate::notify::Ledger;
+use crate::telemetry::Metrics;
+
+/// The ledger's commits are synced this often.
+const SECURE_EVERY: Duration = Duration::from_secs(10);
+
+/// Keeps the live view and the metrics.
+pub struct LiveSink {
+    /// The view.
+    pub live: Arc<LiveView>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Set once the view has caught up with `until`.
+    pub ready: Arc<AtomicBool>,
+    /// Epoch up to which the view is caught up.
+    pub until: u64,
+    /// The ledger, told when accounts differ.
+    pub ledger: Arc<Ledger>,
+    /// Looks for that.
+    pub audit: Audit,
+}
+
+impl Sink for LiveSink {
+    fn name(&self) -> &'static str {
+        "live-view"
+    }
+
+    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        self.live.apply_batch(batch, dictionary);
+        for accounts in &batch.accounts {
+            if let Some(feed) = dictionary.feed(accounts.feed) {
+                self.metrics.account(feed, &accounts.delta);
+            }
+        }
+        for step in self.audit.fold(batch, dictionary) {
+            self.live.alerts_changed(&self.ledger.observe(step)?);
+        }
+        if epoch + 1 >= self.until {
+            self.ready.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the ledger of alerts and its outbox.
+pub struct LedgerSink {
+    ledger: Arc<Ledger>,
+    live: Arc<LiveView>,
+    metrics: Arc<Metrics>,
+    secured: Instant,
+}
+
+impl LedgerSink {
+    /// A sink that tells the live view and the metrics of changes.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, live: Arc<LiveView>, metrics: Arc<Metrics>) -> Self {
+        Self { ledger, live, metrics, secured: Instant::now() }
+    }
+
+    fn secure(&mut self) -> Result<(), ServiceError> {
+        if self.ledger.cursor()? > self.ledger.durable_cursor() {
+            self.ledger.secure()?;
+        }
+        self.secured = Instant::now();
+        Ok(())
+    }
+}
+
+impl Sink for LedgerSink {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
+        let changes = self.ledger.apply(frame + 1, rows)?;
+        self.live.alerts_changed(&changes);
+        let kinds = [
+            ("aggregate", rows.iter().filter(|row| matches!(row, ResultRow::Aggregate(_))).count()),
+            ("transition", rows.iter().filter(|row| matches!(row, ResultRow::Transition(_))).count()),
+        ];
+        for (kind, count) in kinds {
+            self.metrics.results(kind, count as u64);
+        }
+        if !changes.is_empty() {
+            for ((state, severity), count) in &self.ledger.counts()?.0 {
+                self.metrics.alerts(state, severity.as_str(), *count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Each frame is committed before the next is read, but unsynced: a loss of power may take the
+    /// latest commits back, and what they were made of has to be there still.
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        Some((u64::MAX, self.ledger.durable_cursor()))
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        if self.secured.elapsed() >= SECURE_EVERY { self.secure() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> Result<(), ServiceError> {
+        self.secure()
+    }
+}
+
+/// Keeps the embedded store.
+#[cfg(feature = "store")]
+pub struct StoreSink(pub Arc<crate::store::Store>);
+
+#[cfg(feature = "store")]
+impl Sink for StoreSink {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        match self.0.apply_batch(epoch, batch, dictionary) {
+            Err(crate::store::StoreError::TailFull { .. }) => {
+                self.0.flush()?;
+                Ok(self.0.apply_batch(epoch, batch, dictionary)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
+        match self.0.apply_results(frame + 1, rows) {
+            Err(crate::store::StoreError::TailFull { .. }) => {
+                self.0.flush()?;
+                Ok(self.0.apply_results(frame + 1, rows)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        let cursors = self.0.cursors();
+        Some((cursors.journal, cursors.results))
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        self.0.flush_due()?;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), ServiceError> {
+        self.0.flush()?;
+        Ok(())
+    }
+}
+
+/// Keeps InfluxDB 2; waits, and holds back only itself, while the server is away.
+#[cfg(feature = "influx")]
+pub struct InfluxReader {
+    /// The sink.
+    pub sink: crate::store::influx::InfluxSink,
+    /// Where its requests run.
+    pub runtime: tokio::runtime::Handle,
+    /// Set when the service ends: an unreachable server no longer holds it up.
+    pub stop: Arc<AtomicBool>,
+    lines: crate::store::influx::LineBatch,
+    cursors: crate::store::Cursors,
+}
+
+#[cfg(feature = "influx")]
+impl InfluxReader {
+    /// A reader that goes on where the sink's cursors stand.
+    #[must_use]
+    pub fn new(
+        sink: crate::store::influx::InfluxSink,
+        runtime: tokio::runtime::Handle,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let cursors = sink.cursors();
+        Self { sink, runtime, stop, lines: crate::store::influx::LineBatch::default(), cursors }
+    }
+
+    fn write(&mut self) -> Result<(), ServiceError> {
+        let mut troubled = false;
+        while !self.lines.is_empty() {
+            match self.runtime.block_on(self.sink.write(&self.lines)) {
+                Ok(_) => self.lines.clear(),
+                Err(failure) => {
+                    if !troubled {
+                        warn!(error = %failure, retryable = failure.retryable, "InfluxDB does not take points; trying again");
+                        troubled = true;
+                    }
+                    if self.stop.load(Ordering::SeqCst) {
+                        // Its cursor stays where it is: the same is written after the next start.
+                        return Ok(());
+                    }
+                    std::thread::sleep(failure.pause.min(Duration::from_secs(1)));
+                }
+            }
+        }
+        self.sink.commit(self.cursors).map_err(ServiceError::Influx)
+    }
+}
+
+#[cfg(feature = "influx")]
+impl Sink for InfluxReader {
+    fn name(&self) -> &'static str {
+        "influx"
+    }
+
+    fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        self.sink.add_batch(batch, dictionary, &mut self.lines);
+        self.cursors.journal = epoch + 1;
+        Ok(())
+    }
+
+    fn rows(&mut self, frame: u64, rows: &[ResultRow]) -> Result<(), ServiceError> {
+        self.sink.add_results(rows, &mut self.lines);
+        self.cursors.results = frame + 1;
+        Ok(())
+    }
+
+    fn committed(&self, _: (u64, u64)) -> Option<(u64, u64)> {
+        let cursors = self.sink.cursors();
+        Some((cursors.journal, cursors.results))
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        if self.cursors == self.sink.cursors() && self.lines.is_empty() { Ok(()) } else { self.write() }
+    }
+}
