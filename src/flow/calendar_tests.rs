@@ -446,6 +446,18 @@ fn a_backlog_leaves_no_empty_window_of_an_outage() {
 }
 
 #[test]
+fn a_service_prolonged_after_its_end_is_missed_from_there_on() {
+    let register = |to: i64| json!([{"name": "a", "to": s(to).to_string()}]);
+    let none = json!([]);
+    let mut journal = Journal::new(feed("20s", &register(120)), pipeline(&minutes(0.0), &none), s(0));
+    journal.pass(s(330));
+    journal.configure(feed("20s", &register(900)), pipeline(&minutes(0.0), &none), s(330));
+    journal.pass(s(450));
+    // What had closed by 330 s, close_after less, was not missed when it closed.
+    assert_eq!(said(&journal.rows().0, "a"), [(1, 0), (5, 0), (6, 0)]);
+}
+
+#[test]
 fn a_gap_of_years_is_not_made_up_for() {
     let register = json!([{"name": "a"}]);
     let mut journal = Journal::new(feed("20s", &register), pipeline(&minutes(0.0), &json!([])), s(0));

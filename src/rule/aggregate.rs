@@ -4,7 +4,8 @@
 use std::fmt;
 
 use sqlparser::ast::{
-    Expr, Function as Call, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, Value as Literal,
+    DuplicateTreatment, Expr, Function as Call, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    Spanned, Value as Literal,
 };
 
 use super::call::has_clauses;
@@ -118,21 +119,22 @@ impl AggregateCall {
                 Err(fault(within, message, "only count and capture_percent take `*`; name a quantity"))
             }
             Argument::Call(nested) => Self::nested(sql, (function, within), nested),
+            Argument::Distinct(quantity) => {
+                check_folds((function, within))?;
+                Ok(Self { function, inner: Some(Function::Distinct), quantity: Some(quantity) })
+            }
         }
     }
 
     fn nested(sql: &str, outer: (Function, Within), call: &Call) -> Result<Self, Fault> {
         let (inner, argument) = read(sql, call)?;
         let within = range(sql, call.name.span());
-        if !outer.0.folds_sensors() {
-            let message = format!("`{}` of sensors' values: sensors have no order in time", outer.0);
-            return Err(fault(outer.1, message, "fold them with count, sum, mean, min, max or a quantile"));
-        }
+        check_folds(outer)?;
         match argument {
             Argument::Quantity(name) if inner != Function::CapturePercent => {
                 Ok(Self { function: outer.0, inner: Some(inner), quantity: Some(name) })
             }
-            Argument::Call(_) => {
+            Argument::Call(_) | Argument::Distinct(_) => {
                 let remedy = "nest two at most: the inner one of each sensor, the outer one over sensors";
                 Err(fault(within, "three aggregates stand in one another", remedy))
             }
@@ -247,6 +249,16 @@ enum Argument<'a> {
     Quantity(String),
     Events,
     Call(&'a Call),
+    /// `distinct(quantity)`, which SQL reads as its word DISTINCT ahead of a quantity.
+    Distinct(String),
+}
+
+fn check_folds((outer, within): (Function, Within)) -> Result<(), Fault> {
+    if outer.folds_sensors() {
+        return Ok(());
+    }
+    let message = format!("`{outer}` of sensors' values: sensors have no order in time");
+    Err(fault(within, message, "fold them with count, sum, mean, min, max or a quantile"))
 }
 
 /// The name of a call, as written.
@@ -258,7 +270,7 @@ fn written(call: &Call) -> String {
 fn read<'a>(sql: &str, call: &'a Call) -> Result<(Function, Argument<'a>), Fault> {
     let within = range(sql, call.name.span());
     let name = written(call);
-    let arguments = arguments(call).unwrap_or_default();
+    let (arguments, distinct) = arguments(call).unwrap_or_default();
     let (function, of) = if name == QUANTILE {
         let [of, which] = arguments else {
             let message = "`quantile` takes a quantity and which quantile";
@@ -270,12 +282,18 @@ fn read<'a>(sql: &str, call: &'a Call) -> Result<(Function, Argument<'a>), Fault
         let [of] = arguments else { return Err(wrong_argument(within, &name)) };
         (function, of)
     };
+    let quantity = |name: &Ident| {
+        if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+    };
     match of {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Nested(inside))) if distinct => match &**inside {
+            Expr::Identifier(name) => Ok((function, Argument::Distinct(quantity(name)))),
+            _ => Err(wrong_argument(within, &name)),
+        },
+        _ if distinct => Err(wrong_argument(within, &name)),
         FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => Ok((function, Argument::Events)),
         FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Identifier(name))) => {
-            let quoted = name.quote_style.is_some();
-            let quantity = if quoted { name.value.clone() } else { name.value.to_lowercase() };
-            Ok((function, Argument::Quantity(quantity)))
+            Ok((function, Argument::Quantity(quantity(name))))
         }
         FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(nested))) => {
             Ok((function, Argument::Call(nested)))
@@ -284,10 +302,16 @@ fn read<'a>(sql: &str, call: &'a Call) -> Result<(Function, Argument<'a>), Fault
     }
 }
 
-fn arguments(call: &Call) -> Option<&[FunctionArg]> {
+/// The arguments, and whether DISTINCT stands before them.
+fn arguments(call: &Call) -> Option<(&[FunctionArg], bool)> {
     let FunctionArguments::List(list) = &call.args else { return None };
-    let bare = !has_clauses(call) && list.duplicate_treatment.is_none() && list.clauses.is_empty();
-    bare.then_some(list.args.as_slice())
+    let distinct = match list.duplicate_treatment {
+        None => false,
+        Some(DuplicateTreatment::Distinct) => true,
+        Some(DuplicateTreatment::All) => return None,
+    };
+    let bare = !has_clauses(call) && list.clauses.is_empty();
+    bare.then_some((list.args.as_slice(), distinct))
 }
 
 fn wrong_argument(within: Within, name: &str) -> Fault {

@@ -101,7 +101,8 @@ impl Draw {
         }
         let scale = (lasts / (600 * SECOND)).max(1);
         let apart = chance.percent(50);
-        let crowded = !long && chance.percent(2);
+        let crowded = !long && chance.percent(1);
+        let lasts = if crowded { 600 * SECOND } else { lasts };
         let wraps = chance.percent(50);
         let (conditions, feeds, pipelines, sensors) = Default::default();
         let mut draw = Self {

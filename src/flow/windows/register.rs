@@ -54,6 +54,7 @@ impl WindowRun {
     }
 
     fn write(&mut self, number: usize, services: &[Service], at: Timestamp) {
+        self.catch_up_silent(number);
         let Some(run) = self.keys.get(number) else { return };
         let mut registration = run.registration.as_deref().cloned().unwrap_or_default();
         if !registration.write(services, at) {
@@ -65,6 +66,18 @@ impl WindowRun {
             run.registration = Some(Box::new(registration));
         }
         self.arm_close(number as u32);
+        self.arm_seal(number as u32);
+    }
+
+    /// A key for which nothing was due learns how far ticks have closed: what closed before the
+    /// register changed is not missed by what it says now.
+    fn catch_up_silent(&mut self, number: usize) {
+        let to = self.tick_closed_to.max(self.tick_sealed_to);
+        let Some(run) = self.keys.get_mut(number) else { return };
+        if run.next_close(&self.plan).is_none_or(|end| end > to) {
+            // Nothing is due until then, so nothing is published.
+            run.windows.close(&self.plan, self.bounds, to);
+        }
     }
 
     /// The arrival clock ticks: sensors registered since it did last are waited for from here on.

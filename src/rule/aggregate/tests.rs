@@ -21,6 +21,10 @@ fn reads_what_it_prints() {
         "quantile(x, 0.000001)",
         "max(mean(pm25))",
         "p95(quantile(x, 0.125))",
+        // To SQL the word of `count(DISTINCT x)`.
+        "sum(distinct(x))",
+        "distinct(distinct(x))",
+        "quantile(distinct(x), 0.125)",
         "quantile(max(x), 0.999)",
         "sum(increase(litros))",
     ] {
@@ -47,6 +51,12 @@ fn says_what_there_is() {
             "there are count, sum, mean, min, max, range, first, last, delta, variance, stddev, distinct, \
              increase, rate, time_mean, energy_mean, circular_mean, capture_percent, median, quantile and \
              p01 to p99",
+        ),
+        ("sum(distinct x)", "`sum` takes the name of one quantity", example),
+        (
+            "first(distinct(x))",
+            "`first` of sensors' values: sensors have no order in time",
+            "fold them with count, sum, mean, min, max or a quantile",
         ),
         ("sum(*)", "`sum` of `*`", "only count and capture_percent take `*`; name a quantity"),
         ("mean(a + b)", "`mean` takes the name of one quantity", example),

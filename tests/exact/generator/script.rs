@@ -49,7 +49,7 @@ impl Draw {
     }
 
     pub(super) fn messages(&mut self, backlogs: &[Option<(i64, i64)>], script: &mut Vec<(i64, Happening)>) {
-        let number = if self.crowded { 800 } else { self.chance.one(&[20, 60, 150]) };
+        let number = if self.crowded { 1_000 } else { self.chance.one(&[20, 60, 150]) };
         let silent = self.chance.percent(30).then(|| self.begins_at + self.chance.within(0, self.lasts));
         for n in 0..number {
             let (feed, sensor, zone) = self.chance.one(&self.sensors);
@@ -97,9 +97,10 @@ impl Draw {
     /// A message of one event, or something like it.
     pub fn message(&mut self, feed: &Arc<str>, sensor: &str, zone: &str, event_at: i64, n: i64) -> Message {
         let counted = (event_at - self.begins_at).max(0) / (self.lasts / 3_000_000).max(1) % 1_000_000;
+        let crowded = self.crowded;
         let chance = &mut self.chance;
         let mut values = vec![("pm", chance.within(-5, 110))];
-        if chance.percent(40) {
+        if crowded || chance.percent(40) {
             values.push(("temp", chance.within(-500, 11_000)));
         }
         match chance.within(0, 20) {

@@ -83,6 +83,9 @@ const YEARS: [(&str, &str); 6] =
 
 impl Draw {
     pub(super) fn window(&mut self, n: usize) -> Json {
+        if self.crowded && n == 0 {
+            return self.crowd();
+        }
         let by = self.chance.one(&[
             vec!["sensor"],
             vec!["sensor"],
@@ -124,6 +127,13 @@ impl Draw {
             window["capture_min"] = json!(chance.one(&[0.1, 0.5, 0.75]));
         }
         window
+    }
+
+    /// A window whose panes hold more different values than are counted one by one.
+    fn crowd(&mut self) -> Json {
+        let slide = self.chance.one(&["5m", "10m"]);
+        json!({"name": "w0", "size": "10m", "slide": slide, "by": self.chance.one(&[vec![], vec!["sensor"]]),
+            "fields": {"f0": "distinct(temp)", "f1": "p95(temp)", "f2": "distinct(pm)", "mean_pm": "mean(pm)"}})
     }
 
     fn fields(&mut self, by_sensor: bool, of_sensors: bool) -> BTreeMap<String, String> {

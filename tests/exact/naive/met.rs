@@ -35,7 +35,7 @@ const WINDOWS: [&str; 20] = [
 ];
 
 /// Every aggregate that a run has to meet, as [`Call::words`] says it.
-const VALUES: [&str; 25] = [
+const VALUES: [&str; 26] = [
     "count",
     "count(*)",
     "capture_percent(*)",
@@ -50,6 +50,7 @@ const VALUES: [&str; 25] = [
     "stddev",
     "quantile",
     "distinct",
+    "distinct beyond 256",
     "increase",
     "rate",
     "delta",
@@ -112,8 +113,12 @@ impl Met {
 
     /// The fields of a window were published.
     pub fn fields(&mut self, calls: &[Call], values: &[Option<f64>]) {
-        for (call, _) in calls.iter().zip(values).filter(|(_, value)| value.is_some()) {
+        for (call, value) in calls.iter().zip(values) {
+            let Some(value) = value else { continue };
             self.one(&call.words());
+            if call.outer.name == "distinct" && *value > 256.0 {
+                self.one("distinct beyond 256");
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::grid::Grid;
 use super::met::Met;
 use super::register::{Register, Registered};
 use super::sensors::Terms;
-use super::world::{Deaf, Said};
+use super::world::{Said, World};
 
 /// Of what closes at once so many windows are looked at, whether they are missed.
 const MISSED_MAX: usize = 1_440;
@@ -51,8 +51,6 @@ pub struct Plan {
     pub since: u64,
     /// Ids of the pipeline's feeds.
     pub feeds: Vec<usize>,
-    /// When each of them was not observed.
-    pub deaf: Vec<Deaf>,
     /// Expected interval of the devices of each feed.
     pub intervals: Vec<Option<i64>>,
     pub keys: BTreeMap<Key, KeyState>,
@@ -74,10 +72,10 @@ pub struct KeyState {
 }
 
 impl KeyState {
-    fn new(since: u64, feed: usize) -> Self {
+    fn new(since: u64) -> Self {
         Self {
             since,
-            last_feed: feed,
+            last_feed: 0,
             watermark: i64::MIN,
             amended_at: i64::MIN,
             closed_to: i64::MIN,
@@ -128,7 +126,7 @@ impl Plan {
             "sensor" => said.device.clone(),
             name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
         });
-        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(sequence, said.feed));
+        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(sequence));
         let limits = self.limits(state.watermark, clock);
         let closed_to = limits[0].0.max(limits[1].0);
         let sealed_to = limits[0].1.max(limits[1].1);
@@ -191,7 +189,7 @@ impl Plan {
         }
         for (name, services) in register {
             let key = self.key(|_| name.as_str().into());
-            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(sequence, 0));
+            let state = self.keys.entry(key).or_insert_with(|| KeyState::new(sequence));
             state.registered.write(services, at);
         }
     }
@@ -201,7 +199,7 @@ impl Plan {
     pub fn settle(
         &mut self,
         cause: u64,
-        clock: Clock,
+        (world, clock): (&World, Clock),
         met: &mut Met,
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
@@ -214,7 +212,7 @@ impl Plan {
                 (names.0, names.1, key.clone(), to)
             };
             let mut stage = |state: &mut KeyState, closed_to, changed_to, notes: &mut Vec<Note>| {
-                self.stage(cause, key, state, (closed_to, changed_to), met, out, notes)
+                self.stage((cause, world), key, state, (closed_to, changed_to), met, out, notes)
             };
             stage(state, by_watermark.0, i64::MIN, notes);
             let (pipeline, window, own, to) = note(self.watermark(state.watermark, clock));
@@ -244,7 +242,7 @@ impl Plan {
     #[allow(clippy::too_many_arguments, reason = "the parts of one key, borrowed apart")]
     fn stage(
         &self,
-        cause: u64,
+        (cause, world): (u64, &World),
         key: &Key,
         state: &mut KeyState,
         limits: (i64, i64),
@@ -267,7 +265,7 @@ impl Plan {
         }
         let any = !due.is_empty();
         for (start, (end, closes)) in due {
-            let row = self.row(cause, key, state, (start, end), met);
+            let row = self.row((cause, world), key, state, (start, end), met);
             if self.ends_at == i64::MAX {
                 let pipeline = row.plan.pipeline.to_string();
                 let since = self.since.max(state.since);

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use sereno::model::definition::FeedDefinition;
 
-/// What the feeds of a pipeline say of a sensor: of each stretch of its service the place of the feed
-/// that registers it, from, to and own interval.
-pub type Register = BTreeMap<String, Vec<Service>>;
-/// See [`Register`].
-pub type Service = (usize, i64, i64, Option<i64>);
+/// What the feeds of a pipeline say of a sensor: the place of the feed, from, to and own interval of
+/// each stretch of its service.
+pub type Register = BTreeMap<String, Vec<(usize, i64, i64, Option<i64>)>>;
 
 /// Reads the registers of some feeds.
 pub fn read(feeds: &[&FeedDefinition]) -> Register {
@@ -41,6 +39,7 @@ fn instant(text: &str, zone: &str) -> i64 {
 /// One stretch of a sensor's service, as it was registered.
 #[derive(Clone, Debug)]
 struct Stretch {
+    /// Place of the feed that registers it.
     feed: usize,
     from: i64,
     to: i64,
@@ -73,7 +72,7 @@ pub struct Registered(Vec<Stretch>);
 impl Registered {
     /// The register says so at `at` of the arrival clock: a stretch that still begins where it did
     /// goes on, others are new, or end.
-    pub fn write(&mut self, services: &[Service], at: i64) {
+    pub fn write(&mut self, services: &[(usize, i64, i64, Option<i64>)], at: i64) {
         for own in self.0.iter_mut().filter(|own| own.until == i64::MAX) {
             match services.iter().find(|service| (service.0, service.1) == (own.feed, own.from)) {
                 None => own.until = at,
@@ -106,15 +105,15 @@ impl Registered {
     }
 
     fn serving(&self, at: i64) -> impl Iterator<Item = &Stretch> {
-        self.0.iter().filter(move |own| own.begin().is_some_and(|begin| begin <= at) && at < own.end())
+        let serves = move |own: &&Stretch| own.begin().is_some_and(|begin| begin <= at) && at < own.end();
+        self.0.iter().filter(serves)
     }
 
-    /// The feeds in whose registers it is at the start of a window, with the interval that is
-    /// expected there; `usual` are the feeds' own.
-    pub fn feeds(&self, start: i64, usual: &[Option<i64>]) -> BTreeMap<usize, Option<i64>> {
+    /// Places of the feeds that list the sensor at the start of a window, each with its own interval.
+    pub fn feeds(&self, start: i64) -> BTreeMap<usize, Option<i64>> {
         let mut feeds = BTreeMap::new();
         for own in self.serving(start) {
-            feeds.entry(own.feed).or_insert(own.interval(start).or(usual[own.feed]));
+            feeds.entry(own.feed).or_insert(own.interval(start));
         }
         feeds
     }

@@ -221,8 +221,13 @@ impl Windows {
         for (name, pipeline) in &mut self.pipelines {
             let clock = pipeline.clock(&self.world, tick);
             for plan in &mut pipeline.plans {
-                plan.deaf = plan.feeds.iter().map(|id| self.world.feeds[*id].deaf.clone()).collect();
-                plan.settle(line.sequence, clock, &mut self.met, &mut self.out, &mut self.notes);
+                plan.settle(
+                    line.sequence,
+                    (&self.world, clock),
+                    &mut self.met,
+                    &mut self.out,
+                    &mut self.notes,
+                );
             }
             for (sensor, (watermark, feed)) in &pipeline.sensors {
                 let place = || (name.clone(), "readings".to_owned(), sensor.clone());
@@ -279,16 +284,15 @@ impl Pipeline {
             let calls: Vec<Call> = calls.collect();
             let unit =
                 |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
-            let period_name = (!window.periods.is_empty()).then_some("period");
             let texts = window.fields.values().chain(&definition.exclude);
             let words: Vec<&str> =
                 texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
-            let named = |name: &String| words.contains(&name.as_str());
-            let used: Vec<_> = columns.iter().filter(|(name, _)| named(name)).collect();
-            let wraps: Vec<_> = counters.iter().filter(|(name, _)| named(name)).collect();
+            let used = columns.iter().filter(|(name, _)| words.contains(&name.as_str()));
+            let used: Vec<_> = used.map(|(name, quantity)| (quantity, counters.get(name))).collect();
+            let period_name = (!window.periods.is_empty()).then_some("period");
             Plan {
                 identity: format!(
-                    "{window:?} {name:?} {:?} {times:?} {used:?} {wraps:?} {clocks:?}",
+                    "{window:?} {name:?} {:?} {times:?} {used:?} {clocks:?}",
                     definition.exclude
                 ),
                 description: Arc::new(PlanDescription {
@@ -319,7 +323,6 @@ impl Pipeline {
                 amend_every: definition.amend_every.0,
                 since: sequence,
                 feeds: feeds.clone(),
-                deaf: Vec::new(),
                 intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
                 keys: BTreeMap::new(),
             }
