@@ -11,6 +11,7 @@ pub mod course;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
+pub mod judged;
 pub mod key_runs;
 pub mod keys;
 pub mod mapping;
@@ -41,5 +42,7 @@ mod changes_tests;
 mod cuts_testing;
 #[cfg(test)]
 mod cuts_tests;
+#[cfg(test)]
+mod judged_tests;
 #[cfg(test)]
 mod timeline_testing;

@@ -101,9 +101,14 @@ impl City1 {
         Self::of(SENSORS, events)
     }
 
+    /// An installation with the three queries and no load; `tables` are added to its `sereno.toml`.
+    pub fn site(tables: &str) -> Site {
+        Site::new(tables).with_pipeline("city1", PIPELINE)
+    }
+
     /// The same with so many sensors and lines.
     pub fn of(sensors: u32, events: u64) -> Self {
-        let site = Site::new(ROOM).with_pipeline("city1", PIPELINE);
+        let site = Self::site(ROOM);
         let file = site.path("city1.ndjson");
         let load = Load { seed: 1, sensors, events, start_ms: START_MS };
         let mut out = BufWriter::new(File::create(&file).expect("the folder can be written"));

@@ -3,10 +3,13 @@
 //! What was published is compared with the episodes that now follow from the verdicts, as
 //! `docs/reference/semantics.md`, "Identity of alerts", says.
 
+pub mod again;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::annals::Annals;
 use super::episode::{Episode, Fold, Mark, State, Timing, Verdict};
 use crate::model::{AlertId, Timestamp};
 
@@ -55,6 +58,8 @@ pub enum StepKind {
     Merged(AlertId),
     /// The rule is another, and it goes on.
     RuleChanged,
+    /// A recompute: it was, and is over; nobody was told.
+    Recorded,
 }
 
 /// A verdict, or a silence, at its time.
@@ -75,11 +80,11 @@ impl Entry {
 
 /// How an id is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Name {
+pub(super) struct Name {
     /// The begin when it was first raised.
-    first: Timestamp,
+    pub(super) first: Timestamp,
     /// Its number among the ids of that begin.
-    number: u64,
+    pub(super) number: u64,
 }
 
 /// An alert that stands: raised, neither annulled nor merged.
@@ -126,6 +131,8 @@ pub struct Life {
     gone: Vec<Gone>,
     /// What was published as pending.
     pending: Option<Alert>,
+    /// Alerts that are final.
+    annals: Option<Box<Annals>>,
 }
 
 impl Life {
@@ -305,22 +312,33 @@ impl Life {
         }
     }
 
-    /// Drops what was published of episodes that are final.
+    fn annals(&mut self) -> &mut Annals {
+        self.annals.get_or_insert_default()
+    }
+
+    /// Moves what was published of episodes that are final to the annals.
     fn forget(&mut self) {
         let ended = &self.ended;
         let stays = |alert: &Alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode);
         // A final alert may have been moved before the begin that it is named by: no later episode
         // that begins there takes its id.
-        let over = self.alerts.iter().filter(|alert| !stays(alert));
-        self.gone.extend(over.map(|alert| Gone { name: alert.name, annulled: false }));
+        let over: Vec<Alert> = self.alerts.iter().filter(|alert| !stays(alert)).copied().collect();
         self.alerts.retain(stays);
+        for alert in over {
+            self.gone.push(Gone { name: alert.name, annulled: false });
+            self.annals().add(alert.name, alert.episode);
+        }
         // The earliest time at which an episode that is not known yet could begin.
         let begin = match self.base.state {
             State::Pending { since, .. } => Some(since),
             State::Firing { episode, .. } => Some(episode.began_at),
             State::Inactive => self.final_to,
         };
-        self.gone.retain(|gone| Some(gone.name.first) >= begin);
+        let over = |gone: &Gone| Some(gone.name.first) < begin;
+        let closed: Vec<Name> =
+            self.gone.iter().filter(|gone| over(gone) && !gone.annulled).map(|gone| gone.name).collect();
+        closed.into_iter().for_each(|name| self.annals().close(name));
+        self.gone.retain(|gone| !over(gone));
     }
 
     fn fold_again(&mut self, timing: &Timing) {

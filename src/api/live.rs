@@ -2,8 +2,9 @@
 //!
 //! It folds journal batches in order: the latest reading of each sensor and quantity, feeds and
 //! pipelines as last defined, accounts by feed and hour, the newest refusals, and the rate of
-//! events. After a start it is as full as the journal that it was fed. Every table is bounded:
-//! sensors by the dictionary, the others by named limits.
+//! events. After a start it is as full as the journal that it was fed; what stood in segments that
+//! were removed is recalled ([`LiveView::recall_sensors`]). Every table is bounded: sensors by the
+//! dictionary, the others by named limits.
 //!
 //! It also feeds the live stream: see [`hub`].
 
@@ -12,7 +13,10 @@ mod feed_table;
 pub(super) mod hub;
 mod quarantine_ring;
 mod rate;
+mod recall;
 mod sensor_table;
+
+pub use recall::{Recalled, RecalledReading};
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::{Evidence, Heard, Moment};
 use super::rules::RulePlan;
-use crate::alert::{Absence, Life, Step, Verdict};
+use crate::alert::{Absence, Episode, Life, Step, Verdict};
 use crate::model::definition::NoData;
 use crate::model::{Key, ResultRow, Span, Timestamp};
 
@@ -155,6 +155,37 @@ impl Course {
         let steps = self.life.silence(silent_at, &whose.rule.timing, &identify);
         whose.tell(steps, moment);
         None
+    }
+
+    /// It begins without what windows of an earlier definition said before `at`.
+    pub fn knows_from(&mut self, at: Timestamp) {
+        if at > Timestamp::MIN {
+            self.life.forget_past(at);
+        }
+    }
+
+    /// See [`Life::is_judged_as`].
+    #[must_use]
+    pub fn is_judged_as(&self, judged: &[Episode], range: (Timestamp, Timestamp)) -> bool {
+        self.life.is_judged_as(judged, range)
+    }
+
+    /// See [`Life::judge_again`].
+    pub fn judge_again(
+        &mut self,
+        rule: &RulePlan,
+        key: &Key,
+        judged: &[Episode],
+        range: (Timestamp, Timestamp),
+    ) -> Vec<Step> {
+        let identify = |began_at, number| rule.identify(key, began_at, number);
+        self.life.judge_again(judged, range, &identify)
+    }
+
+    /// Whether nothing more comes of it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.life.is_over()
     }
 
     /// Makes final what was said of times up to and with `to`.

@@ -1,5 +1,6 @@
 //! One pipeline as it runs on one worker.
 
+mod again;
 mod state;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::rules::RulePlan;
 use super::slots::{Judge, Slot};
 use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Aggregate, Dictionary, Event, FeedId, Reading, Span, Timestamp};
+use crate::model::{Dictionary, Event, FeedId, Reading, Span, Timestamp};
 use crate::window::{Bounds, Outcome};
 
 /// What became of events in the windows of a pipeline; an event counts once for each window.
@@ -246,12 +247,6 @@ impl PipelineRun {
             let judged = self.readings.event(event, watermark, row, dictionary, moment);
             self.counts.unjudged += u64::from(!judged);
         }
-    }
-
-    /// Whether a window is one that late readings can still amend.
-    #[must_use]
-    pub fn may_amend(&self, row: &Aggregate) -> bool {
-        self.windows.iter().any(|window| window.may_amend(row))
     }
 
     /// The watermark of its feeds has come to `to`.

@@ -84,6 +84,18 @@ impl RulePlan {
         })
     }
 
+    /// The values of a key by the names of its tags.
+    #[must_use]
+    pub fn named(&self, key: &Key) -> BTreeMap<String, String> {
+        self.by.iter().zip(key.0.iter()).map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// Pipeline and name, as people write it: `air-quality.pm25-high`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}.{}", self.pipeline, self.name)
+    }
+
     /// What the rule says of a row.
     #[must_use]
     pub fn verdict(&self, row: &Row<'_>) -> Verdict {
@@ -167,6 +179,14 @@ impl RulePlan {
         }
     }
 
+    /// The transition that a step of a recompute is: for the record, never sent.
+    #[must_use]
+    pub fn recorded(&self, step: &Step, key: &Key, evidence: &Evidence, cause: Cause) -> Transition {
+        let transition = self.transition(step, key, evidence, cause);
+        let reason = transition.reason.replace("late data", "a recompute");
+        Transition { notify: false, reason: reason.into(), ..transition }
+    }
+
     fn render(&self, template: &Template, key: &Key, evidence: &Evidence, locale: Locale) -> String {
         template.render(
             |name| {
@@ -236,6 +256,7 @@ fn describe(step: &Step, evidence: &Evidence) -> (AlertState, AlertState, Timest
         StepKind::Annulled => (stands, Inactive, episode.raised_at, "annulled by late data".into()),
         StepKind::RaisedAgain => (Inactive, Firing, episode.raised_at, "raised again by late data".into()),
         StepKind::Merged(into) => (stands, Resolved, over, format!("merged into {into}")),
+        StepKind::Recorded => (Inactive, Resolved, over, "found by a recompute".into()),
         StepKind::RuleChanged => (Firing, Firing, evidence.window.1, "rule changed".into()),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::interpreter::{Interpreter, order};
+use super::past::Past;
 use super::pipeline::Counts;
 use super::state::{Request, Saved};
 use crate::journal::Sequencer;
@@ -14,8 +15,8 @@ use crate::model::arrival::Quantity;
 use crate::model::key::KEY_GROUPS;
 use crate::model::time::SECOND;
 use crate::model::{
-    Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Record, ResultRow, Submission, Timestamp,
-    Transition, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Record, ResultRow, Submission,
+    Timestamp, Transition, Value,
 };
 
 /// A whole minute.
@@ -30,6 +31,8 @@ pub(in crate::flow) struct Timeline {
     told: Vec<Transition>,
     plans: BTreeSet<u64>,
     names: Dictionary,
+    /// The journal.
+    batches: Vec<Batch>,
 }
 
 /// `{rule} {key}: {from} -> {to} at {seconds}, {reason}`.
@@ -50,6 +53,7 @@ impl Timeline {
             told: Vec::new(),
             plans: BTreeSet::new(),
             names: Dictionary::default(),
+            batches: Vec::new(),
         };
         let feeds = timeline.feeds.iter().map(|name| feed(name, &["level"]));
         let controls = feeds.chain([pipeline(windows, rules)]).collect();
@@ -84,7 +88,11 @@ impl Timeline {
                     self.names.insert(entry);
                 }
             }
-            let mut rows = self.fold.apply(&finished.batch);
+            self.batches.push(finished.batch);
+            let Some(batch) = self.batches.last() else { continue };
+            let mut past = Past::asked_by(batch);
+            past.iter_mut().for_each(|past| self.batches.iter().for_each(|batch| past.gather(batch)));
+            let mut rows = self.fold.apply_with(batch, &past);
             order(&mut rows);
             for row in rows {
                 match row {
@@ -182,6 +190,13 @@ impl Timeline {
     /// Hashes of all plans so far.
     pub(in crate::flow) fn plans(&self) -> BTreeSet<u64> {
         self.plans.clone()
+    }
+
+    /// The windows from one second to another are computed again.
+    pub(super) fn recompute(&mut self, from: i64, to: i64) {
+        let at = |second: i64| Timestamp((BEGIN + second) * SECOND);
+        self.sequencer.recompute(at(from), at(to), self.now());
+        self.fold();
     }
 
     /// What rules said since this was last asked.

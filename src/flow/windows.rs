@@ -1,5 +1,6 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod again;
 mod handover;
 pub mod register;
 mod state;
@@ -344,7 +345,8 @@ impl WindowRun {
                 });
             let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
-                judge(run, &self.plan, &self.rules, &publication, capture, sufficient, moment);
+                let rules = (&*self.rules, self.bounds.begins_at);
+                judge(run, &self.plan, rules, &publication, capture, sufficient, moment);
             }
             moment.out.push(ResultRow::Aggregate(Aggregate {
                 cause: moment.cause.sequence,
@@ -401,7 +403,7 @@ impl WindowRun {
 fn judge(
     run: &mut KeyRun,
     plan: &WindowPlan,
-    rules: &[Slot],
+    (rules, begins_at): (&[Slot], Timestamp),
     publication: &Publication,
     capture: Option<f64>,
     sufficient: bool,
@@ -413,18 +415,17 @@ fn judge(
     numbers.push(capture);
     let texts: Vec<Option<&str>> = run.key.0.iter().map(|value| Some(&**value)).collect();
     let row = Row { numbers: &numbers, texts: &texts };
-    let names = plan.description.fields.iter().map(|field| field.name.clone());
-    let mut fields: Vec<(Arc<str>, Option<f64>)> = names.zip(publication.fields.iter().copied()).collect();
-    fields.push(("count".into(), Some(publication.count as f64)));
-    fields.push(("capture".into(), capture));
-    run.evidence = Evidence { fields, window: (publication.start, publication.end) };
+    let of_it = (publication.count, capture);
+    let window = (publication.start, publication.end);
+    run.evidence = Evidence::of_window(&plan.description, &publication.fields, of_it, window);
     let heard = Heard::now(run.heard_by, moment.feeds);
     let key = &run.key;
     for (course, slot) in run.courses.iter_mut().zip(rules) {
-        if course.begins()
-            && let Some(before) = handover::taken(&plan.description.by, &slot.now.rule.name, key, moment)
-        {
-            *course = before;
+        if course.begins() {
+            match handover::taken(&plan.description.by, &slot.now.rule.name, key, moment) {
+                Some(before) => *course = before,
+                None => course.knows_from(begins_at),
+            }
         }
         let next = slot.next.as_ref().filter(|next| !course.has_moved() && publication.start >= next.1);
         if next.is_some() {

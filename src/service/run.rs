@@ -91,6 +91,8 @@ impl Service {
         let gaps = Gaps::new(parts.ledger.clone(), parts.live.clone(), core.journal.clone())?;
         let gaps = Arc::new(gaps);
         let mut readers = Readers::telling(gaps.clone());
+        // Definitions that stand unchanged since before the journal's first segment.
+        parts.live.define(&controls(&configuration));
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
         send(&core, Input::Control(controls(&configuration))).await;
 
@@ -280,13 +282,12 @@ fn start_store(
         }));
     }
     let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
-    let cursors = store.cursors();
-    readers.start(
-        core,
-        &parts.metrics,
-        (cursors.journal, cursors.results),
-        super::sinks::StoreSink(store.clone()),
-    )?;
+    let (cursors, sink) = (store.cursors(), super::sinks::StoreSink(store.clone()));
+    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), sink)?;
+    let (live, dictionary) = (parts.live.clone(), core.dictionary.clone());
+    let limits = super::reads::query_limits(&configuration.sereno.limits);
+    let recall = super::recall::Recall { store: store.clone(), live, dictionary, limits };
+    super::recall::spawn(core, parts.ready.clone(), recall)?;
     Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
 }
 

@@ -112,6 +112,12 @@ impl Registration {
         self.entries.retain(|entry| entry.ends_at() > to);
     }
 
+    /// Whether an interval of its own was ever expected.
+    #[must_use]
+    pub fn has_interval(&self) -> bool {
+        self.entries.iter().any(|entry| entry.intervals.iter().any(|interval| interval.1.is_some()))
+    }
+
     /// The sensor's own interval in a feed for a window that starts at `start`.
     #[must_use]
     pub fn interval(&self, feed: usize, start: Timestamp) -> Option<Span> {
