@@ -117,6 +117,8 @@ fn rules_and_known_repeats_are_part_of_the_estimate() {
     let [_, readings, _] = &*lines(&on_readings) else { panic!("three lines") };
     assert!(readings.starts_with("air-quality.readings: about "), "{readings}");
     assert!(readings.ends_with("(10000 sensors assumed, 724 verdicts each)"), "{readings}");
+    let bytes = loaded_air("", &on_readings).unwrap().estimates[1].bytes.0;
+    assert!((10_000 * 724 * 30..10_000 * 2_048 * 64).contains(&bytes), "{bytes}");
     let one = AIR.replace("decoder = \"json\"", "decoder = \"json\"\nidentity = \"protocol\"");
     assert_eq!(lines(&one).len(), 1, "nothing is remembered of a feed without times of its own");
 }

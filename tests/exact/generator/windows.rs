@@ -86,7 +86,6 @@ impl Draw {
         if self.crowded && n == 0 {
             return self.crowd();
         }
-        let apart = self.apart;
         let by = self.chance.one(&[
             vec!["sensor"],
             vec!["sensor"],
@@ -121,7 +120,7 @@ impl Draw {
         if let Some(hold_max) = hold_max {
             window["hold_max"] = json!(hold_max);
         }
-        if !by_sensor && apart && chance.percent(30) {
+        if !by_sensor && chance.percent(30) {
             window["sensor_capture_min"] = json!(chance.one(&[0.01, 0.1, 0.5]));
         }
         if chance.percent(30) {
