@@ -6,7 +6,7 @@
 //! holds the definitions they were compiled from. Neither are names: a checkpoint says how many
 //! there were and their sum, and they come from the journal's own dictionary.
 //!
-//! # Form, version 1
+//! # Form, version 4
 //!
 //! Values are in [postcard's wire format](https://postcard.jamesmunns.com/wire-format). The shared
 //! state is one [`shared::Shared`]. The state of a key group is a sequence of
