@@ -180,7 +180,9 @@ impl Life {
     }
 
     fn enter(&mut self, entry: Entry, timing: &Timing, identify: Identify<'_>) -> Option<Vec<Step>> {
-        if self.final_to.is_some_and(|sealed| entry.at <= sealed) {
+        // A silence is never too late: it says what nothing has been said of.
+        let verdict = entry.mark != Mark::Silence;
+        if verdict && self.final_to.is_some_and(|sealed| entry.at <= sealed) {
             return None;
         }
         let in_order = self.entries.back().is_none_or(|last| last.order() < entry.order())
@@ -235,10 +237,10 @@ impl Life {
         }
     }
 
-    /// The rule is another from here on: everything up to now is final, what is pending goes on
+    /// The rule is another from here on: everything up to the last verdict is final, what is pending goes on
     /// pending, and the next verdict with data decides on an open alert.
     pub fn change(&mut self) {
-        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at)).max(self.clock);
+        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at));
         self.fold.change();
         self.base = self.fold;
         self.entries.clear();
@@ -441,7 +443,9 @@ impl Life {
             _ => None,
         };
         let before = std::mem::replace(&mut self.pending, now);
-        if before == now {
+        // Another `for` makes it due at another time, which nobody was told.
+        let told = |pending: Option<Alert>| pending.map(|alert| (alert.id, alert.episode.began_at));
+        if told(before) == told(now) {
             return;
         }
         let raised = |id| self.alerts.iter().any(|alert| alert.id == id);

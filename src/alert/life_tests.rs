@@ -229,6 +229,29 @@ fn a_silence_is_annulled_by_the_data_that_fills_it() {
 }
 
 #[test]
+fn a_silence_is_never_too_late() {
+    let timing = Timing { stale_after: Span::seconds(60), no_data: NoData::Alert, ..TIMING };
+    let mut life = Life::default();
+    tell_by(&mut life, 0, false, &timing);
+    // Events without this quantity moved the watermark, and with it what is final, past the silence.
+    life.seal(s(100), &timing);
+    assert_eq!(seen(&life.silence(s(60), &timing, &id)), [(StepKind::Raised, 60)]);
+    life.seal(s(200), &timing);
+    assert_eq!(tell_by(&mut life, 300, false, &timing), [(StepKind::Resolved, 60)]);
+}
+
+#[test]
+fn another_for_tells_no_pending_alert_a_second_time() {
+    let timing = Timing { hold: Span::seconds(60), ..TIMING };
+    let mut life = Life::default();
+    assert_eq!(tell_by(&mut life, 2, true, &timing), [(StepKind::Pending, 2)]);
+    life.change();
+    let longer = Timing { hold: Span::seconds(90), ..TIMING };
+    assert_eq!(tell_by(&mut life, 50, true, &longer), []);
+    assert_eq!(tell_by(&mut life, 92, true, &longer), [(StepKind::Raised, 2)]);
+}
+
+#[test]
 fn after_a_change_an_open_alert_goes_on_under_its_id_or_ends_with_that_cause() {
     let mut life = told(&[(2, true), (5, true)]);
     life.change();

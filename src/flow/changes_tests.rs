@@ -109,6 +109,17 @@ fn another_window_takes_over_the_alerts_of_the_one_before_it() {
 }
 
 #[test]
+fn an_old_plan_speaks_in_the_new_words() {
+    let mut city = firing();
+    city.change(TWO_MINUTES, &over(50).replace("warning", "critical"));
+    city.says_each((120, 170, 10), "aire-1", 10);
+    city.says_each((180, 200, 10), "aire-1", 10);
+    let rows = city.rows();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].to, rows[0].severity), (AlertState::Resolved, Severity::Critical));
+}
+
+#[test]
 fn an_alert_can_begin_and_end_in_the_last_windows_of_the_old_plan() {
     let mut city = Timeline::new(MINUTE, &over(50));
     city.says_each((10, 110, 10), "aire-1", 10);

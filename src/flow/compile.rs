@@ -73,6 +73,13 @@ pub struct PipelinePlan {
 }
 
 impl PipelinePlan {
+    /// The rule of this name.
+    #[must_use]
+    pub fn rule(&self, name: &str) -> Option<&RulePlan> {
+        let of_windows = self.windows.iter().flat_map(|window| &window.1);
+        of_windows.chain(&self.readings).find(|rule| &*rule.name == name).map(|rule| &**rule)
+    }
+
     /// Whether a rule of this name is there on a window that groups by these tags; `None` when no
     /// rule has the name.
     #[must_use]

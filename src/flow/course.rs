@@ -98,18 +98,19 @@ impl Course {
         whose.tell(self.absence.heard(moment.cause.arrived_at), moment);
     }
 
-    /// Lets the key's own watermark pass.
-    pub fn pass(&mut self, whose: Whose<'_>, to: Timestamp, moment: &mut Moment<'_>) {
+    /// Lets time pass to the key's own watermark and, as far as it was observed, to the last tick
+    /// with drained feeds; no further than `until`.
+    pub fn pass(
+        &mut self,
+        whose: Whose<'_>,
+        (watermark, until): (Timestamp, Timestamp),
+        moment: &mut Moment<'_>,
+    ) {
+        let observed = self.heard.map(|heard| heard.passed(moment).minus(whose.rule.close_after));
+        let to = observed.map_or(watermark, |observed| observed.max(watermark)).min(until);
         let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
         let steps = self.life.advance(to, &whose.rule.timing, &identify);
         whose.tell(steps, moment);
-    }
-
-    /// Lets observed time pass to the last tick with drained feeds.
-    pub fn pass_observed(&mut self, whose: Whose<'_>, moment: &mut Moment<'_>) {
-        if let Some(heard) = self.heard {
-            self.pass(whose, heard.passed(moment).minus(whose.rule.close_after), moment);
-        }
     }
 
     /// The earliest tick at which it may be silent or absent.
@@ -139,6 +140,9 @@ impl Course {
         let heard = self.heard?;
         let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
         if let Some(limit) = whose.rule.absent_for {
+            if !heard.is_observed(moment.feeds) {
+                return Some(to.plus(NEXT));
+            }
             let unobserved = heard.unobserved_since(moment.feeds);
             let step = self.absence.advance(to, limit, unobserved, &identify);
             let window = step.map_or((to, to), |step| (step.episode.began_at, step.episode.raised_at));

@@ -100,6 +100,12 @@ impl Heard {
         Self::now(self.feed, feeds)
     }
 
+    /// Whether the feed was observed at the last tick.
+    #[must_use]
+    pub fn is_observed(self, feeds: &FeedClocks) -> bool {
+        feeds.get(self.feed).is_some_and(|clock| clock.observed)
+    }
+
     /// The time since in which the feed was not observed.
     #[must_use]
     pub fn unobserved_since(self, feeds: &FeedClocks) -> Span {

@@ -159,6 +159,7 @@ impl PipelineRun {
                 }
                 let by = old.plan.description.by.clone();
                 old.ends(|name| next.plan.succeeds(name, &by), moment);
+                old.reword(&next.plan);
                 ending.push(old);
             }
         }
@@ -284,7 +285,7 @@ impl PipelineRun {
             let longest = window.plan.grid.longest();
             let over = window.bounds.ends_at.plus(longest).plus(window.plan.open_max).plus(Span(1));
             if over < to {
-                window.end_rules(window.last_end(), moment);
+                window.forget_rules(moment);
             }
             to <= over
         });

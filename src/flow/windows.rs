@@ -330,7 +330,7 @@ impl WindowRun {
         }
     }
 
-    /// Publishes revisions and lets the rules judge them.
+    /// Publishes revisions and lets the rules judge them; then their time passes.
     fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
@@ -361,18 +361,19 @@ impl WindowRun {
                 fields: publication.fields,
             }));
         }
-        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        self.pass(number, moment);
     }
 
     /// Lets time pass for a key's rules, after all that it closes: to the key's watermark, and by
     /// ticks as far as it was observed.
     fn pass(&mut self, number: u32, moment: &mut Moment<'_>) {
+        let last_end = self.last_end();
+        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
         for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
             let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
-            course.pass(whose, watermark, moment);
-            course.pass_observed(whose, moment);
+            course.pass(whose, (watermark, until(slot)), moment);
         }
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
     }
@@ -386,11 +387,16 @@ impl WindowRun {
 
     /// Notes the silences that are due at the tick `to`.
     fn ring(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let last_end = self.last_end();
+        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
         for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
+            let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
             for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+                // One that waited for nothing learns how far time has come.
+                course.pass(whose, (watermark, until(slot)), moment);
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
@@ -420,7 +426,7 @@ fn judge(
     run.evidence = Evidence::of_window(&plan.description, &publication.fields, of_it, window);
     let heard = Heard::now(run.heard_by, moment.feeds);
     let key = &run.key;
-    for (course, slot) in run.courses.iter_mut().zip(rules) {
+    for (course, slot) in run.courses.iter_mut().zip(rules).filter(|(course, slot)| slot.judges(course)) {
         if course.begins() {
             match handover::taken(&plan.description.by, &slot.now.rule.name, key, moment) {
                 Some(before) => *course = before,

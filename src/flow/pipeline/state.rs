@@ -80,6 +80,8 @@ impl PipelineRun {
             run.earlier.push((plan.origin.clone(), Mapping::new(plan, feeds)));
         }
         run.forget_mappings();
+        let ending = run.windows.iter_mut().filter(|window| window.is_ending());
+        ending.for_each(|window| window.reword(&run.plan));
         run.zone_watermark = saved.zone_watermark;
         run.passed = saved.passed.into();
         run.counts = counts;

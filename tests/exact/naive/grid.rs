@@ -107,18 +107,6 @@ impl Grid {
         }
     }
 
-    /// The earliest end of a window after `at`.
-    pub fn end_after(&self, at: i64) -> i64 {
-        let mut start = self.from(at);
-        loop {
-            let before = self.before(start);
-            if self.end(before) <= at {
-                return self.end(start);
-            }
-            start = before;
-        }
-    }
-
     /// Beginnings of the windows that hold `at`, latest first.
     pub fn holding(&self, at: i64) -> Vec<i64> {
         if let Some(period) = self.period {
@@ -133,6 +121,12 @@ impl Grid {
             }
             starts.push(before);
         }
+    }
+
+    /// End of the window that ends first after `at`.
+    pub fn end_after(&self, at: i64) -> i64 {
+        let ends = self.holding(at).into_iter().map(|start| self.end(start));
+        ends.min().unwrap_or_else(|| self.end(self.from(at)))
     }
 
     /// What no window is longer than, as plans that have ended are forgotten by it.
