@@ -230,7 +230,7 @@ fn a_silence_is_annulled_by_the_data_that_fills_it() {
 
 #[test]
 fn a_silence_is_never_too_late() {
-    let timing = Timing { stale_after: Span::seconds(60), no_data: NoData::Alert, ..TIMING };
+    let timing = Timing { stale: Stale::After(Span::seconds(60)), no_data: NoData::Alert, ..TIMING };
     let mut life = Life::default();
     tell_by(&mut life, 0, false, &timing);
     // Events without this quantity moved the watermark, and with it what is final, past the silence.

@@ -132,7 +132,7 @@ impl Draw {
     /// A window whose panes hold more different values than are counted one by one.
     fn crowd(&mut self) -> Json {
         let slide = self.chance.one(&["5m", "10m"]);
-        json!({"name": "w0", "size": "10m", "slide": slide, "by": self.chance.one(&[vec![], vec!["sensor"]]),
+        json!({"name": "w0", "size": "10m", "slide": slide, "by": [],
             "fields": {"f0": "distinct(temp)", "f1": "p95(temp)", "f2": "distinct(pm)", "mean_pm": "mean(pm)"}})
     }
 
