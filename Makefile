@@ -14,7 +14,7 @@ CARGO := cargo
 # `--workspace` always: the same features are unified, so nothing heavy is built twice.
 BUILD := --release --workspace --locked
 
-.PHONY: help setup setup-test console own build demo test test-core crash exact simulate lint golden bench clean
+.PHONY: help setup setup-test console own build demo test test-core crash exact simulate mutants lint golden bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,15 @@ crash: setup-test console own ## kill -9 of the real service under load, N= time
 exact: setup-test console own ## the engine against the naive evaluator on ten thousand cases, then `crash` and `simulate`
 	SERENO_EXACT_CASES=$(or $(CASES),10000) $(CARGO) test $(BUILD) --test exact -- --nocapture
 	$(MAKE) crash simulate
+
+# A part of it as `make mutants FILE=src/window/slot.rs` or `make mutants SHARD=3/40` says: the
+# whole takes days. What survives is listed in mutants.out/missed.txt of the target directory.
+CASES_EACH ?= 60
+SEEDS_EACH ?= 20
+mutants: setup own ## faults put in everywhere, one at a time: which does no test notice?
+	@scripts/setup.sh mutants
+	SERENO_EXACT_CASES=$(CASES_EACH) SERENO_SEEDS=$(SEEDS_EACH) $(CARGO) mutants --output $(CARGO_TARGET_DIR) \
+	    $(if $(FILE),--file $(FILE)) $(if $(SHARD),--shard $(SHARD))
 
 lint: setup own ## clippy without the heavy features, and the front end's checks
 	$(CARGO) clippy --locked --no-default-features --features broker,influx --all-targets -- --deny warnings

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what building and testing need, and installs what is missing: by apt where this user may,
-# otherwise it prints the exact command and stops. Usage: scripts/setup.sh [build|test]
+# otherwise it prints the exact command and stops. Usage: scripts/setup.sh [build|test|mutants]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 goal=${1:-build}
@@ -20,6 +20,11 @@ rust_found=$(rustc --version | cut -d ' ' -f 2)
 if ! at_least "$rust_wanted" "$rust_found"; then
     say "Rust $rust_found is older than $rust_wanted; run: rustup update stable"
     exit 1
+fi
+
+if [ "$goal" = mutants ] && ! command -v cargo-mutants > /dev/null; then
+    say "installing cargo-mutants"
+    cargo install --quiet --locked cargo-mutants
 fi
 
 # --- system packages --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ use super::check::PANES_MAX;
 use crate::alert::life::{VERDICT_BYTES, VERDICTS_KEPT_MAX};
 use crate::flow::compile::READINGS;
 use crate::flow::course::COURSE_BYTES;
-use crate::journal::identity::{RING_EVENTS_MAX, Seen};
+use crate::journal::identity::{RECENT_EVENTS_MAX, RING_EVENTS_MAX, Seen};
 use crate::model::definition::{
     FeedDefinition, Identity, PipelineDefinition, RuleDefinition, WindowDefinition,
 };
@@ -58,6 +58,8 @@ const READINGS_ASSUMED: u64 = 60;
 const INTERVAL_ASSUMED: Span = Span::seconds(60);
 /// What the sequencer keeps of a device beside its events: its name, its places in tables.
 const DEVICE_BYTES: u64 = 256;
+/// Bytes of an event that a ring forgot and its feed still knows.
+const RECENT_BYTES: u64 = 128;
 /// A value that a verdict saw, in the evidence of a key.
 const EVIDENCE_BYTES: u64 = 32;
 /// An alert that stands, and one whose id is remembered.
@@ -198,7 +200,13 @@ pub(super) fn of_feed(
     }
     let (keys, said) = devices(&[feed]);
     let panes = RING_EVENTS_MAX as u64;
-    let bytes = ByteSize(keys.saturating_mul(DEVICE_BYTES + panes * size_of::<Seen>() as u64));
+    // Of events with several quantities, four bytes a quantity.
+    let prints = match feed.quantities.len() as u64 {
+        0 | 1 => 0,
+        several => 4 * several,
+    };
+    let rings = keys.saturating_mul(DEVICE_BYTES + panes * (size_of::<Seen>() as u64 + prints));
+    let bytes = ByteSize(rings.saturating_add(RECENT_EVENTS_MAX as u64 * RECENT_BYTES));
     let (pipeline, window) = (pipeline.name.clone(), feed.name.clone());
     let place = (file, vec![Step::from("feed"), index.into(), Step::from("name")]);
     Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Events, bytes, place })

@@ -458,6 +458,26 @@ fn a_service_prolonged_after_its_end_is_missed_from_there_on() {
 }
 
 #[test]
+fn an_interval_of_the_register_counts_for_as_long_as_its_window_is_amended() {
+    let register = |from: i64, to: i64| json!([{"name": "a", "from": s(from).to_string(), "to": s(to).to_string(), "expected_interval": "30s"}]);
+    let sealed_late = || {
+        let mut pipeline = pipeline(&minutes(0.0), &json!([]));
+        pipeline["open_max"] = json!("100s");
+        pipeline
+    };
+    let mut journal = Journal::new(feed("20s", &register(30, 90)), sealed_late(), s(0));
+    journal.pass(s(70));
+    journal.put("a", s(70), 1, s(70));
+    journal.pass(s(195));
+    // The service of that window is over, by ticks too; the window is not sealed before 220 s.
+    journal.configure(feed("20s", &register(400, 500)), sealed_late(), s(195));
+    journal.put("a", s(80), 2, s(196));
+    journal.pass(s(210));
+    let capture: Vec<_> = journal.rows().0.iter().map(|row| (row.count, row.capture)).collect();
+    assert_eq!(capture, [(1, Some(0.5)), (2, Some(1.0))]);
+}
+
+#[test]
 fn a_gap_of_years_is_not_made_up_for() {
     let register = json!([{"name": "a"}]);
     let mut journal = Journal::new(feed("20s", &register), pipeline(&minutes(0.0), &json!([])), s(0));

@@ -189,7 +189,7 @@ impl PipelineRun {
 
     /// The registers of its feeds, as written at `at` of the arrival clock.
     pub fn register(&mut self, register: &Register, at: Timestamp) {
-        self.windows.iter_mut().for_each(|window| window.register(register, at));
+        self.windows.iter_mut().for_each(|window| window.register(register, &self.feeds, at));
     }
 
     /// The arrival clock ticks: what was registered since it did last counts from here on.

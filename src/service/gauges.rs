@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::Core;
 use super::run::stopped;
 use crate::api::LiveView;
 use crate::flow::Tally;
@@ -47,6 +48,13 @@ pub async fn run(sources: Sources, metrics: Arc<Metrics>, stop: watch::Receiver<
 }
 
 impl Sources {
+    /// Those of a running core.
+    pub fn of(core: &Core, live: Arc<LiveView>, journal_dir: PathBuf) -> Self {
+        let (journal, flow, checkpoints) =
+            (core.journal.clone(), core.flow.clone(), core.checkpoints.clone());
+        Self { journal, flow, live, tally: core.tally(), checkpoints, journal_dir }
+    }
+
     fn look(&self, metrics: &Metrics) {
         metrics.host_clock_ahead_seconds.set(self.live.totals().host_clock_ahead_seconds);
         let now = self.journal.now();

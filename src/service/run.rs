@@ -186,22 +186,14 @@ fn keep_house(
     (parts, gaps): (&Parts, Arc<Gaps>),
     stop: &watch::Receiver<bool>,
 ) {
-    let metrics = &parts.metrics;
-    let syncs = metrics.clone();
+    let syncs = parts.metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let sources = super::gauges::Sources {
-        journal: core.journal.clone(),
-        flow: core.flow.clone(),
-        live: parts.live.clone(),
-        tally: core.tally(),
-        checkpoints: core.checkpoints.clone(),
-        journal_dir: dir.journal(),
-    };
-    others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
+    let sources = super::gauges::Sources::of(core, parts.live.clone(), dir.journal());
+    others.spawn(super::gauges::run(sources, parts.metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
-    others.spawn(super::retention::run(retention, gaps, journal, metrics.clone(), stop.clone()));
+    others.spawn(super::retention::run(retention, gaps, journal, parts.metrics.clone(), stop.clone()));
 }
 
 /// Starts what sends to the receivers.
@@ -266,7 +258,7 @@ fn start_readers(
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
     let ledger = LedgerSink::new(parts.ledger.clone(), parts.live.clone(), parts.metrics.clone());
     readers.start(core, &parts.metrics, (u64::MAX, parts.ledger.cursor()?), ledger)?;
-    start_influx(readers, core, dir, configuration, parts, ending)?;
+    super::sinks::start_influx(readers, core, dir, configuration, (&parts.metrics, ending))?;
     start_store(readers, core, dir, configuration, parts)
 }
 
@@ -314,51 +306,6 @@ fn start_store(
     _: &Parts,
 ) -> Result<Arc<dyn Reads>, ServiceError> {
     Ok(Arc::new(crate::api::NoStore::default()))
-}
-
-#[cfg(feature = "influx")]
-fn start_influx(
-    readers: &mut Readers,
-    core: &Core,
-    dir: &DataDir,
-    configuration: &Configuration,
-    parts: &Parts,
-    ending: &Arc<AtomicBool>,
-) -> Result<(), ServiceError> {
-    use crate::store::influx::{InfluxOptions, InfluxSink};
-    let Some(settings) = &configuration.sereno.influx else { return Ok(()) };
-    let token =
-        settings.token_file.as_ref().map(|file| sources::secret(&configuration.path(file))).transpose()?;
-    let options = InfluxOptions {
-        url: settings.url.clone(),
-        org: settings.org.clone(),
-        bucket: settings.bucket.clone(),
-        token: token.unwrap_or_default(),
-        request_points_max: settings.batch_points as usize,
-        ..InfluxOptions::default()
-    };
-    let sink =
-        InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
-    let cursors = sink.cursors();
-    let reader = super::sinks::InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
-    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), reader)
-}
-
-#[cfg(not(feature = "influx"))]
-fn start_influx(
-    _: &mut Readers,
-    _: &Core,
-    _: &DataDir,
-    configuration: &Configuration,
-    _: &Parts,
-    _: &Arc<AtomicBool>,
-) -> Result<(), ServiceError> {
-    match &configuration.sereno.influx {
-        Some(_) => Err(ServiceError::Setting(
-            "[influx] is set, and this binary was built without the feature `influx`".into(),
-        )),
-        None => Ok(()),
-    }
 }
 
 async fn start_feeds(

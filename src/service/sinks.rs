@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "influx")]
 use tracing::warn;
 
-use super::ServiceError;
 use super::audit::Audit;
-use super::readers::Sink;
+use super::readers::{Readers, Sink};
+#[cfg(feature = "influx")]
+use super::sources;
+use super::{Core, DataDir, ServiceError};
 use crate::api::LiveView;
+use crate::config::Configuration;
 use crate::model::{Batch, Dictionary, ResultRow};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
@@ -246,6 +249,57 @@ impl Sink for InfluxReader {
 
     fn rest(&mut self) -> Result<(), ServiceError> {
         if self.cursors == self.sink.cursors() && self.lines.is_empty() { Ok(()) } else { self.write() }
+    }
+}
+
+/// Starts the reader that keeps InfluxDB, if one is configured.
+///
+/// # Errors
+/// [`ServiceError::Setting`] naming what to mend.
+#[cfg(feature = "influx")]
+pub fn start_influx(
+    readers: &mut Readers,
+    core: &Core,
+    dir: &DataDir,
+    configuration: &Configuration,
+    (metrics, ending): (&Arc<Metrics>, &Arc<AtomicBool>),
+) -> Result<(), ServiceError> {
+    use crate::store::influx::{InfluxOptions, InfluxSink};
+    let Some(settings) = &configuration.sereno.influx else { return Ok(()) };
+    let token =
+        settings.token_file.as_ref().map(|file| sources::secret(&configuration.path(file))).transpose()?;
+    let options = InfluxOptions {
+        url: settings.url.clone(),
+        org: settings.org.clone(),
+        bucket: settings.bucket.clone(),
+        token: token.unwrap_or_default(),
+        request_points_max: settings.batch_points as usize,
+        ..InfluxOptions::default()
+    };
+    let sink =
+        InfluxSink::open(options, &dir.influx()).map_err(|error| ServiceError::Setting(error.to_string()))?;
+    let cursors = sink.cursors();
+    let reader = InfluxReader::new(sink, tokio::runtime::Handle::current(), ending.clone());
+    readers.start(core, metrics, (cursors.journal, cursors.results), reader)
+}
+
+/// Refuses InfluxDB, which this binary was built without.
+///
+/// # Errors
+/// [`ServiceError::Setting`] if it is configured.
+#[cfg(not(feature = "influx"))]
+pub fn start_influx(
+    _: &mut Readers,
+    _: &Core,
+    _: &DataDir,
+    configuration: &Configuration,
+    _: (&Arc<Metrics>, &Arc<AtomicBool>),
+) -> Result<(), ServiceError> {
+    match &configuration.sereno.influx {
+        Some(_) => Err(ServiceError::Setting(
+            "[influx] is set, and this binary was built without the feature `influx`".into(),
+        )),
+        None => Ok(()),
     }
 }
 

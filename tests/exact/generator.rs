@@ -163,12 +163,14 @@ impl Draw {
                 "max_skew": skew,
                 "idle_after": idle_after,
                 "identity": self.chance.one(&["time", "time", "time", "sequence", "protocol"]),
-                "devices_max": self.chance.one(&[1_000_000, 1_000_000, 1_000_000, 2]),
+                "devices_max": if self.crowded { 8 } else { self.chance.one(&[1_000_000, 1_000_000, 1_000_000, 2]) },
             });
             if self.chance.percent(50) {
                 feed["expected_interval"] = json!(interval);
             }
-            for sensor in 0..self.chance.within(1, 4) {
+            // A device's identities are kept for its last 256 events.
+            let sensors = if self.crowded { 8 } else { self.chance.within(1, 4) };
+            for sensor in 0..sensors {
                 let zone = self.chance.one(&["north", "south", ""]);
                 let name = if self.apart { format!("s{sensor}-{n}") } else { format!("s{sensor}") };
                 self.sensors.push((n, name, zone.to_owned()));

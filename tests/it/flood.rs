@@ -14,6 +14,8 @@ use crate::harness::{Site, seconds};
 const DEVICES_MAX: u64 = 50;
 const INVENTED: u64 = 3_000;
 const ASKED: u16 = 200;
+/// Messages an hour of one device, where that is limited.
+const ALLOWED: u64 = 2_000;
 
 fn site() -> Site {
     let limited = level::pipeline("", &format!("devices_max = {DEVICES_MAX}"), "");
@@ -83,6 +85,53 @@ fn a_device_that_invents_names_is_limited_and_counted() {
     let refused = service.quarantine();
     let said = |entry: &serde_json::Value| entry["detail"].as_str().unwrap().contains("devices_max");
     assert!(refused.iter().any(said), "the reason names what to raise: {:?}", refused.first());
+    service.stop();
+}
+
+#[test]
+fn a_device_beyond_its_quota_is_refused_and_its_neighbours_are_served() {
+    let limited = level::pipeline("", &format!("device_messages_per_hour_max = {ALLOWED}"), "");
+    let site = Site::new("").with_pipeline("level", &limited);
+    let service = site.start();
+    let begin = at(0);
+    let (calm, calm_worst) = waits(&site, begin);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (port, told, started) = (site.mqtt, stop.clone(), Instant::now());
+    let flooding = std::thread::spawn(move || {
+        let one = |number: u64| {
+            let at = begin + i64::try_from(number).unwrap();
+            ("city/center/level/flood".to_owned(), message(at, 1.0))
+        };
+        flood(port, &told, one)
+    });
+    // Until its quota is used up, and it is read ten times a second.
+    let refused = || service.account("level", "messages", "refused") > 0;
+    while !refused() {
+        assert!(started.elapsed() < seconds(60), "nothing of the flood is refused");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (flooded, flooded_worst) = waits(&site, begin + 1_000_000);
+    stop.store(true, Ordering::SeqCst);
+    let sent = flooding.join().unwrap();
+    println!(
+        "a neighbour waits {calm:?} (99 %: {calm_worst:?}), beside {sent} messages of a flood beyond its quota {flooded:?} (99 %: {flooded_worst:?})"
+    );
+    let asked = 2 * u64::from(ASKED);
+    service.wait_for_messages("level", sent + asked);
+    let stored = service.account("level", "events", "stored") - asked;
+    // The first names it; an hour's worth is there at once, the rest comes back evenly.
+    let most = ALLOWED + 2 + started.elapsed().as_secs() * ALLOWED / 3_600;
+    assert!((ALLOWED..=most).contains(&stored), "{stored} of {sent} stored, at most {most}");
+    let refused =
+        service.account("level", "messages", "refused") + service.account("level", "events", "refused");
+    assert_eq!(stored + refused, sent, "each is stored or refused, and acknowledged");
+    let kept = service.quarantine();
+    assert!(
+        kept.iter().any(|entry| entry["reason"] == "over_rate"
+            && entry["detail"].as_str().unwrap().contains("device_messages_per_hour_max of feed level")),
+        "the reason names what to raise: {:?}",
+        kept.first()
+    );
     service.stop();
 }
 

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
-use crate::model::{Span, Timestamp};
+use crate::model::{FeedId, Span, Timestamp};
 use crate::window::vacant::{Registration, Service};
 use crate::window::{Publication, WindowPlan};
 
@@ -31,8 +31,8 @@ pub fn register_of(feeds: &[&FeedDefinition]) -> Register {
 
 impl WindowRun {
     /// Takes in the register as it was written at `at` of the arrival clock; it counts from the
-    /// next tick on.
-    pub fn register(&mut self, register: &Register, at: Timestamp) {
+    /// next tick on. `feeds` are those of the pipeline.
+    pub fn register(&mut self, register: &Register, feeds: &[FeedId], at: Timestamp) {
         let replaced = self.bounds.ends_at != Timestamp::MAX;
         if replaced || !self.table.is_sensor_alone() {
             return;
@@ -47,7 +47,10 @@ impl WindowRun {
         for (name, services) in register {
             let Some((number, new)) = self.table.register(name) else { continue };
             if let Some(key) = new {
-                self.keys.push(KeyRun::new(key, &self.rules));
+                // Until it speaks, what is known of it is what is known of the feed that lists it first.
+                let feed = services.first().and_then(|service| feeds.get(service.feed));
+                let heard_by = feed.copied().unwrap_or_default();
+                self.keys.push(KeyRun { heard_by, ..KeyRun::new(key, &self.rules) });
             }
             self.write(number as usize, services, at);
         }
@@ -60,7 +63,8 @@ impl WindowRun {
         if !registration.write(services, at) {
             return;
         }
-        registration.forget(self.tick_sealed_to);
+        // The interval in force at a window's start counts for as long as the window is amended.
+        registration.forget(self.tick_sealed_to.minus(self.plan.grid.longest()));
         self.fresh = true;
         if let Some(run) = self.keys.get_mut(number) {
             run.registration = Some(Box::new(registration));

@@ -9,10 +9,10 @@ use sereno::model::definition::{NoData, PipelineDefinition, RuleDefinition};
 use sereno::model::{Aggregate, Key, Record, ResultRow};
 
 use super::fields;
-use super::life::{Step, What};
+use super::life::Step;
 use super::met::Met;
 use super::posts::{Held, Place, Post, Whose, judge, judges_as};
-use super::rows::{Evidence, Teller};
+use super::rows::{Evidence, Teller, kind};
 use super::windows::Windows;
 use super::world::{Line, Said};
 use crate::condition::Condition;
@@ -178,7 +178,8 @@ impl Alerts {
             return Post { words: new.words, age: new.age, ..old };
         }
         for (_, held) in self.lives.iter_mut().filter(|(whose, held)| old.holds(whose, held)) {
-            let timing = old.timing(held);
+            let stale = old.stale(held);
+            let timing = old.timing(held, &stale);
             if stands || old.next.is_some() && !held.moved {
                 held.life.change(&timing);
             }
@@ -235,7 +236,7 @@ impl Alerts {
                         continue;
                     }
                     self.met.one("rule: taken over by another plan");
-                    held.life.change(&before.timing(held));
+                    held.life.change(&before.timing(held, &before.stale(held)));
                     (held.place, held.moved) = (place.clone(), false);
                 }
                 _ => {}
@@ -243,7 +244,7 @@ impl Alerts {
             let held = self.lives.entry(whose).or_insert_with(|| Held::new(place));
             if !held.moved && post.next.as_ref().is_some_and(|next| row.start.0 >= next.1) {
                 if held.life.last.is_some() {
-                    held.life.change(&post.timing(held));
+                    held.life.change(&post.timing(held, &post.stale(held)));
                 }
                 held.moved = true;
                 self.met.one("rule: moved on to another for");
@@ -255,7 +256,10 @@ impl Alerts {
                 true => judge(&self.conditions, post.rule(held), &columns),
                 false => (None, None),
             };
-            let Some(steps) = held.life.tell(row.end.0, verdict, &post.timing(held)) else { continue };
+            let Some(steps) = held.life.tell(row.end.0, verdict, &post.timing(held, &post.stale(held)))
+            else {
+                continue;
+            };
             held.told(verdict, feed, now.unobserved(feed));
             tell(post, &row.key, &evidence, steps, now, &mut self.met, &mut self.out);
         }
@@ -285,7 +289,12 @@ impl Alerts {
                 continue;
             }
             let verdict = judge(&self.conditions, rule, &columns);
-            let told = held.life.tell_one_of(said.event_at, said.counter, verdict, &post.timing(held));
+            let told = held.life.tell_one_of(
+                said.event_at,
+                said.counter,
+                verdict,
+                &post.timing(held, &post.stale(held)),
+            );
             let Some(steps) = told else {
                 late = true;
                 self.met.one("reading too late for a rule");
@@ -311,7 +320,7 @@ impl Alerts {
             });
             let until = post.ends.filter(|ends| !ends.1).map_or(i64::MAX, |ends| ends.0);
             let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(until);
-            let steps = held.life.pass(to, &post.timing(held));
+            let steps = held.life.pass(to, &post.timing(held, &post.stale(held)));
             let evidence = self.evidence.get(&(place.clone(), key.clone())).cloned().unwrap_or_default();
             tell(post, key, &evidence, steps, now, &mut self.met, &mut self.out);
         }
@@ -330,8 +339,9 @@ impl Alerts {
                 self.lives.get_mut(&post.whose(key)).filter(|held| held.place == *place && !held.noted);
             let Some(held) = held.filter(|held| post.rule(held).no_data != NoData::Hold) else { continue };
             let (Some(heard), Some(last)) = (held.heard, held.life.last) else { continue };
-            let timing = post.timing(held);
-            let silent_at = timing.stale.at(last) + since(heard);
+            let stale = post.stale(held);
+            let timing = post.timing(held, &stale);
+            let silent_at = stale(last) + since(heard);
             if silent_at > limit {
                 continue;
             }
@@ -376,25 +386,7 @@ fn tell(
         cause: now.cause,
     };
     for step in steps {
-        let kept = post.now.keep_firing_for.0 > 0;
-        let kind = match (step.0, step.2.why) {
-            (What::Raised(true), _) => "alert split",
-            (What::Raised(_), ["no data", _]) if post.now.absent_for.is_some() => "alert fired: absent",
-            (What::Raised(_), ["no data", _]) => "alert fired: no data",
-            (What::Raised(_), _) if step.2.raised > step.2.began => "alert fired by for",
-            (What::Raised(_), _) => "alert fired at once",
-            (What::Resolved, [_, "condition ended"]) if kept => "alert over: kept firing",
-            (What::Resolved, [_, ended]) => &format!("alert over: {ended}"),
-            (What::Merged(_), _) => "alert merged",
-            (What::Pending, _) => "alert pending",
-            (What::Dropped, _) => "alert dropped",
-            (What::Moved, _) => "alert's times changed",
-            (What::Reopened, _) => "alert still holds",
-            (What::Annulled, _) => "alert annulled",
-            (What::Again, _) => "alert raised again",
-            (What::GoesOn, _) => "alert goes on, rule changed",
-        };
-        met.one(kind);
+        met.one(&kind(&step, &post.now));
         out.push(teller.row(step));
     }
 }

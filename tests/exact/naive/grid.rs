@@ -123,10 +123,13 @@ impl Grid {
         }
     }
 
-    /// End of the window that ends first after `at`.
+    /// The earliest end of a window after `at`.
     pub fn end_after(&self, at: i64) -> i64 {
-        let ends = self.holding(at).into_iter().map(|start| self.end(start));
-        ends.min().unwrap_or_else(|| self.end(self.from(at)))
+        if let Some(period) = self.period {
+            let near = (-2..=3).filter_map(|days| self.daily(period, at, days));
+            return near.map(|window| window.1).filter(|end| *end > at).min().expect("there is one each day");
+        }
+        self.end(*self.holding(at).last().expect("every instant has a window"))
     }
 
     /// What no window is longer than, as plans that have ended are forgotten by it.

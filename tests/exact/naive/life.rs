@@ -6,39 +6,17 @@ use std::collections::BTreeMap;
 
 use sereno::model::definition::NoData;
 
-use super::grid::Grid;
-
 /// What a rule says at one time: met, cleared.
 pub type Verdict = (Option<bool>, Option<bool>);
 
-/// How long a verdict stands without the next.
-#[derive(Clone)]
-pub enum Stale {
-    /// On readings: `stale_after`.
-    After(i64),
-    /// On windows: to the end of the next one.
-    NextEnd(Grid),
-}
-
-impl Stale {
-    /// Until when the verdict of `said` stands.
-    pub fn at(&self, said: i64) -> i64 {
-        match self {
-            Self::After(span) => said + span,
-            Self::NextEnd(grid) => grid.end_after(said),
-        }
-    }
-}
-
 /// What a rule's definition says of time.
-#[derive(Clone)]
-pub struct Timing {
+pub struct Timing<'a> {
     /// `for`.
     pub hold: i64,
     /// `keep_firing_for`.
     pub keep: i64,
-    /// How long a verdict stands.
-    pub stale: Stale,
+    /// When a verdict of that time is no data without another.
+    pub stale: &'a dyn Fn(i64) -> i64,
     /// `no_data`.
     pub no_data: NoData,
 }
@@ -126,11 +104,11 @@ struct Fold {
 
 impl Fold {
     /// Time passes to just before `to`, or to `to` itself.
-    fn pass(&mut self, to: i64, with: bool, timing: &Timing) {
+    fn pass(&mut self, to: i64, with: bool, timing: &Timing<'_>) {
         let comes = |at: i64| at < to || with && at == to;
         match self.state.clone() {
             State::Pending(since, why) => {
-                let stale = self.last.filter(|_| !self.silent).map_or(i64::MAX, |last| timing.stale.at(last));
+                let stale = self.last.filter(|_| !self.silent).map_or(i64::MAX, timing.stale);
                 let due = since + timing.hold;
                 if due < stale && comes(due) {
                     self.state = State::Firing(Episode::open(since, due, why), None, false);
@@ -176,8 +154,8 @@ impl Fold {
     }
 
     /// Nothing had been heard for so long at `at`; void if something was.
-    fn silence(&mut self, at: i64, timing: &Timing) {
-        if self.last.is_none_or(|last| timing.stale.at(last) > at) {
+    fn silence(&mut self, at: i64, timing: &Timing<'_>) {
+        if self.last.is_none_or(|last| (timing.stale)(last) > at) {
             return;
         }
         self.silent = true;
@@ -214,7 +192,7 @@ pub struct Life {
 
 impl Life {
     /// A verdict; `None` when what was said of that time is final.
-    pub fn tell(&mut self, at: i64, verdict: Verdict, timing: &Timing) -> Option<Vec<Step>> {
+    pub fn tell(&mut self, at: i64, verdict: Verdict, timing: &Timing<'_>) -> Option<Vec<Step>> {
         self.enter((at, false), (None, Some(verdict)), timing)
     }
 
@@ -224,7 +202,7 @@ impl Life {
         at: i64,
         counter: Option<u64>,
         verdict: Verdict,
-        timing: &Timing,
+        timing: &Timing<'_>,
     ) -> Option<Vec<Step>> {
         // Met before not met before no data; then not cleared before cleared before no data.
         let order = |(met, cleared): Verdict| (met, cleared.map(|cleared| !cleared));
@@ -237,7 +215,7 @@ impl Life {
     }
 
     /// A silence was noted.
-    pub fn silence(&mut self, at: i64, timing: &Timing) -> Vec<Step> {
+    pub fn silence(&mut self, at: i64, timing: &Timing<'_>) -> Vec<Step> {
         self.enter((at, true), (None, None), timing).unwrap_or_default()
     }
 
@@ -245,7 +223,7 @@ impl Life {
         &mut self,
         place: (i64, bool),
         entry: (Option<u64>, Option<Verdict>),
-        timing: &Timing,
+        timing: &Timing<'_>,
     ) -> Option<Vec<Step>> {
         if entry.1.is_some() && self.is_final(place.0) {
             return None;
@@ -265,7 +243,7 @@ impl Life {
     }
 
     /// Time has come to `to`.
-    pub fn pass(&mut self, to: i64, timing: &Timing) -> Vec<Step> {
+    pub fn pass(&mut self, to: i64, timing: &Timing<'_>) -> Vec<Step> {
         if self.clock.is_some_and(|clock| to <= clock) {
             return Vec::new();
         }
@@ -274,7 +252,7 @@ impl Life {
     }
 
     /// Another definition judges from here on: what was judged is final, to the last verdict, and what fires is decided by the next verdict.
-    pub fn change(&mut self, timing: &Timing) {
+    pub fn change(&mut self, timing: &Timing<'_>) {
         self.before = self.fold(timing);
         if let State::Firing(_, _, undecided) = &mut self.before.state {
             *undecided = true;
@@ -296,7 +274,7 @@ impl Life {
         steps
     }
 
-    fn fold(&self, timing: &Timing) -> Fold {
+    fn fold(&self, timing: &Timing<'_>) -> Fold {
         let mut fold = self.before.clone();
         for ((at, _), (_, verdict)) in &self.entries {
             fold.pass(*at, false, timing);
@@ -313,7 +291,7 @@ impl Life {
     }
 
     /// Folds everything again and tells what differs from what was told.
-    fn compare(&mut self, timing: &Timing) -> Vec<Step> {
+    fn compare(&mut self, timing: &Timing<'_>) -> Vec<Step> {
         let fold = self.fold(timing);
         let mut episodes = fold.over;
         let mut now = None;

@@ -209,7 +209,9 @@ impl Plan {
         }
         for (name, services) in register {
             let key = self.key(|_| name.as_str().into());
-            let state = self.keys.entry(key).or_insert_with(KeyState::new);
+            let last_feed = self.feeds[services[0].0];
+            let fresh = || KeyState { last_feed, ..KeyState::new() };
+            let state = self.keys.entry(key).or_insert_with(fresh);
             state.registered.write(services, at);
         }
     }
@@ -218,9 +220,8 @@ impl Plan {
     /// it closed, sealed or made due as a tick.
     pub fn settle(
         &mut self,
-        cause: u64,
-        (world, clock): (&World, Clock),
-        by_tick: bool,
+        record: (u64, &World),
+        (clock, by_tick): (Clock, bool),
         met: &mut Met,
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
@@ -229,7 +230,7 @@ impl Plan {
         for (key, state) in &mut keys {
             let [watermark, tick] = self.limits(state.watermark, clock);
             let closed_to = if by_tick { tick.0 } else { watermark.0 };
-            self.stage((cause, world), key, state, (closed_to, i64::MIN), met, out, notes);
+            self.stage(record, key, state, (closed_to, i64::MIN), met, out, notes);
             notes.push(self.passed(key, state, clock));
         }
         for key in keys.keys().filter(|_| by_tick && clock.now.1) {
@@ -238,11 +239,11 @@ impl Plan {
         for (key, state) in &mut keys {
             let [watermark, tick] = self.limits(state.watermark, clock);
             if !by_tick {
-                self.stage((cause, world), key, state, (i64::MIN, watermark.1), met, out, notes);
+                self.stage(record, key, state, (i64::MIN, watermark.1), met, out, notes);
             } else {
-                self.stage((cause, world), key, state, (tick.1, tick.1), met, out, notes);
+                self.stage(record, key, state, (tick.1, tick.1), met, out, notes);
                 if state.amended_at.saturating_add(self.amend_every) <= clock.tick
-                    && self.stage((cause, world), key, state, (i64::MIN, i64::MAX), met, out, notes)
+                    && self.stage(record, key, state, (i64::MIN, i64::MAX), met, out, notes)
                 {
                     state.amended_at = clock.tick;
                 }

@@ -9,7 +9,7 @@ use sereno::model::definition::RuleDefinition;
 
 use super::absence::Absence;
 use super::grid::Grid;
-use super::life::{Life, Stale, Timing, Verdict};
+use super::life::{Life, Timing, Verdict};
 use crate::condition::Condition;
 
 /// A pipeline, and a plan of it (the record that defined it, its place there), or its readings.
@@ -26,7 +26,7 @@ pub struct Post {
     pub now: RuleDefinition,
     /// Another `for`, and the first start of a window that it judges.
     pub next: Option<(RuleDefinition, i64)>,
-    /// Where its windows end.
+    /// The grid of its windows.
     pub grid: Option<Grid>,
     /// By key: what had been closed when it came.
     pub closed_to: BTreeMap<Key, i64>,
@@ -88,9 +88,19 @@ impl Post {
         self.next.as_ref().filter(|_| held.moved).map_or(&self.now, |next| &next.0)
     }
 
-    pub fn timing(&self, held: &Held) -> Timing {
+    /// When a verdict of that time on a key is no data without another: at the end of the next
+    /// window, or after `stale_after`.
+    pub fn stale<'a>(&'a self, held: &Held) -> impl Fn(i64) -> i64 + use<'a> {
         let rule = self.rule(held);
-        let stale = self.grid.clone().map_or(Stale::After(rule.stale_after.0), Stale::NextEnd);
+        move |said| match &self.grid {
+            Some(grid) => grid.end_after(said),
+            None => said + rule.stale_after.0,
+        }
+    }
+
+    /// The times of what judges a key; `stale` as [`Self::stale`] gives it.
+    pub fn timing<'a>(&self, held: &Held, stale: &'a dyn Fn(i64) -> i64) -> Timing<'a> {
+        let rule = self.rule(held);
         Timing { hold: rule.hold.0, keep: rule.keep_firing_for.0, stale, no_data: rule.no_data }
     }
 }

@@ -99,3 +99,26 @@ impl Teller<'_> {
         AlertId(xxh3_128(&bytes))
     }
 }
+
+/// What a step is called where it is counted that it was met.
+pub fn kind(step: &Step, rule: &RuleDefinition) -> String {
+    let kept = rule.keep_firing_for.0 > 0;
+    let kind = match (step.0, step.2.why) {
+        (What::Raised(true), _) => "alert split",
+        (What::Raised(_), ["no data", _]) if rule.absent_for.is_some() => "alert fired: absent",
+        (What::Raised(_), ["no data", _]) => "alert fired: no data",
+        (What::Raised(_), _) if step.2.raised > step.2.began => "alert fired by for",
+        (What::Raised(_), _) => "alert fired at once",
+        (What::Resolved, [_, "condition ended"]) if kept => "alert over: kept firing",
+        (What::Resolved, [_, ended]) => return format!("alert over: {ended}"),
+        (What::Merged(_), _) => "alert merged",
+        (What::Pending, _) => "alert pending",
+        (What::Dropped, _) => "alert dropped",
+        (What::Moved, _) => "alert's times changed",
+        (What::Reopened, _) => "alert still holds",
+        (What::Annulled, _) => "alert annulled",
+        (What::Again, _) => "alert raised again",
+        (What::GoesOn, _) => "alert goes on, rule changed",
+    };
+    kind.to_owned()
+}

@@ -222,22 +222,15 @@ impl Windows {
         let tick = matches!(line.record, Record::Tick { .. });
         for (name, pipeline) in &mut self.pipelines {
             let clock = pipeline.clock(&self.world, tick);
+            let record = (line.sequence, &self.world);
             for plan in &mut pipeline.plans {
-                let at = (&self.world, clock);
-                plan.settle(line.sequence, at, false, &mut self.met, &mut self.out, &mut self.notes);
+                plan.settle(record, (clock, false), &mut self.met, &mut self.out, &mut self.notes);
             }
             if clock.now.1 {
                 self.notes.push(Note::Drained(name.clone()));
             }
             for plan in pipeline.plans.iter_mut().filter(|_| tick) {
-                plan.settle(
-                    line.sequence,
-                    (&self.world, clock),
-                    true,
-                    &mut self.met,
-                    &mut self.out,
-                    &mut self.notes,
-                );
+                plan.settle(record, (clock, true), &mut self.met, &mut self.out, &mut self.notes);
             }
             let readings = || (name.clone(), None);
             for (sensor, watermark) in &pipeline.sensors {
@@ -285,69 +278,61 @@ impl Pipeline {
             (name.clone(), (quantity.decimals, wrap))
         });
         let counters: BTreeMap<String, (u8, Option<i128>)> = counters.collect();
-        let plan =
-            |(place, (window, period)): (usize, (&WindowDefinition, Option<(&String, DailyPeriod)>))| {
-                let (size, slide) = (window.size.nominal(), window.step().nominal());
-                let size = period.map_or(size, |period| Span(period.1.end().0 - period.1.begin().0));
-                let name = period.map(|period| period.0.as_str());
-                let written = (sequence, definition.name.clone(), window.name.clone());
-                let by_sensor = window.by.iter().any(|name| name == "sensor");
-                let calls = window.fields.values().map(|sql| Call::read(sql, by_sensor, window.of));
-                let calls: Vec<Call> = calls.collect();
-                let unit =
-                    |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
-                let texts = window.fields.values().chain(&definition.exclude);
-                let words: Vec<&str> =
-                    texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
-                let used = columns.iter().filter(|(name, _)| words.contains(&name.as_str()));
-                let used: Vec<_> = used.map(|(name, quantity)| (quantity, counters.get(name))).collect();
-                let period_name = (!window.periods.is_empty()).then_some("period");
-                Plan {
-                    identity: format!(
-                        "{window:?} {name:?} {:?} {times:?} {used:?} {clocks:?}",
-                        definition.exclude
-                    ),
-                    description: Arc::new(PlanDescription {
-                        hash: names.hash(&written, window, name),
-                        pipeline: definition.name.as_str().into(),
-                        window: window.name.as_str().into(),
-                        size_ns: size.0,
-                        slide_ns: slide.0,
-                        unit: window.size.unit().filter(|_| period.is_none()),
-                        by: window.by.iter().map(String::as_str).chain(period_name).map(Into::into).collect(),
-                        fields: window
-                            .fields
-                            .keys()
-                            .zip(&calls)
-                            .map(|(name, call)| Field { name: name.as_str().into(), unit: unit(call) })
-                            .collect(),
-                    }),
-                    grid: Grid::new(
-                        window.size,
-                        window.step(),
-                        period.map(|own| own.1),
-                        &definition.timezone,
-                    ),
-                    terms: Terms {
-                        hold_max: window.hold_max.unwrap_or(size).0,
-                        quantities: counters.clone(),
-                    },
-                    calls,
-                    period: name.map(str::to_owned),
-                    window: window.clone(),
-                    begins_at: i64::MIN,
-                    ends_at: i64::MAX,
-                    lateness: definition.allowed_lateness.0,
-                    close_after,
-                    open_max: definition.open_max.0,
-                    amend_every: definition.amend_every.0,
-                    since: sequence,
-                    place,
-                    feeds: feeds.clone(),
-                    intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
-                    keys: BTreeMap::new(),
-                }
-            };
+        type Written<'a> = (&'a WindowDefinition, Option<(&'a String, DailyPeriod)>);
+        let plan = |(place, (window, period)): (usize, Written<'_>)| {
+            let (size, slide) = (window.size.nominal(), window.step().nominal());
+            let size = period.map_or(size, |period| Span(period.1.end().0 - period.1.begin().0));
+            let name = period.map(|period| period.0.as_str());
+            let written = (sequence, definition.name.clone(), window.name.clone());
+            let by_sensor = window.by.iter().any(|name| name == "sensor");
+            let calls = window.fields.values().map(|sql| Call::read(sql, by_sensor, window.of));
+            let calls: Vec<Call> = calls.collect();
+            let unit =
+                |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
+            let texts = window.fields.values().chain(&definition.exclude);
+            let words: Vec<&str> =
+                texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+            let used = columns.iter().filter(|(name, _)| words.contains(&name.as_str()));
+            let used: Vec<_> = used.map(|(name, quantity)| (quantity, counters.get(name))).collect();
+            let period_name = (!window.periods.is_empty()).then_some("period");
+            Plan {
+                identity: format!(
+                    "{window:?} {name:?} {:?} {times:?} {used:?} {clocks:?}",
+                    definition.exclude
+                ),
+                description: Arc::new(PlanDescription {
+                    hash: names.hash(&written, window, name),
+                    pipeline: definition.name.as_str().into(),
+                    window: window.name.as_str().into(),
+                    size_ns: size.0,
+                    slide_ns: slide.0,
+                    unit: window.size.unit().filter(|_| period.is_none()),
+                    by: window.by.iter().map(String::as_str).chain(period_name).map(Into::into).collect(),
+                    fields: window
+                        .fields
+                        .keys()
+                        .zip(&calls)
+                        .map(|(name, call)| Field { name: name.as_str().into(), unit: unit(call) })
+                        .collect(),
+                }),
+                grid: Grid::new(window.size, window.step(), period.map(|own| own.1), &definition.timezone),
+                terms: Terms { hold_max: window.hold_max.unwrap_or(size).0, quantities: counters.clone() },
+                calls,
+                period: name.map(str::to_owned),
+                window: window.clone(),
+                begins_at: i64::MIN,
+                ends_at: i64::MAX,
+                lateness: definition.allowed_lateness.0,
+                close_after,
+                open_max: definition.open_max.0,
+                amend_every: definition.amend_every.0,
+                since: sequence,
+                place,
+                feeds: feeds.clone(),
+                intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
+                keys: BTreeMap::new(),
+            }
+        };
         let plans = definition.windows.iter().flat_map(|window| {
             let whole = window.periods.is_empty().then_some((window, None));
             let periods = window.periods.iter().map(move |(name, period)| (window, Some((name, *period))));
