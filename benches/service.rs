@@ -14,6 +14,8 @@
     reason = "a benchmark stops at the first surprise, as a test does"
 )]
 
+#[path = "service/catch_up.rs"]
+mod catch_up;
 #[path = "service/city1.rs"]
 mod city1;
 #[path = "service/figures.rs"]
@@ -28,6 +30,8 @@ mod memory;
 mod mqtt;
 #[path = "service/process.rs"]
 mod process;
+#[path = "service/queries.rs"]
+mod queries;
 #[path = "service/recovery.rs"]
 mod recovery;
 #[path = "service/replay.rs"]
@@ -42,7 +46,7 @@ mod webhook;
 use figures::Report;
 
 /// The parts, in their order. `start` goes on with the data that `replay` left.
-const PARTS: [&str; 5] = ["replay", "start", "latency", "memory", "recovery"];
+const PARTS: [&str; 6] = ["replay", "start", "latency", "memory", "recovery", "catch_up"];
 
 fn main() {
     // Cargo itself says `--bench`; names of parts have no dashes.
@@ -71,6 +75,9 @@ fn main() {
     }
     if wanted("recovery") {
         recovery::measure(&runtime, &mut report);
+    }
+    if wanted("catch_up") {
+        catch_up::measure(&runtime, &mut report);
     }
     report.print();
 }

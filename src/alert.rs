@@ -5,9 +5,11 @@
 //! confirmed, moved, annulled, raised again, merged.
 
 pub mod absence;
+mod annals;
 pub mod episode;
 pub mod life;
 
 pub use absence::Absence;
-pub use episode::{Because, Episode, Timing, Verdict};
+pub use episode::{Because, Episode, Stale, Timing, Verdict};
+pub use life::again::episodes;
 pub use life::{Identify, Life, Step, StepKind};

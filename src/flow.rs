@@ -11,6 +11,7 @@ pub mod course;
 pub mod engine;
 pub mod feeds;
 pub mod interpreter;
+pub mod judged;
 pub mod key_runs;
 pub mod keys;
 pub mod mapping;
@@ -24,6 +25,7 @@ pub mod slots;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod unobserved;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};
@@ -40,5 +42,7 @@ mod changes_tests;
 mod cuts_testing;
 #[cfg(test)]
 mod cuts_tests;
+#[cfg(test)]
+mod judged_tests;
 #[cfg(test)]
 mod timeline_testing;

@@ -19,6 +19,7 @@ pub mod mqtt;
 pub mod outbox;
 pub mod receiver;
 pub mod signature;
+pub mod standing;
 pub mod webhook;
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub mod readers;
 #[cfg(feature = "store")]
 pub mod reads;
 #[cfg(feature = "store")]
+pub mod recall;
+#[cfg(feature = "store")]
 pub mod recompute;
 pub mod reload;
 pub mod replay;

@@ -58,6 +58,8 @@ mod raw;
 #[cfg(feature = "store")]
 mod readings;
 #[cfg(feature = "store")]
+mod recall;
+#[cfg(feature = "store")]
 mod runner;
 #[cfg(feature = "store")]
 mod scan;
@@ -88,6 +90,7 @@ pub use {
     options::{QueryLimits, StoreOptions},
     output::QueryResult,
     readings::{ReadingRow, ReadingsFilter},
+    recall::{FeedHour, LastFilter, LastReading, LastRow},
     runner::QUERY_THREAD,
     windows::{AggregateRow, AggregatesFilter},
 };

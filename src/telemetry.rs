@@ -4,6 +4,7 @@
 //! take a read lock for the look-up. Label values come from configuration (feeds, receivers) and
 //! from closed lists, never from payloads, so that their number is bounded.
 
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text;
@@ -95,6 +96,24 @@ type One = [(&'static str, String); 1];
 /// Two labels.
 type Two = [(&'static str, String); 2];
 
+/// How the last checkpoint since the start went.
+#[derive(Default)]
+pub struct CheckpointMetrics {
+    /// `sereno_checkpoint_age_seconds`: since its manifest was written; before the first, since the
+    /// start.
+    pub age_seconds: Gauge<f64, AtomicU64>,
+    /// `sereno_checkpoint_pause_seconds`: how long the flow's slowest worker folded nothing for it.
+    pub pause_seconds: Gauge<f64, AtomicU64>,
+    /// `sereno_checkpoint_bytes`: bytes written.
+    pub bytes: Gauge,
+    /// `sereno_checkpoint_keys`: keys written: those that changed, and those of bases written anew.
+    pub keys: Gauge,
+    /// `sereno_checkpoint_epoch`: the first journal epoch that is not in it.
+    pub epoch: Gauge,
+    /// `sereno_checkpoint_failures`: checkpoints since the start that could not be written.
+    pub failures: Gauge,
+}
+
 /// Every metric of the service.
 pub struct Metrics {
     registry: Registry,
@@ -103,6 +122,8 @@ pub struct Metrics {
     readings: Family<Two, Counter>,
     /// `sereno_journal_bytes`: bytes of the journal on disk.
     pub journal_bytes: Gauge,
+    /// `sereno_host_clock_ahead_seconds`: how far the host's clock is ahead while it is not followed.
+    pub host_clock_ahead_seconds: Gauge,
     /// `sereno_journal_epoch_written`: epochs before it are written.
     pub journal_epoch_written: Gauge,
     /// `sereno_journal_epoch_synced`: epochs before it are synced.
@@ -111,6 +132,9 @@ pub struct Metrics {
     pub journal_sync_seconds: Histogram,
     /// `sereno_flow_lag_records`: journal records that the flow has not worked through.
     pub flow_lag_records: Gauge,
+    window_events: Family<Two, Gauge>,
+    /// `sereno_checkpoint_...`: how the last checkpoint of the flow's state went.
+    pub checkpoint: CheckpointMetrics,
     results: Family<One, Counter>,
     reader_lag: Family<One, Gauge>,
     sink_needs_backfill: Family<One, Gauge>,
@@ -150,10 +174,13 @@ impl Metrics {
             events: Family::default(),
             readings: Family::default(),
             journal_bytes: Gauge::default(),
+            host_clock_ahead_seconds: Gauge::default(),
             journal_epoch_written: Gauge::default(),
             journal_epoch_synced: Gauge::default(),
             journal_sync_seconds: seconds(),
             flow_lag_records: Gauge::default(),
+            window_events: Family::default(),
+            checkpoint: CheckpointMetrics::default(),
             results: Family::default(),
             reader_lag: Family::default(),
             sink_needs_backfill: Family::default(),
@@ -167,6 +194,7 @@ impl Metrics {
             resident_memory_bytes: Gauge::default(),
         };
         metrics.register_ingest();
+        metrics.register_flow();
         metrics.register_output();
         metrics.register_process();
         metrics
@@ -183,15 +211,34 @@ impl Metrics {
         r.register("sereno_journal_epoch_written", "Journal epochs before this are written", written);
         let synced = self.journal_epoch_synced.clone();
         r.register("sereno_journal_epoch_synced", "Journal epochs before this are synced", synced);
+        let ahead = self.host_clock_ahead_seconds.clone();
+        r.register("sereno_host_clock_ahead_seconds", "Jump of the host's clock that is not followed", ahead);
         let syncs = self.journal_sync_seconds.clone();
         r.register("sereno_journal_sync_seconds", "Duration of journal syncs", syncs);
+    }
+
+    /// Names of what the flow does.
+    fn register_flow(&mut self) {
+        let r = &mut self.registry;
+        let lag = self.flow_lag_records.clone();
+        r.register("sereno_flow_lag_records", "Journal records the flow has not worked through", lag);
+        let events = self.window_events.clone();
+        r.register("sereno_window_events", "Events in a pipeline's windows by what became of them", events);
+        let own = &self.checkpoint;
+        let age = own.age_seconds.clone();
+        r.register("sereno_checkpoint_age_seconds", "Age of the last checkpoint since the start", age);
+        let pause = own.pause_seconds.clone();
+        r.register("sereno_checkpoint_pause_seconds", "How long the flow paused for the last one", pause);
+        r.register("sereno_checkpoint_bytes", "Bytes that the last one wrote", own.bytes.clone());
+        r.register("sereno_checkpoint_keys", "Keys that the last one wrote", own.keys.clone());
+        r.register("sereno_checkpoint_epoch", "First journal epoch not in the last one", own.epoch.clone());
+        let failures = own.failures.clone();
+        r.register("sereno_checkpoint_failures", "Checkpoints that could not be written", failures);
     }
 
     /// Names of what goes out.
     fn register_output(&mut self) {
         let r = &mut self.registry;
-        let lag = self.flow_lag_records.clone();
-        r.register("sereno_flow_lag_records", "Journal records the flow has not worked through", lag);
         r.register("sereno_results", "Published result rows by kind", self.results.clone());
         r.register("sereno_reader_lag", "Positions a reader is behind its log", self.reader_lag.clone());
         let gaps = self.sink_needs_backfill.clone();
@@ -211,7 +258,7 @@ impl Metrics {
 
     fn register_process(&mut self) {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        let started = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
+        let started = Gauge::<f64, AtomicU64>::default();
         started.set(start);
         let r = &mut self.registry;
         let memory = self.resident_memory_bytes.clone();
@@ -233,6 +280,13 @@ impl Metrics {
             };
             family.get_or_create(&[("feed", feed.to_owned()), ("outcome", outcome.to_owned())]).inc_by(count);
         }
+    }
+
+    /// Sets `sereno_window_events{pipeline,outcome}`: `counted`, `late`, `too_late`, `excluded`,
+    /// `unjudged`, each over all windows of the pipeline since its first definition.
+    pub fn window_events(&self, pipeline: &str, outcome: &'static str, count: u64) {
+        let labels = [("pipeline", pipeline.to_owned()), ("outcome", outcome.to_owned())];
+        self.window_events.get_or_create(&labels).set(whole(count));
     }
 
     /// Adds to `sereno_results_total{kind}`: `aggregate`, `retraction`, `transition`.
@@ -309,6 +363,8 @@ mod tests {
             Accounts { messages_received: 3, events_stored: 2, readings_stored: 5, ..Accounts::default() };
         metrics.account("air", &delta);
         metrics.results("aggregate", 4);
+        metrics.window_events("air", "unjudged", 3);
+        metrics.checkpoint.pause_seconds.set(0.25);
         metrics.reader_lag("store", 7);
         metrics.sink_needs_backfill("influx", true);
         metrics.alerts("firing", "warning", 1);
@@ -321,10 +377,18 @@ mod tests {
             "sereno_events_total{feed=\"air\",outcome=\"stored\"} 2",
             "sereno_readings_total{feed=\"air\",outcome=\"stored\"} 5",
             "sereno_journal_bytes 0",
+            "sereno_host_clock_ahead_seconds 0",
             "sereno_journal_epoch_written 0",
             "sereno_journal_epoch_synced 0",
             "sereno_journal_sync_seconds_count 0",
             "sereno_flow_lag_records 0",
+            "sereno_window_events{pipeline=\"air\",outcome=\"unjudged\"} 3",
+            "sereno_checkpoint_age_seconds 0.0",
+            "sereno_checkpoint_pause_seconds 0.25",
+            "sereno_checkpoint_bytes 0",
+            "sereno_checkpoint_keys 0",
+            "sereno_checkpoint_epoch 0",
+            "sereno_checkpoint_failures 0",
             "sereno_results_total{kind=\"aggregate\"} 4",
             "sereno_reader_lag{reader=\"store\"} 7",
             "sereno_sink_needs_backfill{sink=\"influx\"} 1",

@@ -12,6 +12,7 @@ mod clock;
 pub mod distinct;
 pub mod energy;
 pub mod exact;
+pub mod feed_set;
 pub mod function;
 pub mod grid;
 pub mod held;
@@ -23,6 +24,8 @@ pub mod slot;
 pub mod vacant;
 pub mod value;
 
+pub use clock::zone_rules;
+pub use feed_set::FeedSet;
 pub use function::Function;
 pub use grid::Grid;
 pub use keyed::{Bounds, KeyWindows, Outcome, Publication};

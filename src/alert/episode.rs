@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::definition::NoData;
 use crate::model::{Span, Timestamp};
+use crate::window::Grid;
 
 /// What a rule says at one event time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,15 +45,45 @@ pub enum Mark {
     Silence,
 }
 
+/// How long a verdict stands without the next; then it is no data.
+#[derive(Clone, Debug)]
+pub enum Stale {
+    /// A verdict on readings: this long.
+    After(Span),
+    /// A verdict on a window: until the end of the next window of the grid, so that a day of 25
+    /// hours or a month of 31 days is no gap.
+    NextEnd(Grid),
+}
+
+impl Stale {
+    /// When the verdict of `said` is no data without another.
+    #[must_use]
+    pub fn at(&self, said: Timestamp) -> Timestamp {
+        match self {
+            Self::After(span) => said.plus(*span),
+            Self::NextEnd(grid) => grid.end_after(said),
+        }
+    }
+
+    /// The span, if it is one.
+    #[must_use]
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            Self::After(span) => Some(*span),
+            Self::NextEnd(_) => None,
+        }
+    }
+}
+
 /// When verdicts turn into alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Timing {
     /// The condition must hold this long (`for`).
     pub hold: Span,
     /// The alert goes on this long after the condition ended (`keep_firing_for`).
     pub keep: Span,
-    /// A verdict stands this long without the next; then it is no data.
-    pub stale_after: Span,
+    /// How long a verdict stands.
+    pub stale: Stale,
     /// What a silence does.
     pub no_data: NoData,
 }
@@ -177,7 +208,7 @@ impl Fold {
                 // A verdict stands until just before it is stale: exactly then the next one is due,
                 // and it decides.
                 let stale_at = match self.last_at {
-                    Some(at) if !self.silent => at.plus(timing.stale_after),
+                    Some(at) if !self.silent => timing.stale.at(at),
                     _ => Timestamp::MAX,
                 };
                 let due = since.plus(timing.hold);
@@ -223,7 +254,7 @@ impl Fold {
 
     fn silence(&mut self, at: Timestamp, timing: &Timing) -> Option<Episode> {
         // Late data has filled the gap.
-        let void = self.last_at.is_none_or(|last| last.plus(timing.stale_after) > at);
+        let void = self.last_at.is_none_or(|last| timing.stale.at(last) > at);
         if void {
             return None;
         }

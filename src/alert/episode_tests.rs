@@ -10,7 +10,7 @@ fn timing(hold: i64, keep: i64, stale: i64, no_data: NoData) -> Timing {
     Timing {
         hold: Span::seconds(hold),
         keep: Span::seconds(keep),
-        stale_after: Span::seconds(stale),
+        stale: Stale::After(Span::seconds(stale)),
         no_data,
     }
 }

@@ -3,15 +3,20 @@
 //! What was published is compared with the episodes that now follow from the verdicts, as
 //! `docs/reference/semantics.md`, "Identity of alerts", says.
 
+pub mod again;
+
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::annals::Annals;
 use super::episode::{Episode, Fold, Mark, State, Timing, Verdict};
 use crate::model::{AlertId, Timestamp};
 
 /// Verdicts a life keeps to make its fold again; older ones are final.
 pub const VERDICTS_KEPT_MAX: usize = 4_096;
+/// Bytes that one of them takes.
+pub const VERDICT_BYTES: usize = size_of::<Entry>();
 /// Ids a life remembers of alerts that were annulled or merged and could begin again.
 const GONE_KEPT_MAX: usize = 256;
 
@@ -53,6 +58,8 @@ pub enum StepKind {
     Merged(AlertId),
     /// The rule is another, and it goes on.
     RuleChanged,
+    /// A recompute: it was, and is over; nobody was told.
+    Recorded,
 }
 
 /// A verdict, or a silence, at its time.
@@ -73,11 +80,11 @@ impl Entry {
 
 /// How an id is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Name {
+pub(super) struct Name {
     /// The begin when it was first raised.
-    first: Timestamp,
+    pub(super) first: Timestamp,
     /// Its number among the ids of that begin.
-    number: u64,
+    pub(super) number: u64,
 }
 
 /// An alert that stands: raised, neither annulled nor merged.
@@ -124,6 +131,8 @@ pub struct Life {
     gone: Vec<Gone>,
     /// What was published as pending.
     pending: Option<Alert>,
+    /// Alerts that are final.
+    annals: Option<Box<Annals>>,
 }
 
 impl Life {
@@ -171,7 +180,9 @@ impl Life {
     }
 
     fn enter(&mut self, entry: Entry, timing: &Timing, identify: Identify<'_>) -> Option<Vec<Step>> {
-        if self.final_to.is_some_and(|sealed| entry.at <= sealed) {
+        // A silence is never too late: it says what nothing has been said of.
+        let verdict = entry.mark != Mark::Silence;
+        if verdict && self.final_to.is_some_and(|sealed| entry.at <= sealed) {
             return None;
         }
         let in_order = self.entries.back().is_none_or(|last| last.order() < entry.order())
@@ -226,10 +237,10 @@ impl Life {
         }
     }
 
-    /// The rule is another from here on: everything up to now is final, what is pending goes on
+    /// The rule is another from here on: everything up to the last verdict is final, what is pending goes on
     /// pending, and the next verdict with data decides on an open alert.
     pub fn change(&mut self) {
-        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at)).max(self.clock);
+        self.final_to = self.final_to.max(self.entries.back().map(|entry| entry.at));
         self.fold.change();
         self.base = self.fold;
         self.entries.clear();
@@ -303,22 +314,33 @@ impl Life {
         }
     }
 
-    /// Drops what was published of episodes that are final.
+    fn annals(&mut self) -> &mut Annals {
+        self.annals.get_or_insert_default()
+    }
+
+    /// Moves what was published of episodes that are final to the annals.
     fn forget(&mut self) {
         let ended = &self.ended;
         let stays = |alert: &Alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode);
         // A final alert may have been moved before the begin that it is named by: no later episode
         // that begins there takes its id.
-        let over = self.alerts.iter().filter(|alert| !stays(alert));
-        self.gone.extend(over.map(|alert| Gone { name: alert.name, annulled: false }));
+        let over: Vec<Alert> = self.alerts.iter().filter(|alert| !stays(alert)).copied().collect();
         self.alerts.retain(stays);
+        for alert in over {
+            self.gone.push(Gone { name: alert.name, annulled: false });
+            self.annals().add(alert.name, alert.episode);
+        }
         // The earliest time at which an episode that is not known yet could begin.
         let begin = match self.base.state {
             State::Pending { since, .. } => Some(since),
             State::Firing { episode, .. } => Some(episode.began_at),
             State::Inactive => self.final_to,
         };
-        self.gone.retain(|gone| Some(gone.name.first) >= begin);
+        let over = |gone: &Gone| Some(gone.name.first) < begin;
+        let closed: Vec<Name> =
+            self.gone.iter().filter(|gone| over(gone) && !gone.annulled).map(|gone| gone.name).collect();
+        closed.into_iter().for_each(|name| self.annals().close(name));
+        self.gone.retain(|gone| !over(gone));
     }
 
     fn fold_again(&mut self, timing: &Timing) {
@@ -421,7 +443,9 @@ impl Life {
             _ => None,
         };
         let before = std::mem::replace(&mut self.pending, now);
-        if before == now {
+        // Another `for` makes it due at another time, which nobody was told.
+        let told = |pending: Option<Alert>| pending.map(|alert| (alert.id, alert.episode.began_at));
+        if told(before) == told(now) {
             return;
         }
         let raised = |id| self.alerts.iter().any(|alert| alert.id == id);

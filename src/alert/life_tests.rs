@@ -1,12 +1,16 @@
 //! Lives as timelines: every sentence on the identity of alerts in `docs/reference/semantics.md`.
 
-use super::super::episode::Because;
+use super::super::episode::{Because, Stale};
 use super::*;
 use crate::model::Span;
 use crate::model::definition::NoData;
 
-const TIMING: Timing =
-    Timing { hold: Span::ZERO, keep: Span::ZERO, stale_after: Span::seconds(3_600), no_data: NoData::Hold };
+const TIMING: Timing = Timing {
+    hold: Span::ZERO,
+    keep: Span::ZERO,
+    stale: Stale::After(Span::seconds(3_600)),
+    no_data: NoData::Hold,
+};
 
 fn s(seconds: i64) -> Timestamp {
     Timestamp(seconds * 1_000_000_000)
@@ -214,7 +218,7 @@ fn pending_is_told_and_dropped_or_raised_under_one_id() {
 
 #[test]
 fn a_silence_is_annulled_by_the_data_that_fills_it() {
-    let timing = Timing { stale_after: Span::seconds(60), no_data: NoData::Alert, ..TIMING };
+    let timing = Timing { stale: Stale::After(Span::seconds(60)), no_data: NoData::Alert, ..TIMING };
     let mut life = Life::default();
     tell_by(&mut life, 0, false, &timing);
     assert_eq!(seen(&life.silence(s(60), &timing, &id)), [(StepKind::Raised, 60)]);
@@ -222,6 +226,29 @@ fn a_silence_is_annulled_by_the_data_that_fills_it() {
     // Nothing came after 30 either.
     assert_eq!(seen(&life.silence(s(90), &timing, &id)), [(StepKind::Raised, 90)]);
     assert_eq!(tell_by(&mut life, 100, false, &timing), [(StepKind::Resolved, 90)]);
+}
+
+#[test]
+fn a_silence_is_never_too_late() {
+    let timing = Timing { stale_after: Span::seconds(60), no_data: NoData::Alert, ..TIMING };
+    let mut life = Life::default();
+    tell_by(&mut life, 0, false, &timing);
+    // Events without this quantity moved the watermark, and with it what is final, past the silence.
+    life.seal(s(100), &timing);
+    assert_eq!(seen(&life.silence(s(60), &timing, &id)), [(StepKind::Raised, 60)]);
+    life.seal(s(200), &timing);
+    assert_eq!(tell_by(&mut life, 300, false, &timing), [(StepKind::Resolved, 60)]);
+}
+
+#[test]
+fn another_for_tells_no_pending_alert_a_second_time() {
+    let timing = Timing { hold: Span::seconds(60), ..TIMING };
+    let mut life = Life::default();
+    assert_eq!(tell_by(&mut life, 2, true, &timing), [(StepKind::Pending, 2)]);
+    life.change();
+    let longer = Timing { hold: Span::seconds(90), ..TIMING };
+    assert_eq!(tell_by(&mut life, 50, true, &longer), []);
+    assert_eq!(tell_by(&mut life, 92, true, &longer), [(StepKind::Raised, 2)]);
 }
 
 #[test]
@@ -260,8 +287,12 @@ fn random_orders_end_in_the_same_episodes_and_no_id_is_raised_twice() {
     for _ in 0..600 {
         let span = |n| Span::seconds(n as i64);
         let no_data = [NoData::Hold, NoData::Resolve, NoData::Alert][below(3) as usize];
-        let timing =
-            Timing { hold: span(below(4)), keep: span(below(4)), stale_after: span(3 + below(5)), no_data };
+        let timing = Timing {
+            hold: span(below(4)),
+            keep: span(below(4)),
+            stale: Stale::After(span(3 + below(5))),
+            no_data,
+        };
         let mut life = Life::default();
         let mut said_at = std::collections::BTreeMap::new();
         let mut story: std::collections::BTreeMap<AlertId, Vec<StepKind>> = Default::default();

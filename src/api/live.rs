@@ -2,8 +2,9 @@
 //!
 //! It folds journal batches in order: the latest reading of each sensor and quantity, feeds and
 //! pipelines as last defined, accounts by feed and hour, the newest refusals, and the rate of
-//! events. After a start it is as full as the journal that it was fed. Every table is bounded:
-//! sensors by the dictionary, the others by named limits.
+//! events. After a start it is as full as the journal that it was fed; what stood in segments that
+//! were removed is recalled ([`LiveView::recall_sensors`]). Every table is bounded: sensors by the
+//! dictionary, the others by named limits.
 //!
 //! It also feeds the live stream: see [`hub`].
 
@@ -12,7 +13,10 @@ mod feed_table;
 pub(super) mod hub;
 mod quarantine_ring;
 mod rate;
+mod recall;
 mod sensor_table;
+
+pub use recall::{Recalled, RecalledReading};
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -40,6 +44,8 @@ pub struct Totals {
     pub sensors: u64,
     /// Messages or parts of messages refused.
     pub quarantined: u64,
+    /// How far the host's clock is ahead while it is not followed, in seconds.
+    pub host_clock_ahead_seconds: i64,
 }
 
 /// The view; shared by the thread that feeds it and the requests that read it.
@@ -59,6 +65,7 @@ struct View {
     quarantine: quarantine_ring::QuarantineRing,
     rate: rate::Rate,
     events: u64,
+    host_clock_ahead_seconds: i64,
 }
 
 impl LiveView {
@@ -99,6 +106,7 @@ impl LiveView {
             events: view.events,
             sensors: view.sensors.count(),
             quarantined: view.quarantine.pushed(),
+            host_clock_ahead_seconds: view.host_clock_ahead_seconds,
         }
     }
 
@@ -197,6 +205,7 @@ impl View {
             Control::PipelineRemoved { name } => {
                 self.pipelines.remove(name);
             }
+            Control::HostClock { ahead_seconds } => self.host_clock_ahead_seconds = *ahead_seconds,
             // It changes results, not what is defined.
             Control::Recompute { .. } => {}
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use prometheus_client::metrics::gauge::Gauge;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,6 +13,7 @@ use super::error::ApiError;
 use super::params::Params;
 use super::state::ApiState;
 use crate::model::AlertState;
+use crate::telemetry::CheckpointMetrics;
 
 /// Languages of titles, messages and the console.
 const LANGUAGES: [&str; 2] = ["es", "en"];
@@ -39,12 +41,32 @@ pub struct Status {
     pub quarantined: u64,
     /// Bytes of the journal on disk.
     pub journal_bytes: u64,
+    /// The last checkpoint of the dataflow's state since the start.
+    pub checkpoint: CheckpointStatus,
+    /// How far the host's clock jumped ahead of the time that Sereno goes by, in seconds; negative:
+    /// back. 0 unless it jumped by more than a minute and is not followed.
+    pub host_clock_ahead_seconds: i64,
     /// What follows the logs, and whether it has a gap.
     pub sinks: Vec<SinkStatus>,
     /// Time zone of the city, by its tz database name.
     pub zone: String,
     /// Languages of titles, messages and the console.
     pub languages: Vec<String>,
+}
+
+/// The last checkpoint since the start; looked up each five seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CheckpointStatus {
+    /// Seconds since it was written; before the first, since the start.
+    pub age_seconds: f64,
+    /// How long the dataflow paused for it, in seconds.
+    pub pause_seconds: f64,
+    /// Bytes that it wrote.
+    pub bytes: u64,
+    /// Keys that it wrote.
+    pub keys: u64,
+    /// Checkpoints that could not be written.
+    pub failures: u64,
 }
 
 /// One sink.
@@ -78,6 +100,8 @@ pub(super) async fn status(state: &ApiState) -> Result<Status, ApiError> {
         alerts_firing: counts.of(AlertState::Firing),
         quarantined: totals.quarantined,
         journal_bytes: u64::try_from(state.metrics.journal_bytes.get()).unwrap_or_default(),
+        checkpoint: checkpoint(&state.metrics.checkpoint),
+        host_clock_ahead_seconds: totals.host_clock_ahead_seconds,
         sinks: state
             .holders
             .sinks()
@@ -87,4 +111,15 @@ pub(super) async fn status(state: &ApiState) -> Result<Status, ApiError> {
         zone: state.timezone.clone(),
         languages: LANGUAGES.map(str::to_owned).to_vec(),
     })
+}
+
+fn checkpoint(metrics: &CheckpointMetrics) -> CheckpointStatus {
+    let count = |gauge: &Gauge| u64::try_from(gauge.get()).unwrap_or_default();
+    CheckpointStatus {
+        age_seconds: metrics.age_seconds.get(),
+        pause_seconds: metrics.pause_seconds.get(),
+        bytes: count(&metrics.bytes),
+        keys: count(&metrics.keys),
+        failures: count(&metrics.failures),
+    }
 }

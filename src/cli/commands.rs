@@ -17,7 +17,11 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::Failure;
+#[cfg(any(feature = "broker", feature = "store"))]
+use super::arguments::LanguageName;
 use super::arguments::Where;
+#[cfg(any(feature = "broker", feature = "store"))]
+use crate::config::Language;
 use crate::config::sereno::LogFormat as ConfiguredFormat;
 use crate::config::{Configuration, Diagnostic, Style, load};
 use crate::telemetry::{LogFormat, log_to_stderr};
@@ -56,6 +60,23 @@ fn log(configuration: &Configuration) -> Result<(), Failure> {
         ConfiguredFormat::Json => LogFormat::Json,
     };
     Ok(log_to_stderr(format, &configuration.sereno.log.level)?)
+}
+
+/// The language that was asked for, or else that of the environment, if it is one of ours.
+#[cfg(any(feature = "broker", feature = "store"))]
+fn language(asked: Option<LanguageName>) -> Option<Language> {
+    match asked {
+        Some(LanguageName::Es) => return Some(Language::Es),
+        Some(LanguageName::En) => return Some(Language::En),
+        None => {}
+    }
+    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let locale = of("LC_ALL").or_else(|| of("LC_MESSAGES")).or_else(|| of("LANG")).unwrap_or_default();
+    match locale.get(..2) {
+        Some("es") => Some(Language::Es),
+        Some("en") => Some(Language::En),
+        _ => None,
+    }
 }
 
 /// One worker for every two cores, unless said otherwise: decoding, the journal and the readers

@@ -101,12 +101,16 @@ pub(super) fn check(sereno: &Sereno, pipelines: &[PipelineDefinition]) -> (Findi
             window::check(file, at, window, &scope, &mut findings);
             estimates.extend(estimate::of_window(index, at, pipeline, window, &scope.feeds));
         }
+        estimates.extend(estimate::of_readings(index, pipeline, &scope.feeds));
+        for (at, feed) in pipeline.feeds.iter().enumerate() {
+            estimates.extend(estimate::of_feed(index, at, pipeline, feed));
+        }
         for (at, rule) in pipeline.rules.iter().enumerate() {
             rule::check(file, at, rule, pipeline, &scope, &mut findings);
         }
     }
-    if let Some((index, window, fault)) = estimate::refuse(&estimates, sereno.limits.state_bytes_max) {
-        findings.error(In::Pipeline(index), at([key("window"), window.into(), key("size")], fault));
+    if let Some((index, fault)) = estimate::refuse(&estimates, sereno.limits.state_bytes_max) {
+        findings.error(In::Pipeline(index), fault);
     }
     (findings, estimates)
 }

@@ -1,15 +1,24 @@
-//! The memory that a window's state will take, before it takes any.
+//! The memory that windows, rules and feeds will take, before they take any.
 //!
-//! An estimate, on the high side: every device reports in every pane, and all panes that late
-//! readings may still change are held. Devices are the feed's `devices_max`; where that was left
-//! at its default, [`DEVICES_ASSUMED`], and the text says so.
+//! An estimate, on the high side: every device reports in every pane, and all panes and verdicts that
+//! late readings may still change are held. Devices are the feed's `devices_max`; where that was left
+//! at its default, [`DEVICES_ASSUMED`], and the text says so. The rules of a window are part of its
+//! line; rules on readings, and the events of a feed's devices that repeats are known by, have lines
+//! of their own.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::byte_size::ByteSize;
 use super::check::PANES_MAX;
-use crate::model::definition::{FeedDefinition, PipelineDefinition, WindowDefinition};
+use crate::alert::life::{VERDICT_BYTES, VERDICTS_KEPT_MAX};
+use crate::flow::compile::READINGS;
+use crate::flow::course::COURSE_BYTES;
+use crate::journal::identity::{RING_EVENTS_MAX, Seen};
+use crate::model::definition::{
+    FeedDefinition, Identity, PipelineDefinition, RuleDefinition, WindowDefinition,
+};
+use crate::model::fault::Step;
 use crate::model::{Fault, Span};
 use crate::rule::AggregateCall;
 use crate::window::held::READINGS_MAX;
@@ -45,37 +54,64 @@ const BUCKETS_OF_SENSOR: u64 = 128;
 const BUCKETS_OF_GROUP: u64 = 512;
 /// Readings in a pane, where no interval is expected.
 const READINGS_ASSUMED: u64 = 60;
+/// Time between two readings of a sensor, where no interval is expected.
+const INTERVAL_ASSUMED: Span = Span::seconds(60);
+/// What the sequencer keeps of a device beside its events: its name, its places in tables.
+const DEVICE_BYTES: u64 = 256;
+/// A value that a verdict saw, in the evidence of a key.
+const EVIDENCE_BYTES: u64 = 32;
+/// An alert that stands, and one whose id is remembered.
+const ALERT_BYTES: u64 = 256;
 
-/// The state of one window, estimated.
+/// What there is of each key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Panes of a window.
+    Panes,
+    /// Verdicts of rules on readings.
+    Verdicts,
+    /// Events by which repeats are known.
+    Events,
+}
+
+/// The state of one window, of a pipeline's rules on readings, or of a feed's devices, estimated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// Pipeline.
     pub pipeline: String,
-    /// Window.
+    /// Window, `readings`, or the feed.
     pub window: String,
     /// Keys held at once.
     pub keys: u64,
     /// Whether the number of keys is an assumption.
     pub assumed: bool,
-    /// Panes held for each key.
+    /// How much is held of each key.
     pub panes: u64,
+    /// What that is.
+    pub held: Held,
     /// All of it.
     pub bytes: ByteSize,
-    place: (usize, usize),
+    /// The pipeline's file, and what to point at in it.
+    place: (usize, Vec<Step>),
 }
 
 impl fmt::Display for Estimate {
     /// `air-quality.pm25_1h: about 12 MiB (10000 keys assumed, 4 panes each)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (own, bytes) = (format!("{}.{}", self.pipeline, self.window), self.bytes.about());
+        write!(f, "{own}: about {bytes} ({})", self.counted())
+    }
+}
+
+impl Estimate {
+    fn counted(&self) -> String {
         let assumed = if self.assumed { " assumed" } else { "" };
-        let (keys, panes) = (plural(self.keys, "key"), plural(self.panes, "pane"));
-        write!(
-            f,
-            "{}.{}: about {} ({keys}{assumed}, {panes} each)",
-            self.pipeline,
-            self.window,
-            self.bytes.about()
-        )
+        let (key, held) = match self.held {
+            Held::Panes => ("key", "pane"),
+            Held::Verdicts => ("sensor", "verdict"),
+            Held::Events => ("device", "event"),
+        };
+        format!("{}{assumed}, {} each", plural(self.keys, key), plural(self.panes, held))
     }
 }
 
@@ -96,6 +132,7 @@ pub(super) fn of_window(
         return None;
     }
     let (keys, mut assumed) = keys(window, feeds);
+    let on_it = pipeline.rules.iter().filter(|rule| rule.on == window.name);
     // Each period of the day has keys of its own.
     let periods = window.periods.len().max(1) as u64;
     let keys = keys.saturating_mul(periods);
@@ -106,7 +143,8 @@ pub(super) fn of_window(
     let single_sensor = window.by.iter().any(|tag| tag == "sensor");
     let layout = Layout::of(window, single_sensor);
     let pane = PANE_BYTES + layout.readings.bytes(slide, feeds, single_sensor);
-    let mut bytes = keys.saturating_mul(KEY_BYTES.saturating_add(panes.saturating_mul(pane)));
+    let judged = rules_bytes(on_it, panes, window.fields.len() as u64 + 2);
+    let mut bytes = keys.saturating_mul((KEY_BYTES + judged).saturating_add(panes.saturating_mul(pane)));
     if !layout.sensors.0.is_empty() {
         let (sensors, said) = devices(feeds);
         let sensors = sensors.saturating_mul(periods);
@@ -117,7 +155,65 @@ pub(super) fn of_window(
     }
     let bytes = ByteSize(bytes);
     let (pipeline, window) = (pipeline.name.clone(), window.name.clone());
-    Some(Estimate { pipeline, window, keys, assumed, panes, bytes, place: (file, index) })
+    let place = (file, vec![Step::from("window"), index.into(), Step::from("size")]);
+    Some(Estimate { pipeline, window, keys, assumed, panes, held: Held::Panes, bytes, place })
+}
+
+/// The estimate of a pipeline's rules on readings; `None` where it has none.
+pub(super) fn of_readings(
+    file: usize,
+    pipeline: &PipelineDefinition,
+    feeds: &[&FeedDefinition],
+) -> Option<Estimate> {
+    let own = || pipeline.rules.iter().filter(|rule| rule.on == READINGS);
+    let first = pipeline.rules.iter().position(|rule| rule.on == READINGS)?;
+    let (keys, said) = devices(feeds);
+    // The most verdicts that late data may still change of one sensor of a feed.
+    let kept = |feed: &FeedDefinition| {
+        let reach = pipeline.allowed_lateness.0.saturating_add(feed.out_of_orderness.0);
+        let interval = feed.expected_interval.filter(|span| *span != Span::ZERO).unwrap_or(INTERVAL_ASSUMED);
+        let verdicts = u64::try_from(reach / interval.0).unwrap_or_default() + 1;
+        verdicts.min(VERDICTS_KEPT_MAX as u64)
+    };
+    let of_feed = |feed: &&FeedDefinition| {
+        let rules = rules_bytes(own(), kept(feed), feed.quantities.len() as u64);
+        devices(&[feed]).0.saturating_mul(KEY_BYTES + rules)
+    };
+    let panes = feeds.iter().map(|feed| kept(feed)).max().unwrap_or_default();
+    let bytes = ByteSize(feeds.iter().map(of_feed).fold(0, u64::saturating_add));
+    let (pipeline, window) = (pipeline.name.clone(), READINGS.to_owned());
+    let place = (file, vec![Step::from("rule"), first.into(), Step::from("on")]);
+    Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Verdicts, bytes, place })
+}
+
+/// The estimate of what a feed's devices are known to have said; `None` where nothing is remembered.
+pub(super) fn of_feed(
+    file: usize,
+    index: usize,
+    pipeline: &PipelineDefinition,
+    feed: &FeedDefinition,
+) -> Option<Estimate> {
+    if feed.identity == Identity::Protocol {
+        return None;
+    }
+    let (keys, said) = devices(&[feed]);
+    let panes = RING_EVENTS_MAX as u64;
+    let bytes = ByteSize(keys.saturating_mul(DEVICE_BYTES + panes * size_of::<Seen>() as u64));
+    let (pipeline, window) = (pipeline.name.clone(), feed.name.clone());
+    let place = (file, vec![Step::from("feed"), index.into(), Step::from("name")]);
+    Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Events, bytes, place })
+}
+
+/// Bytes that rules keep of one key, each with so many verdicts of so many values at most.
+fn rules_bytes<'a>(rules: impl Iterator<Item = &'a RuleDefinition>, verdicts: u64, values: u64) -> u64 {
+    // A list doubles when it grows.
+    let kept = verdicts.min(VERDICTS_KEPT_MAX as u64).next_power_of_two();
+    let of_one = |rule: &RuleDefinition| match rule.absent_for {
+        Some(_) => COURSE_BYTES as u64,
+        None => COURSE_BYTES as u64 + ALERT_BYTES + kept * VERDICT_BYTES as u64,
+    };
+    let all: u64 = rules.map(of_one).sum();
+    if all == 0 { 0 } else { all + values * EVIDENCE_BYTES }
 }
 
 /// Devices of the feeds, and whether all of them say how many.
@@ -193,24 +289,31 @@ pub(super) fn readings(slide: Span, feeds: &[&FeedDefinition]) -> u64 {
     interval.map_or(READINGS_ASSUMED, |span| u64::try_from(slide.0 / span.0).unwrap_or_default() + 1)
 }
 
-/// A fault at the largest window, by its file and number, if all of them together need more than
-/// the limit.
-pub(super) fn refuse(estimates: &[Estimate], limit: ByteSize) -> Option<(usize, usize, Fault)> {
+/// A fault at what needs most, with its file, if all of it together needs more than the limit.
+pub(super) fn refuse(estimates: &[Estimate], limit: ByteSize) -> Option<(usize, Fault)> {
     let total = ByteSize(estimates.iter().map(|estimate| estimate.bytes.0).fold(0, u64::saturating_add));
     let largest = estimates.iter().max_by_key(|estimate| estimate.bytes)?;
     if total <= limit {
         return None;
     }
+    let what = match largest.held {
+        Held::Panes => "this window needs most",
+        Held::Verdicts => "rules on readings need most",
+        Held::Events => "knowing repeats of this feed's devices needs most",
+    };
     let message = format!(
-        "the windows would need about {}, and limits.state_bytes_max is {limit}; this one needs most, {}",
+        "the state would need about {}, and limits.state_bytes_max is {limit}; {what}, {}",
         total.about(),
         largest.bytes.about()
     );
     let assumed =
         if largest.assumed { "say how many devices there are by devices_max in the feed, " } else { "" };
-    let remedy = format!(
-        "{assumed}shorten allowed_lateness, lengthen the slide, or raise the limit ({} keys, {} panes each)",
-        largest.keys, largest.panes
-    );
-    Some((largest.place.0, largest.place.1, Fault::new(message, remedy)))
+    let shorten = match largest.held {
+        Held::Panes => "shorten allowed_lateness, lengthen the slide, ",
+        Held::Verdicts => "shorten allowed_lateness, ",
+        Held::Events => "lower devices_max, ",
+    };
+    let remedy = format!("{assumed}{shorten}or raise the limit ({})", largest.counted());
+    let path = largest.place.1.clone();
+    Some((largest.place.0, Fault { path, ..Fault::new(message, remedy) }))
 }

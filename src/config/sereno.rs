@@ -140,7 +140,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            state_bytes_max: ByteSize::mib(1_024),
+            state_bytes_max: ByteSize::mib(2_048),
             query_rows_max: 10_000,
             query_time_max: Span::seconds(30),
             query_bytes_max: ByteSize::mib(256),

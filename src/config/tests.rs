@@ -101,6 +101,53 @@ fn the_example_is_right() {
 }
 
 #[test]
+fn rules_and_known_repeats_are_part_of_the_estimate() {
+    let lines = |air: &str| -> Vec<String> {
+        let estimates = loaded_air("", air).unwrap().estimates;
+        estimates.iter().map(ToString::to_string).collect()
+    };
+    let plain = lines(AIR);
+    assert_eq!(plain.len(), 2);
+    assert!(plain[1].ends_with(" (10000 devices assumed, 256 events each)"), "{plain:?}");
+    let twice = AIR.replace("[[rule]]", "[[rule]]\nname = \"other\"\non = \"pm25_1h\"\nwhen = \"pm25_mean > 9\"\nseverity = \"info\"\ntitle = { es = \"t\", en = \"t\" }\nmessage = { es = \"m\", en = \"m\" }\n\n[[rule]]");
+    assert_ne!(lines(&twice)[0], plain[0], "each rule of a window counts");
+    let on_readings =
+        twice.replacen("on = \"pm25_1h\"\nwhen = \"pm25_mean", "on = \"readings\"\nwhen = \"pm25", 1);
+    // Two hours of lateness and 30 s out of order at one event in 10 s.
+    let [_, readings, _] = &*lines(&on_readings) else { panic!("three lines") };
+    assert!(readings.starts_with("air-quality.readings: about "), "{readings}");
+    assert!(readings.ends_with("(10000 sensors assumed, 724 verdicts each)"), "{readings}");
+    let one = AIR.replace("decoder = \"json\"", "decoder = \"json\"\nidentity = \"protocol\"");
+    assert_eq!(lines(&one).len(), 1, "nothing is remembered of a feed without times of its own");
+}
+
+#[test]
+fn the_pipelines_that_come_with_sereno_fit_into_the_limit() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path().join("pipeline.toml");
+        if file.exists() {
+            files.push((file.display().to_string(), std::fs::read_to_string(&file).unwrap()));
+        }
+    }
+    files.sort();
+    assert!(files.len() >= 4);
+    let named: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    if let Err(faults) = loaded("", &named) {
+        panic!("{:?}", faults.iter().map(Diagnostic::line).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn an_interval_that_only_the_register_gives_is_one() {
+    let register = r#"registered = [{ name = "aire-1", expected_interval = "10s" }, { name = "aire-2", expected_interval = "1m" }]"#;
+    let air = AIR.replace(r#"expected_interval = "10s""#, register);
+    assert_ne!(air, AIR);
+    loaded_air("", &air).unwrap();
+}
+
+#[test]
 fn controls_are_feeds_then_pipelines() {
     let other = AIR.replace("air-quality", "aaa").replace("name = \"air\"", "name = \"zzz\"");
     let other = other.replace("ciudad/", "otra/");
@@ -114,7 +161,9 @@ fn controls_are_feeds_then_pipelines() {
                 format!("{} reads {:?}", pipeline.name, pipeline.reads.unwrap())
             }
             Control::PipelineRemoved { name } => format!("removed {name}"),
-            other @ Control::Recompute { .. } => panic!("{other:?} of a configuration"),
+            other @ (Control::Recompute { .. } | Control::HostClock { .. }) => {
+                panic!("{other:?} of a configuration")
+            }
         })
         .collect();
     assert_eq!(names, ["feed air", "feed zzz", "aaa reads [\"zzz\"]", "air-quality reads [\"air\"]"]);

@@ -1,6 +1,7 @@
 //! Alerts as timelines: absence, silence, late readings, what an outage does not do.
 
 use super::timeline_testing::Timeline;
+use crate::model::AlertState;
 
 const ABSENT: &str =
     r#"[{"name": "dead", "on": "readings", "absent_for": "10m", "severity": "warning", WORDS}]"#;
@@ -234,8 +235,35 @@ fn a_silence_that_is_due_while_another_feed_is_away_is_noted_once_that_is_gone()
     city.says(10, "aire-1", 10);
     city.until(60);
     city.feed("rio", false);
-    city.until(119);
+    city.until(110);
     assert_eq!(city.lines(), [""; 0], "due at 80, and rio could still bring something");
     city.until(200);
     assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 70, no data"]);
+}
+
+#[test]
+fn a_silence_counts_at_once_for_what_time_has_passed() {
+    let rest =
+        r#""on": "readings", "when": "level > 50", "no_data": "alert", "stale_after": "1m", "for": "20s""#;
+    let mut city = Timeline::new("[]", &rule(rest));
+    city.says(10, "aire-1", 10);
+    city.until(60);
+    // The other feed drains until 120, when the silence of 70 is noted: its 20 s are long over.
+    city.feed("rio", false);
+    city.until(200);
+    let rows = city.rows();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].to, AlertState::Firing);
+}
+
+#[test]
+fn a_late_verdict_finds_the_time_that_has_come() {
+    let rest = r#""on": "readings", "when": "level > 50", "keep_firing_for": "10s", "stale_after": "3h""#;
+    let mut city = Timeline::new("[]", &rule(rest));
+    city.says(10, "aire-1", 80);
+    city.until(200);
+    assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 10, condition met"]);
+    // Second 190 has come for it, and its ten seconds are over.
+    city.late("aire-1", 10, 100);
+    assert_eq!(city.lines(), ["high aire-1: firing -> resolved at 110, condition ended"]);
 }

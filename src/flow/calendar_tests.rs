@@ -38,9 +38,14 @@ impl Journal {
         let feed = Box::new(serde_json::from_value(feed).unwrap());
         let pipeline = Box::new(serde_json::from_value(pipeline).unwrap());
         self.sequencer.configure(vec![Control::Feed { feed }, Control::Pipeline { pipeline }], now);
+        self.take();
     }
 
     fn put(&mut self, sensor: &str, event_at: Timestamp, value: i64, now: Timestamp) {
+        self.put_by("ruido", sensor, event_at, value, now);
+    }
+
+    fn put_by(&mut self, feed: &str, sensor: &str, event_at: Timestamp, value: i64, now: Timestamp) {
         let laeq = Quantity { name: "laeq".into(), unit: "dB[A]".into(), decimals: 0 };
         let event = DecodedEvent {
             sensor: sensor.into(),
@@ -50,7 +55,7 @@ impl Journal {
             readings: vec![DecodedReading { quantity: Arc::new(laeq), value: Value(value) }],
         };
         let message = Submission {
-            feed: "ruido".into(),
+            feed: feed.into(),
             topic: "t".into(),
             payload: Bytes::new(),
             arrived_at: None,
@@ -209,6 +214,41 @@ fn a_rule_tells_the_night_from_the_day_by_the_period() {
     assert_eq!(raised, [("noche", at("2025-06-09T19:01:00Z"))]);
 }
 
+/// When a rule on a window with `size` is first raised if its condition holds for `hold` over all
+/// of 2025-09 to 2026-04 in Madrid, one reading an hour: begin and raise.
+fn raised_over_winter(window: Json, hold: &str) -> (Timestamp, Timestamp) {
+    let mut steady = rule("steady", "w", "level > 40");
+    steady["for"] = json!(hold);
+    let mut window = window;
+    window["name"] = json!("w");
+    window["fields"] = json!({"level": "mean(laeq)"});
+    let begin = at("2025-08-31T22:00:00Z");
+    let mut journal =
+        Journal::new(feed("1h", &json!([])), pipeline(&json!([window]), &json!([steady])), begin);
+    for hour in 0..24 * 210 {
+        let now = Timestamp(begin.0 + hour * HOUR * SECOND);
+        journal.put("son-1", now, 50, now);
+    }
+    let (_, transitions) = journal.rows();
+    let raised: Vec<&Transition> = transitions.iter().filter(|step| step.to == AlertState::Firing).collect();
+    assert_eq!(raised.len(), 1, "{transitions:#?}");
+    (raised[0].began_at, raised[0].raised_at.unwrap())
+}
+
+#[test]
+fn a_long_day_or_month_is_no_gap_in_a_pending_for() {
+    // 56 days, over the day of 25 hours.
+    let days = raised_over_winter(json!({"size": "day"}), "1344h");
+    assert_eq!(days, (at("2025-09-01T22:00:00Z"), at("2025-10-27T22:00:00Z")));
+    let night = json!({"size": "day", "periods": {"noche": "21:01-07:00"}});
+    assert_eq!(raised_over_winter(night, "1344h"), (at("2025-09-01T05:01:00Z"), at("2025-10-27T05:01:00Z")));
+    let weeks = raised_over_winter(json!({"size": "week"}), "1344h");
+    assert_eq!(weeks, (at("2025-09-07T22:00:00Z"), at("2025-11-02T22:00:00Z")));
+    // Months of 31 days after the clock was put back.
+    let months = raised_over_winter(json!({"size": "month"}), "2880h");
+    assert_eq!(months, (at("2025-09-30T22:00:00Z"), at("2026-01-28T22:00:00Z")));
+}
+
 const BEGIN: i64 = 1_700_000_040;
 
 fn s(seconds: i64) -> Timestamp {
@@ -315,6 +355,94 @@ fn service_and_register_bound_what_is_missed() {
     // Its own interval: one of two readings.
     let own = rows.iter().find(|row| row.count == 1).unwrap();
     assert_eq!(own.capture, Some(0.5));
+}
+
+/// The captures of four minutes of `a`, which both feeds register; they speak in this order.
+fn captures_of_two_feeds(order: [&str; 2]) -> Vec<Option<f64>> {
+    let named = |name: &str, interval: &str, own: &str| {
+        let mut feed = feed(interval, &json!([{"name": "a", "expected_interval": own}]));
+        feed["name"] = json!(name);
+        feed["topic"] = json!(format!("{name}/{{sensor}}"));
+        feed
+    };
+    let mut both = pipeline(&minutes(0.0), &json!([]));
+    both["reads"] = json!(["ruido", "calle"]);
+    let mut journal = Journal::new(named("ruido", "20s", "30s"), pipeline(&minutes(0.0), &json!([])), s(0));
+    journal.configure(named("calle", "10s", "15s"), both, s(0));
+    journal.sequencer.connected(&"calle".into(), true, s(0));
+    for second in 1..=420 {
+        let now = s(second);
+        journal.pass(now);
+        let (first, later) = (second % 30 == 7, second % 30 == 22);
+        for (at, feed) in [first, later].into_iter().zip(order) {
+            if at && !(180..300).contains(&second) {
+                journal.put_by(feed, "a", now, 50, now);
+            }
+        }
+    }
+    let (rows, _) = journal.rows();
+    rows.iter().filter(|row| (s(60)..s(360)).contains(&row.start)).map(|row| row.capture).collect()
+}
+
+#[test]
+fn a_name_of_two_feeds_is_expected_by_both_whichever_was_heard_first() {
+    // Two a minute by one, four by the other; four of the six come, then none.
+    let share = Some(4.0 / 6.0);
+    let want = vec![share, share, Some(0.0), Some(0.0), share];
+    assert_eq!(captures_of_two_feeds(["ruido", "calle"]), want);
+    assert_eq!(captures_of_two_feeds(["calle", "ruido"]), want);
+}
+
+/// Sereno is down from the fifth minute to the fifteenth; `a` reports every 20 s all the time, `b`
+/// never. Of what `a` said meanwhile everything comes afterwards, in order, or nothing does.
+fn outage(backlog: bool) -> (Vec<Aggregate>, Vec<Transition>) {
+    let rules = json!([rule("silent", "minute", "n = 0")]);
+    let register = json!([{"name": "a"}, {"name": "b"}]);
+    let mut journal = Journal::new(feed("20s", &register), pipeline(&minutes(0.0), &rules), s(0));
+    let speaks = |second: &i64| second % 20 == 5;
+    for second in 1..=300 {
+        journal.pass(s(second));
+        if speaks(&second) {
+            journal.put("a", s(second), 50, s(second));
+        }
+    }
+    journal.sequencer.connected(&"ruido".into(), false, s(300));
+    journal.pass(s(900));
+    journal.sequencer.connected(&"ruido".into(), true, s(900));
+    if backlog {
+        (301..=900).filter(speaks).for_each(|second| journal.put("a", s(second), 50, s(900)));
+    }
+    for second in 901..=1_300 {
+        journal.pass(s(second));
+        if speaks(&second) {
+            journal.put("a", s(second), 50, s(second));
+        }
+    }
+    journal.rows()
+}
+
+#[test]
+fn an_outage_leaves_empty_windows_that_are_no_basis_for_a_verdict() {
+    let (rows, transitions) = outage(false);
+    let counts: Vec<(i64, u64)> =
+        (0..21).map(|minute| (minute, if (5..15).contains(&minute) { 0 } else { 3 })).collect();
+    assert_eq!(said(&rows, "a"), counts);
+    for row in rows.iter().filter(|row| row.count == 0) {
+        assert_eq!(row.capture, Some(0.0));
+        let down = row.start >= s(300) && row.end <= s(900);
+        assert_eq!(row.sufficient, !down, "{}", row.start);
+    }
+    // Nobody is told of `a`; `b` is missed since the first minute after its registration.
+    let told: Vec<(&str, AlertState, Timestamp)> =
+        transitions.iter().map(|step| (&*step.key.0[0], step.to, step.at)).collect();
+    assert_eq!(told, [("b", AlertState::Firing, s(120))]);
+}
+
+#[test]
+fn a_backlog_leaves_no_empty_window_of_an_outage() {
+    let (rows, _) = outage(true);
+    assert_eq!(said(&rows, "a"), (0..21).map(|minute| (minute, 3)).collect::<Vec<_>>());
+    assert_eq!(said(&rows, "b"), (1..21).map(|minute| (minute, 0)).collect::<Vec<_>>());
 }
 
 #[test]

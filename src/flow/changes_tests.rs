@@ -109,6 +109,17 @@ fn another_window_takes_over_the_alerts_of_the_one_before_it() {
 }
 
 #[test]
+fn an_old_plan_speaks_in_the_new_words() {
+    let mut city = firing();
+    city.change(TWO_MINUTES, &over(50).replace("warning", "critical"));
+    city.says_each((120, 170, 10), "aire-1", 10);
+    city.says_each((180, 200, 10), "aire-1", 10);
+    let rows = city.rows();
+    assert_eq!(rows.len(), 1);
+    assert_eq!((rows[0].to, rows[0].severity), (AlertState::Resolved, Severity::Critical));
+}
+
+#[test]
 fn an_alert_can_begin_and_end_in_the_last_windows_of_the_old_plan() {
     let mut city = Timeline::new(MINUTE, &over(50));
     city.says_each((10, 110, 10), "aire-1", 10);
@@ -140,10 +151,30 @@ fn the_last_windows_of_an_old_plan_read_the_quantities_that_it_knew() {
     let mut city = Timeline::new(MINUTE, &over(50));
     city.says_each((10, 90, 10), "aire-1", 10);
     // In the rows of the new definition `level` stands in another column.
-    city.measure(&["depth", "level"], MINUTE, &over(50));
+    city.measure(&["depth", "level"], TWO_MINUTES, &over(50));
     city.says_each((100, 110, 10), "aire-1", 80);
     city.says_each((120, 130, 10), "aire-1", 10);
     assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 120, condition met"]);
+}
+
+#[test]
+fn a_quantity_that_no_window_names_leaves_windows_and_alerts_as_they_are() {
+    let mut city = Timeline::new(MINUTE, &rule(r#""when": "top > 50", "for": "2m""#));
+    city.says_each((10, 90, 10), "aire-1", 80);
+    city.lines();
+    let plans = city.plans();
+    // In the rows of the new definition `level` stands in another column, in the middle of a window.
+    city.measure(&["depth", "level"], MINUTE, &rule(r#""when": "top > 50", "for": "2m""#));
+    assert_eq!(city.plans(), plans);
+    city.says_each((100, 110, 10), "aire-1", 10);
+    city.says_each((120, 250, 10), "aire-1", 80);
+    // Its window of the change holds what came before it, too.
+    assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 180, condition met"]);
+    // Restarted, it reads the same columns.
+    city.restart();
+    city.says_each((260, 290, 10), "aire-1", 10);
+    city.says_each((300, 370, 10), "aire-1", 10);
+    assert_eq!(city.lines(), ["high aire-1: firing -> resolved at 360, condition ended"]);
 }
 
 #[test]

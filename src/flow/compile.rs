@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::rules::RulePlan;
+use crate::alert::Stale;
 use crate::model::decimal::DECIMALS;
 use crate::model::definition::{
     FeedDefinition, FoldOf, PipelineDefinition, QuantityDefinition, RuleDefinition, WindowDefinition,
@@ -72,6 +73,13 @@ pub struct PipelinePlan {
 }
 
 impl PipelinePlan {
+    /// The rule of this name.
+    #[must_use]
+    pub fn rule(&self, name: &str) -> Option<&RulePlan> {
+        let of_windows = self.windows.iter().flat_map(|window| &window.1);
+        of_windows.chain(&self.readings).find(|rule| &*rule.name == name).map(|rule| &**rule)
+    }
+
     /// Whether a rule of this name is there on a window that groups by these tags; `None` when no
     /// rule has the name.
     #[must_use]
@@ -104,18 +112,25 @@ pub fn compile(pipeline: &PipelineDefinition, feeds: &[&FeedDefinition]) -> Resu
     for (at, definition) in pipeline.windows.iter().enumerate() {
         let fault = |fault: Fault| fault.under(at).under("window");
         let schema = Schema::of_window(definition);
+        let waits = (close_after, exclude.as_ref());
         for grid in grids(definition, &zone).map_err(fault)? {
-            let plan = window(pipeline, definition, grid, feeds, &columns, close_after).map_err(fault)?;
+            let plan = window(pipeline, definition, grid, feeds, &columns, waits).map_err(fault)?;
             let plan = Arc::new(plan);
             let rules = rules(pipeline, &definition.name, |rule| {
-                let times = (plan.grid.stale_after(), close_after);
+                let times = (Stale::NextEnd(plan.grid.clone()), close_after);
                 RulePlan::compile(rule, &schema, &name, &plan.description.by, times)
             })?;
             windows.push((plan, rules));
         }
     }
     let readings = rules(pipeline, READINGS, |rule| {
-        RulePlan::compile(rule, &schema, &name, &["sensor".into()], (rule.stale_after, close_after))
+        RulePlan::compile(
+            rule,
+            &schema,
+            &name,
+            &["sensor".into()],
+            (Stale::After(rule.stale_after), close_after),
+        )
     })?;
     let feeds = feeds.iter().map(|feed| (*feed).clone()).collect();
     Ok(PipelinePlan {
@@ -191,7 +206,7 @@ fn window(
     grid: Grid,
     feeds: &[&FeedDefinition],
     columns: &BTreeMap<Arc<str>, Column>,
-    close_after: Span,
+    (close_after, exclude): (Span, Option<&Expression>),
 ) -> Result<WindowPlan, Fault> {
     let mut fields = Vec::new();
     let mut names = Vec::new();
@@ -211,8 +226,11 @@ fn window(
         capture_min: definition.sensor_capture_min,
         ..SensorsPlan::of(&fields, definition.hold_max.unwrap_or(size))
     };
+    let excluding = exclude.iter().flat_map(|exclude| exclude.columns()).map(|column| &column.name);
+    let folded = fields.iter().filter_map(|field| columns.keys().nth(usize::from(field.column?)));
+    let used = folded.chain(excluding).filter_map(|name| columns.get_key_value(name)).collect();
     let description = PlanDescription {
-        hash: hash(pipeline, definition, grid.period(), feeds, columns),
+        hash: hash(pipeline, definition, grid.period(), feeds, &used),
         pipeline: pipeline.name.as_str().into(),
         window: definition.name.as_str().into(),
         size_ns: size.0,
@@ -257,17 +275,19 @@ fn field(
     Ok((plan, call.unit(&column.unit).into()))
 }
 
-/// Everything that a window's values depend on: another hash is another plan.
+/// Everything that a window's values depend on: another hash is another plan. Of the feeds'
+/// quantities those that the window's fields or the pipeline's `exclude` name: what else a feed
+/// carries, or begins to carry, changes no window.
 fn hash(
     pipeline: &PipelineDefinition,
     window: &WindowDefinition,
     period: Option<&Arc<str>>,
     feeds: &[&FeedDefinition],
-    columns: &BTreeMap<Arc<str>, Column>,
+    used: &BTreeMap<&Arc<str>, &Column>,
 ) -> u64 {
-    let wraps: Vec<(&str, i64)> = columns.iter().filter_map(|(name, c)| Some((&**name, c.wrap?))).collect();
+    let wraps: Vec<(&str, i64)> = used.iter().filter_map(|(name, c)| Some((&***name, c.wrap?))).collect();
     let columns: Vec<(&str, &str, u8)> =
-        columns.iter().map(|(name, c)| (&**name, &*c.unit, c.decimals)).collect();
+        used.iter().map(|(name, c)| (&***name, &*c.unit, c.decimals)).collect();
     let feeds: Vec<(&str, Span, Option<Span>)> = feeds
         .iter()
         .map(|feed| (feed.name.as_str(), feed.out_of_orderness, feed.expected_interval))
@@ -278,7 +298,6 @@ fn hash(
     let mut bytes = serde_json::to_vec(&all).unwrap_or_default();
     bytes.extend(period.iter().flat_map(|name| name.bytes()));
     if !wraps.is_empty() {
-        // Beside the rest, so that plans without counters keep the hashes they had.
         bytes.extend(serde_json::to_vec(&wraps).unwrap_or_default());
     }
     xxh3_64(&bytes)

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::{Evidence, Heard, Moment};
 use super::rules::RulePlan;
-use crate::alert::{Absence, Life, Step, Verdict};
+use crate::alert::{Absence, Episode, Life, Step, Verdict};
 use crate::model::definition::NoData;
 use crate::model::{Key, ResultRow, Span, Timestamp};
 
 /// A nanosecond later: the next tick at the earliest.
 const NEXT: Span = Span(1);
+
+/// Bytes of a course, beside the verdicts that late data may still change and the alerts that stand.
+pub const COURSE_BYTES: usize = size_of::<Course>();
 
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -95,18 +98,19 @@ impl Course {
         whose.tell(self.absence.heard(moment.cause.arrived_at), moment);
     }
 
-    /// Lets the key's own watermark pass.
-    pub fn pass(&mut self, whose: Whose<'_>, to: Timestamp, moment: &mut Moment<'_>) {
+    /// Lets time pass to the key's own watermark and, as far as it was observed, to the last tick
+    /// with drained feeds; no further than `until`.
+    pub fn pass(
+        &mut self,
+        whose: Whose<'_>,
+        (watermark, until): (Timestamp, Timestamp),
+        moment: &mut Moment<'_>,
+    ) {
+        let observed = self.heard.map(|heard| heard.passed(moment).minus(whose.rule.close_after));
+        let to = observed.map_or(watermark, |observed| observed.max(watermark)).min(until);
         let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
         let steps = self.life.advance(to, &whose.rule.timing, &identify);
         whose.tell(steps, moment);
-    }
-
-    /// Lets observed time pass to the last tick with drained feeds.
-    pub fn pass_observed(&mut self, whose: Whose<'_>, moment: &mut Moment<'_>) {
-        if let Some(heard) = self.heard {
-            self.pass(whose, heard.passed(moment).minus(whose.rule.close_after), moment);
-        }
     }
 
     /// The earliest tick at which it may be silent or absent.
@@ -118,7 +122,7 @@ impl Course {
         }
         let silent = rule.timing.no_data != NoData::Hold && !self.noted;
         let last_at = self.life.last_at().filter(|_| silent)?;
-        Some(last_at.plus(rule.timing.stale_after).plus(unobserved).plus(rule.close_after))
+        Some(rule.timing.stale.at(last_at).plus(unobserved).plus(rule.close_after))
     }
 
     /// Notes a silence or an absence that is due at the tick `to`; when to look again.
@@ -136,6 +140,9 @@ impl Course {
         let heard = self.heard?;
         let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
         if let Some(limit) = whose.rule.absent_for {
+            if !heard.is_observed(moment.feeds) {
+                return Some(to.plus(NEXT));
+            }
             let unobserved = heard.unobserved_since(moment.feeds);
             let step = self.absence.advance(to, limit, unobserved, &identify);
             let window = step.map_or((to, to), |step| (step.episode.began_at, step.episode.raised_at));
@@ -152,6 +159,37 @@ impl Course {
         let steps = self.life.silence(silent_at, &whose.rule.timing, &identify);
         whose.tell(steps, moment);
         None
+    }
+
+    /// It begins without what windows of an earlier definition said before `at`.
+    pub fn knows_from(&mut self, at: Timestamp) {
+        if at > Timestamp::MIN {
+            self.life.forget_past(at);
+        }
+    }
+
+    /// See [`Life::is_judged_as`].
+    #[must_use]
+    pub fn is_judged_as(&self, judged: &[Episode], range: (Timestamp, Timestamp)) -> bool {
+        self.life.is_judged_as(judged, range)
+    }
+
+    /// See [`Life::judge_again`].
+    pub fn judge_again(
+        &mut self,
+        rule: &RulePlan,
+        key: &Key,
+        judged: &[Episode],
+        range: (Timestamp, Timestamp),
+    ) -> Vec<Step> {
+        let identify = |began_at, number| rule.identify(key, began_at, number);
+        self.life.judge_again(judged, range, &identify)
+    }
+
+    /// Whether nothing more comes of it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.life.is_over()
     }
 
     /// Makes final what was said of times up to and with `to`.

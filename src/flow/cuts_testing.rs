@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::interpreter::{Interpreter, order};
+use super::past::Past;
 use crate::journal::Sequencer;
 use crate::model::arrival::{Quantity, Reason};
 use crate::model::time::SECOND;
@@ -144,6 +145,11 @@ pub(super) fn journal(seed: u64, messages: u64) -> Vec<Batch> {
             }
             1 => sequencer.connected(&Arc::from(name), random.once_in(2), now),
             2 => sequencer.pass(now),
+            3 | 4 => {
+                let to = now.minus(Span::seconds(random.below(1_800) as i64));
+                let from = to.minus(Span::seconds(random.below(14_400) as i64));
+                sequencer.recompute(from, to, now);
+            }
             _ => {
                 let late = if random.once_in(12) { random.below(900) } else { random.below(8) };
                 let at = Timestamp(now.minus(Span::seconds(late as i64)).0 / SECOND * SECOND);
@@ -188,12 +194,21 @@ pub(super) fn cut_again(batches: &[Batch], random: &mut Random) -> Vec<Batch> {
     out
 }
 
+/// What the recomputes that a batch asks for are about.
+pub(super) fn past_of(batch: &Batch, batches: &[Batch]) -> Vec<Past> {
+    let mut past = Past::asked_by(batch);
+    past.iter_mut().for_each(|past| batches.iter().for_each(|batch| past.gather(batch)));
+    past
+}
+
 /// The rows of a journal as `workers` workers make them together.
 pub(super) fn rows(batches: &[Batch], workers: usize) -> Vec<ResultRow> {
     let mut folds: Vec<Interpreter> = (0..workers).map(|index| Interpreter::new(index, workers)).collect();
     let mut out = Vec::new();
     for batch in batches {
-        let mut rows: Vec<ResultRow> = folds.iter_mut().flat_map(|fold| fold.apply(batch)).collect();
+        let past = past_of(batch, batches);
+        let mut rows: Vec<ResultRow> =
+            folds.iter_mut().flat_map(|fold| fold.apply_with(batch, &past)).collect();
         order(&mut rows);
         out.extend(rows);
     }

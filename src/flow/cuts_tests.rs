@@ -7,7 +7,7 @@ use crate::model::{AlertId, AlertState, Record, ResultRow, Transition};
 
 #[test]
 fn other_cuts_and_other_workers_give_the_same_rows() {
-    let (mut amended, mut transitions, mut controls) = (0, 0, 0);
+    let (mut amended, mut transitions, mut controls, mut judged) = (0, 0, 0, 0);
     for seed in 0..60 {
         let batches = journal(seed, 400);
         let one = rows(&batches, 1);
@@ -21,8 +21,10 @@ fn other_cuts_and_other_workers_give_the_same_rows() {
         }
         controls += batches.iter().flat_map(|batch| &batch.records).filter(|r| is_control(r)).count();
         amended += one.iter().filter(|row| is_amended(row)).count();
+        judged += one.iter().filter_map(transition).filter(|t| t.reason.ends_with("a recompute")).count();
         transitions += one.iter().filter(|row| matches!(row, ResultRow::Transition(_))).count();
     }
+    assert!(judged > 100, "{judged} steps of recomputes");
     assert!(controls > 300 && amended > 500 && transitions > 3_000, "{controls} {amended} {transitions}");
 }
 

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use timely::container::CapacityContainerBuilder;
@@ -272,7 +272,11 @@ fn run(
 /// Folds a batch, and says what a checkpoint after it holds.
 fn answer(fold: &mut Interpreter, given: &Given) -> Answer {
     let rows = given.batch.as_ref().map(|batch| fold.apply_with(batch, &given.past));
-    let part = given.request.as_ref().map(|request| (request.next, fold.save(request)));
+    let part = given.request.as_ref().map(|request| {
+        let began = Instant::now();
+        let saved = fold.save(request).map(|part| Part { took: began.elapsed(), ..part });
+        (request.next, saved)
+    });
     Answer { batch: rows.is_some(), rows: rows.unwrap_or_default(), part }
 }
 

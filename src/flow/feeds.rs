@@ -8,6 +8,7 @@
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
+use super::unobserved::Unobserved;
 use crate::model::definition::FeedDefinition;
 use crate::model::{FeedId, Span, Timestamp};
 
@@ -28,6 +29,8 @@ pub struct FeedClock {
     pub observed: bool,
     /// All the time in which it was not observed.
     pub unobserved: Span,
+    /// When that was.
+    stretches: Unobserved,
     /// Observed time since its last record.
     quiet: Span,
     /// Unobserved time since its last record, while Sereno ran.
@@ -41,9 +44,10 @@ impl FeedClock {
         self.unseen = Span::ZERO;
     }
 
-    /// `passed` went by with the feed observed or not. In an outage Sereno did not run: nobody
+    /// The time from one instant to another went by with the feed observed or not. In an outage Sereno did not run: nobody
     /// could be connected, and everybody has a minute to connect again.
-    pub fn tick(&mut self, observed: bool, passed: Span, outage: bool) {
+    fn tick(&mut self, observed: bool, (from, to): (Timestamp, Timestamp), outage: bool) {
+        let passed = to.since(from);
         self.observed = observed;
         let add = |count: &mut Span| count.0 = count.0.saturating_add(passed.0);
         if observed {
@@ -51,6 +55,7 @@ impl FeedClock {
             return;
         }
         add(&mut self.unobserved);
+        self.stretches.add(from, to);
         if outage {
             self.unseen = Span::ZERO;
         } else {
@@ -116,13 +121,21 @@ impl FeedClocks {
         self.clocks.get_mut(id.index())
     }
 
-    /// A span of ticks went by. One that names no feed and is longer than a second is an outage
-    /// of Sereno itself.
-    pub fn tick(&mut self, observed: &[FeedId], passed: Span) {
-        let outage = observed.is_empty() && passed > ONE_TICK;
+    /// The ticks of the seconds that end at `from` to `to` went by. Ticks that name no feed and are
+    /// longer than a second are an outage of Sereno itself.
+    pub fn tick(&mut self, observed: &[FeedId], from: Timestamp, to: Timestamp) {
+        let began = from.minus(ONE_TICK);
+        let outage = observed.is_empty() && to.since(began) > ONE_TICK;
         for (id, clock) in (0_u16..).zip(&mut self.clocks) {
-            clock.tick(observed.contains(&FeedId(id)), passed, outage);
+            clock.tick(observed.contains(&FeedId(id)), (began, to), outage);
         }
+    }
+
+    /// How much of [start, end) of the arrival clock a feed was observed.
+    #[must_use]
+    pub fn observed_within(&self, id: FeedId, start: Timestamp, end: Timestamp) -> Span {
+        let unobserved = self.get(id).map_or(Span::ZERO, |clock| clock.stretches.within(start, end));
+        Span(end.since(start).0.saturating_sub(unobserved.0))
     }
 
     /// All the time in which a feed was not observed.
@@ -174,7 +187,11 @@ mod tests {
     }
 
     fn seconds(feeds: &mut FeedClocks, count: usize, observed: &[FeedId]) {
-        (0..count).for_each(|_| feeds.tick(observed, ONE_TICK));
+        (0..count).for_each(|_| feeds.tick(observed, s(0), s(0)));
+    }
+
+    fn outage(feeds: &mut FeedClocks, seconds: i64) {
+        feeds.tick(&[], s(1), s(seconds));
     }
 
     #[test]
@@ -192,12 +209,12 @@ mod tests {
     fn an_outage_of_sereno_gives_every_feed_a_minute_to_come_back() {
         let mut feeds = one();
         seconds(&mut feeds, 10, &[FEED]);
-        feeds.tick(&[], Span::seconds(7_200));
+        outage(&mut feeds, 7_200);
         assert!(!feeds.drained(&[FEED]));
         assert_eq!(feeds.unobserved(FEED), Span::seconds(7_200));
         seconds(&mut feeds, 60, &[]);
         assert!(feeds.drained(&[FEED]));
-        feeds.tick(&[], Span::seconds(3_600));
+        outage(&mut feeds, 3_600);
         assert!(!feeds.drained(&[FEED]));
     }
 
@@ -209,7 +226,7 @@ mod tests {
         assert_eq!(feeds.zone_watermark(&[FEED], s(1_000)), s(5));
         seconds(&mut feeds, 1, &[FEED]);
         assert_eq!(feeds.zone_watermark(&[FEED], s(1_000)), s(940), "idle: the tick less idle_after");
-        feeds.tick(&[], Span::seconds(7_200));
+        outage(&mut feeds, 7_200);
         assert_eq!(feeds.zone_watermark(&[FEED], s(8_200)), s(5), "what came meanwhile is not known yet");
     }
 }

@@ -10,19 +10,19 @@ use tracing::error;
 
 use super::compile::{self, PipelinePlan};
 use super::feeds::FeedClocks;
+use super::judged::Standing;
 use super::keys::Share;
 use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
-use super::recompute::recompute;
+use super::recompute::{Whole, recompute};
+use super::rules::RulePlan;
 use super::state::names::Names;
 use super::state::shared::Texts;
 use super::windows::register::{Register, register_of};
-use crate::model::definition::{FeedDefinition, PipelineDefinition};
-use crate::model::time::SECOND;
+use crate::model::definition::{FeedDefinition, PipelineDefinition, RuleDefinition};
 use crate::model::{
-    Aggregate, Batch, Control, Dictionary, Entry, Event, Fault, FeedId, Key, Record, ResultRow, Span,
-    Timestamp,
+    Batch, Control, Dictionary, Entry, Event, Fault, FeedId, Key, Record, ResultRow, Timestamp,
 };
 
 /// See the module.
@@ -35,7 +35,8 @@ pub struct Interpreter {
     definitions: BTreeMap<String, PipelineDefinition>,
     pipelines: BTreeMap<String, PipelineRun>,
     /// Names of pipelines that were removed: one that comes back begins with the first window after
-    /// that, so that no alert is raised twice.
+    /// that, so that no alert is raised twice. And `pipeline/rule` of rules that were, whose alerts
+    /// nobody remembers.
     removed: BTreeSet<String>,
     /// Names of the pipelines that read a feed, by feed id.
     readers: Vec<Vec<String>>,
@@ -83,8 +84,7 @@ impl Interpreter {
                 Record::Control(control) => {
                     self.control(control, cause);
                     if let Some(past) = past.iter().find(|past| past.sequence == sequence) {
-                        let rows = self.recompute(past);
-                        self.out.extend(rows.into_iter().map(ResultRow::Aggregate));
+                        self.recompute(past, cause);
                     }
                 }
                 Record::Step { feed, watermark } => {
@@ -95,8 +95,7 @@ impl Interpreter {
                     self.zone_steps(&readers, cause);
                 }
                 Record::Tick { from, to, observed } => {
-                    let passed = to.since(*from).0.saturating_add(SECOND);
-                    self.feeds.tick(observed, Span(passed));
+                    self.feeds.tick(observed, *from, *to);
                     self.ticked = *to;
                     self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
@@ -173,7 +172,8 @@ impl Interpreter {
                 }
             }
             Control::Pipeline { pipeline } => {
-                self.definitions.insert(pipeline.name.clone(), (**pipeline).clone());
+                let before = self.definitions.insert(pipeline.name.clone(), (**pipeline).clone());
+                self.removed.extend(before.iter().flat_map(|before| rules_gone(before, pipeline)));
                 self.define(pipeline, cause);
             }
             Control::PipelineRemoved { name } => {
@@ -184,25 +184,46 @@ impl Interpreter {
                 }
             }
             // Its readings come with the batch: see `apply_with`.
-            Control::Recompute { .. } => return,
+            Control::Recompute { .. } | Control::HostClock { .. } => return,
         }
         self.index_readers();
     }
 
-    /// The windows of a range by the definitions in force, of this worker's keys.
+    /// Computes the windows of a range again, and judges them.
+    fn recompute(&mut self, past: &Past, cause: Cause) {
+        let mut pipelines = std::mem::take(&mut self.pipelines);
+        let rows = self.recomputed(past, cause, &mut pipelines);
+        self.pipelines = pipelines;
+        self.out.extend(rows);
+    }
+
+    /// The windows of a range by the definitions in force, of this worker's keys, and what becomes
+    /// of their alerts; `standing` is what was published, by pipeline.
     #[must_use]
-    pub fn recompute(&self, past: &Past) -> Vec<Aggregate> {
+    pub fn recomputed<S: Standing>(
+        &self,
+        past: &Past,
+        cause: Cause,
+        standing: &mut BTreeMap<String, S>,
+    ) -> Vec<ResultRow> {
         if past.is_overfull() {
             error!(from = %past.from, to = %past.to, "a recompute of too many events; ask for a shorter range");
             return Vec::new();
         }
         let events = past.in_order(&self.dictionary);
-        let of_one = |definition: &PipelineDefinition| {
-            let (plan, ids, _) = self.compiled(definition).ok()?;
-            let live = self.pipelines.get(&definition.name);
-            Some(recompute(plan, ids, self.share, live, (past, &events), &self.dictionary))
-        };
-        self.definitions.values().filter_map(of_one).flatten().collect()
+        let mut rows = Vec::new();
+        for definition in self.definitions.values() {
+            let Ok((mut plan, feeds, _)) = self.compiled(definition) else { continue };
+            let known = |rule: &RulePlan| {
+                let name = &definition.name;
+                !self.removed.contains(name) && !self.removed.contains(&format!("{name}/{}", rule.name))
+            };
+            plan.windows.iter_mut().for_each(|(_, rules)| rules.retain(|rule| known(rule)));
+            let Some(standing) = standing.get_mut(&definition.name) else { continue };
+            let whole = Whole { plan, feeds, share: self.share };
+            rows.extend(recompute(whole, (past, &events), &self.dictionary, cause, standing));
+        }
+        rows
     }
 
     /// A definition over its feeds as they are now, with these and the register of their sensors.
@@ -258,6 +279,19 @@ impl Interpreter {
 
 fn reads(pipeline: &PipelineDefinition) -> Vec<String> {
     pipeline.reads.clone().unwrap_or_else(|| pipeline.feeds.iter().map(|feed| feed.name.clone()).collect())
+}
+
+/// Rules that another definition of their pipeline has no more, or has on other keys.
+fn rules_gone(before: &PipelineDefinition, now: &PipelineDefinition) -> Vec<String> {
+    let keys = |pipeline: &PipelineDefinition, rule: &RuleDefinition| {
+        pipeline.windows.iter().find(|window| window.name == rule.on).map(|window| window.by.clone())
+    };
+    let stays = |rule: &RuleDefinition| {
+        let same = now.rules.iter().find(|own| own.name == rule.name);
+        same.is_some_and(|own| own.on == rule.on && keys(now, own) == keys(before, rule))
+    };
+    let gone = before.rules.iter().filter(|rule| !stays(rule));
+    gone.map(|rule| format!("{}/{}", before.name, rule.name)).collect()
 }
 
 /// Puts the rows of all workers in the one order of the results log: by (cause, plan, key,

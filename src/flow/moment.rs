@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::feeds::FeedClocks;
 use super::windows::WindowRun;
+use crate::model::result::PlanDescription;
 use crate::model::{FeedId, ResultRow, Span, Timestamp};
 
 /// The record that decides: its journal sequence and arrival time.
@@ -24,6 +25,23 @@ pub struct Evidence {
     pub fields: Vec<(Arc<str>, Option<f64>)>,
     /// Start and end; for an event both are its time.
     pub window: (Timestamp, Timestamp),
+}
+
+impl Evidence {
+    /// What a window with its count and capture says.
+    #[must_use]
+    pub fn of_window(
+        plan: &PlanDescription,
+        values: &[Option<f64>],
+        (count, capture): (u64, Option<f64>),
+        window: (Timestamp, Timestamp),
+    ) -> Self {
+        let names = plan.fields.iter().map(|field| field.name.clone());
+        let mut fields: Vec<(Arc<str>, Option<f64>)> = names.zip(values.iter().copied()).collect();
+        fields.push(("count".into(), Some(count as f64)));
+        fields.push(("capture".into(), capture));
+        Self { fields, window }
+    }
 }
 
 /// A record as it is folded: what it finds and what it leaves.
@@ -80,6 +98,12 @@ impl Heard {
     #[must_use]
     pub fn again(self, feeds: &FeedClocks) -> Self {
         Self::now(self.feed, feeds)
+    }
+
+    /// Whether the feed was observed at the last tick.
+    #[must_use]
+    pub fn is_observed(self, feeds: &FeedClocks) -> bool {
+        feeds.get(self.feed).is_some_and(|clock| clock.observed)
     }
 
     /// The time since in which the feed was not observed.

@@ -6,7 +6,7 @@ use crate::model::{Batch, Control, Dictionary, Event, Reading, Record, Span, Tim
 pub const EVENTS_MAX: usize = 20_000_000;
 /// Events so long before the range are gathered too: what a counter or a value held over from
 /// before the first window was.
-const BEFORE: Span = Span::seconds(86_400);
+pub const BEFORE: Span = Span::seconds(86_400);
 
 /// A recompute that the journal asks for, and the events that it is about.
 #[derive(Clone, Debug)]

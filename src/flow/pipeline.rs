@@ -1,5 +1,6 @@
 //! One pipeline as it runs on one worker.
 
+mod again;
 mod state;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::rules::RulePlan;
 use super::slots::{Judge, Slot};
 use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
-use crate::model::{Aggregate, Dictionary, Event, FeedId, Reading, Span, Timestamp};
+use crate::model::{Dictionary, Event, FeedId, Reading, Span, Timestamp};
 use crate::window::{Bounds, Outcome};
 
 /// What became of events in the windows of a pipeline; an event counts once for each window.
@@ -34,6 +35,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Each with its name in metrics.
+    #[must_use]
+    pub fn named(self) -> [(&'static str, u64); 5] {
+        [
+            ("counted", self.counted),
+            ("late", self.late),
+            ("too_late", self.too_late),
+            ("excluded", self.excluded),
+            ("unjudged", self.unjudged),
+        ]
+    }
+
     /// Adds another's to these.
     pub fn add(&mut self, other: Self) {
         self.counted += other.counted;
@@ -75,13 +88,14 @@ impl PipelineRun {
         since: u64,
         begins_at: Option<Timestamp>,
     ) -> Self {
+        let ids: Arc<[FeedId]> = feeds.as_slice().into();
         let windows = (0_u32..).zip(&plan.windows).map(|(place, (window, rules))| {
             let made = Made { origin: plan.origin.clone(), since, place };
             let begins_at = begins_at.map_or(Timestamp::MIN, |at| window.grid.pane_from(at));
             let bounds = Bounds { begins_at, ..Bounds::ALL };
             let judge = |rule: &Arc<RulePlan>| Judge { rule: rule.clone(), origin: plan.origin.clone() };
             let slots = rules.iter().map(judge).map(Slot::new).collect();
-            WindowRun::new(made, window.clone(), slots, plan.amend_every, bounds, share)
+            WindowRun::new(made, window.clone(), ids.clone(), slots, plan.amend_every, bounds, share)
         });
         let windows = windows.collect();
         let names = plan.columns.keys().cloned().collect();
@@ -129,6 +143,8 @@ impl PipelineRun {
             if let Some(new) = same {
                 let rules = new.rules.iter().map(|slot| slot.now.clone()).collect();
                 old.replace_rules(rules, new.amend_every, moment);
+                // The same but for the places of its quantities in the rows of the new definition.
+                (old.plan, old.made.origin) = (new.plan.clone(), new.made.origin.clone());
                 *new = old;
             } else {
                 let follows = |new: &&WindowRun| {
@@ -138,12 +154,12 @@ impl PipelineRun {
                 let successor = next.windows.iter().find(follows);
                 let ends_at = successor.map_or(moment.cause.arrived_at, |new| new.bounds.begins_at);
                 old.bounds.ends_at = old.bounds.ends_at.min(ends_at);
-                // What it was compiled from may be older than the last definition, and says the same.
                 if !ended {
                     next.earlier.push((old.made.origin.clone(), self.mapping.clone()));
                 }
                 let by = old.plan.description.by.clone();
                 old.ends(|name| next.plan.succeeds(name, &by), moment);
+                old.reword(&next.plan);
                 ending.push(old);
             }
         }
@@ -173,7 +189,7 @@ impl PipelineRun {
 
     /// The registers of its feeds, as written at `at` of the arrival clock.
     pub fn register(&mut self, register: &Register, at: Timestamp) {
-        self.windows.iter_mut().for_each(|window| window.register(register, &self.feeds, at));
+        self.windows.iter_mut().for_each(|window| window.register(register, at));
     }
 
     /// The arrival clock ticks: what was registered since it did last counts from here on.
@@ -234,12 +250,6 @@ impl PipelineRun {
         }
     }
 
-    /// Whether a window is one that late readings can still amend.
-    #[must_use]
-    pub fn may_amend(&self, row: &Aggregate) -> bool {
-        self.windows.iter().any(|window| window.may_amend(row))
-    }
-
     /// The watermark of its feeds has come to `to`.
     pub fn zone_step(&mut self, to: Timestamp, moment: &mut Moment<'_>) {
         if to <= self.zone_watermark {
@@ -275,7 +285,7 @@ impl PipelineRun {
             let longest = window.plan.grid.longest();
             let over = window.bounds.ends_at.plus(longest).plus(window.plan.open_max).plus(Span(1));
             if over < to {
-                window.end_rules(window.last_end(), moment);
+                window.forget_rules(moment);
             }
             to <= over
         });

@@ -116,12 +116,10 @@ impl ReadingsRun {
             }
             judged = judge(run, &self.rules, &self.names, event, row, moment);
         }
-        if watermark > run.watermark {
-            run.watermark = watermark;
-            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-                let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
-                course.pass(whose, watermark, moment);
-            }
+        run.watermark = run.watermark.max(watermark);
+        for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+            let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+            course.pass(whose, (run.watermark, Timestamp::MAX), moment);
         }
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         judged
@@ -140,6 +138,8 @@ impl ReadingsRun {
             run.alarm = None;
             for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+                // One that waited for nothing learns how far time has come.
+                course.pass(whose, (run.watermark, Timestamp::MAX), moment);
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
@@ -190,7 +190,8 @@ fn judge(
 
 fn pass_observed(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<'_>) {
     for (course, rule) in run.courses.iter_mut().zip(rules) {
-        course.pass_observed(Whose { rule, key: &run.key, evidence: &run.evidence }, moment);
+        let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+        course.pass(whose, (run.watermark, Timestamp::MAX), moment);
     }
 }
 

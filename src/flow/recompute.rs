@@ -4,31 +4,69 @@
 //! A reading that came after its window was sealed counts here, and a definition that is newer
 //! than the readings reaches back. Only windows that lie in the range as a whole are published,
 //! and not those that may still be amended: these hold every reading anyway, and amend themselves.
-//! Rules are not asked: a recompute raises and ends no alert.
+//! Rules on windows are asked again ([`super::judged`]): alerts of the range that are over and final
+//! are recorded, moved or annulled, and nobody is told.
+
+use std::sync::Arc;
 
 use super::compile::PipelinePlan;
 use super::feeds::FeedClocks;
+use super::judged::{self, Standing};
 use super::keys::Share;
 use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::PipelineRun;
+use super::rules::RulePlan;
 use crate::model::{Aggregate, Dictionary, Event, FeedId, ResultRow, Timestamp};
+use crate::window::WindowPlan;
 
-/// The windows of one pipeline over a range, as revisions of the record that asked for them.
-/// `live` is the pipeline as it runs; the events are those of the range in order.
+/// Windows with the rules on them.
+type Rules = Vec<(Arc<WindowPlan>, Vec<Arc<RulePlan>>)>;
+
+/// The pipeline that is computed, over its feeds, and the share of its keys.
+pub struct Whole {
+    /// Its plan.
+    pub plan: PipelinePlan,
+    /// Feeds it reads that have an id.
+    pub feeds: Vec<FeedId>,
+    /// The keys.
+    pub share: Share,
+}
+
+/// The windows of one pipeline over a range, as revisions of the record that asked for them, and the
+/// transitions of its alerts. `standing` is what was published; the events are those of the range in
+/// order.
 #[must_use]
 pub fn recompute(
-    mut plan: PipelinePlan,
-    feeds: Vec<FeedId>,
-    share: Share,
-    live: Option<&PipelineRun>,
+    mut whole: Whole,
     (past, events): (&Past, &[(u64, &Event)]),
     dictionary: &Dictionary,
-) -> Vec<Aggregate> {
-    plan.windows.iter_mut().for_each(|(_, rules)| rules.clear());
+    cause: Cause,
+    standing: &mut dyn Standing,
+) -> Vec<ResultRow> {
+    let of_rules = |(window, rules): &mut (Arc<WindowPlan>, Vec<_>)| (window.clone(), std::mem::take(rules));
+    let rules: Rules = whole.plan.windows.iter_mut().map(of_rules).collect();
+    let mut rows = windows(whole, past, events, dictionary);
+    rows.sort_by(|left, right| {
+        (left.plan.hash, &left.key, left.start).cmp(&(right.plan.hash, &right.key, right.start))
+    });
+    let mut transitions = Vec::new();
+    for (window, rules) in rules.iter().filter(|window| !window.1.is_empty()) {
+        let own = rows.iter().filter(|row| row.plan.hash == window.description.hash).collect::<Vec<_>>();
+        transitions.extend(judged::judge((window, rules), &own, past, cause, standing));
+    }
+    rows.retain(|row| past.from <= row.start && row.end <= past.to && !standing.may_amend(row));
+    let revision = past.sequence;
+    let rows = rows.into_iter().map(|row| Aggregate { cause: revision, revision, ..row });
+    rows.map(ResultRow::Aggregate).chain(transitions).collect()
+}
+
+/// All windows of the range and the time that was gathered before it.
+fn windows(whole: Whole, past: &Past, events: &[(u64, &Event)], dictionary: &Dictionary) -> Vec<Aggregate> {
+    let mut plan = whole.plan;
     plan.readings.clear();
     let until = past.to.plus(plan.close_after);
-    let mut run = PipelineRun::new(plan, feeds, share, past.sequence, None);
+    let mut run = PipelineRun::new(plan, whole.feeds, whole.share, past.sequence, None);
     let mut rows = Vec::new();
     // There are no rules, so that nobody asks for the clocks of feeds.
     let (feeds, ticked) = (FeedClocks::default(), Timestamp::MIN);
@@ -42,15 +80,11 @@ pub fn recompute(
     }
     let cause = Cause { sequence: past.sequence, arrived_at: past.to };
     run.tick(until, true, &mut Moment::new(cause, ticked, &feeds, &mut rows));
-    let within = |row: &Aggregate| past.from <= row.start && row.end <= past.to;
-    let settled = |row: &Aggregate| live.is_none_or(|live| !live.may_amend(row));
-    let published = rows.into_iter().filter_map(|row| match row {
-        ResultRow::Aggregate(row) if within(&row) && settled(&row) => {
-            Some(Aggregate { cause: past.sequence, revision: past.sequence, ..row })
-        }
+    let aggregate = |row| match row {
+        ResultRow::Aggregate(row) => Some(row),
         _ => None,
-    });
-    published.collect()
+    };
+    rows.into_iter().filter_map(aggregate).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::course::{Course, Whose};
 use super::moment::{Cause, Evidence, Moment};
-use crate::alert::{Because, Step, StepKind, Timing, Verdict};
+use crate::alert::{Because, Stale, Step, StepKind, Timing, Verdict};
 use crate::model::definition::{LocalText, RuleDefinition, Severity};
 use crate::model::{AlertId, AlertState, Fault, Key, Span, Timestamp, Transition};
 use crate::rule::{Expression, Locale, Part, Row, Schema, Template};
@@ -40,8 +40,8 @@ pub struct RulePlan {
 }
 
 impl RulePlan {
-    /// Compiles a rule over rows of `schema`; `stale_after` is the slide of its window, or the
-    /// rule's own for readings, `close_after` the pipeline's.
+    /// Compiles a rule over rows of `schema`; `stale` is by the grid of its window, or the rule's own
+    /// for readings, `close_after` the pipeline's.
     ///
     /// # Errors
     /// The first fault of its conditions or messages.
@@ -50,7 +50,7 @@ impl RulePlan {
         schema: &Schema,
         pipeline: &Arc<str>,
         by: &[Arc<str>],
-        (stale_after, close_after): (Span, Span),
+        (stale, close_after): (Stale, Span),
     ) -> Result<Self, Fault> {
         let conditional = definition.absent_for.is_none();
         let when = conditional.then(|| Expression::compile(&definition.when, schema)).transpose()?;
@@ -65,7 +65,7 @@ impl RulePlan {
             timing: Timing {
                 hold: definition.hold,
                 keep: definition.keep_firing_for,
-                stale_after,
+                stale,
                 no_data: definition.no_data,
             },
             absent_for: definition.absent_for,
@@ -84,6 +84,18 @@ impl RulePlan {
         })
     }
 
+    /// The values of a key by the names of its tags.
+    #[must_use]
+    pub fn named(&self, key: &Key) -> BTreeMap<String, String> {
+        self.by.iter().zip(key.0.iter()).map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    /// Pipeline and name, as people write it: `air-quality.pm25-high`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}.{}", self.pipeline, self.name)
+    }
+
     /// What the rule says of a row.
     #[must_use]
     pub fn verdict(&self, row: &Row<'_>) -> Verdict {
@@ -98,8 +110,10 @@ impl RulePlan {
     /// Whether it judges as `other` does; words may differ.
     #[must_use]
     pub fn judges_as(&self, other: &Self) -> bool {
-        let condition = |rule: &Self| (rule.timing, rule.absent_for, rule.written.clone());
-        condition(self) == condition(other)
+        // Grids need no look: a rule is compared with another on the same window.
+        let times = |rule: &Self| (rule.timing.hold, rule.timing.keep, rule.timing.stale.span());
+        let condition = |rule: &Self| (rule.timing.no_data, rule.absent_for, rule.written.clone());
+        times(self) == times(other) && condition(self) == condition(other)
     }
 
     /// The same rule in the words of another: title, message, labels, severity, `notify_within`.
@@ -163,6 +177,14 @@ impl RulePlan {
             evidence: evidence.fields.clone(),
             window: evidence.window,
         }
+    }
+
+    /// The transition that a step of a recompute is: for the record, never sent.
+    #[must_use]
+    pub fn recorded(&self, step: &Step, key: &Key, evidence: &Evidence, cause: Cause) -> Transition {
+        let transition = self.transition(step, key, evidence, cause);
+        let reason = transition.reason.replace("late data", "a recompute");
+        Transition { notify: false, reason: reason.into(), ..transition }
     }
 
     fn render(&self, template: &Template, key: &Key, evidence: &Evidence, locale: Locale) -> String {
@@ -234,6 +256,7 @@ fn describe(step: &Step, evidence: &Evidence) -> (AlertState, AlertState, Timest
         StepKind::Annulled => (stands, Inactive, episode.raised_at, "annulled by late data".into()),
         StepKind::RaisedAgain => (Inactive, Firing, episode.raised_at, "raised again by late data".into()),
         StepKind::Merged(into) => (stands, Resolved, over, format!("merged into {into}")),
+        StepKind::Recorded => (Inactive, Resolved, over, "found by a recompute".into()),
         StepKind::RuleChanged => (Firing, Firing, evidence.window.1, "rule changed".into()),
     }
 }

@@ -60,11 +60,17 @@ impl Slot {
         }
     }
 
-    /// The course of a key that is new; in a window that is ending, the one that comes after judges
-    /// it alone.
+    /// The course of a key that is new.
     #[must_use]
     pub fn course(&self) -> Course {
-        if self.over || self.succeeded { Course::over() } else { Course::default() }
+        if self.over { Course::over() } else { Course::default() }
+    }
+
+    /// Whether it judges a key: in a window that is ending, one that it never judged is left to the
+    /// window that comes after.
+    #[must_use]
+    pub fn judges(&self, course: &Course) -> bool {
+        !self.succeeded || course.has_begun()
     }
 
     /// The rule defined anew; another `for` judges windows that start at `begins_at` or later.

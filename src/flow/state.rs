@@ -23,6 +23,8 @@ pub mod groups;
 pub mod names;
 pub mod shared;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -30,10 +32,10 @@ use super::pipeline::Counts;
 
 /// Version of what results mean. Raised by hand whenever the same journal leads to other results
 /// than before: a checkpoint of another version is then no reason to stop at a difference.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 /// Version of the form of the state. Raised whenever a type in it changes: a checkpoint of another
 /// version is not read, and the flow folds the journal from its beginning.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// What a checkpoint is to hold.
 #[derive(Clone, Debug)]
@@ -56,6 +58,10 @@ pub struct Part {
     pub counts: Vec<(String, Counts)>,
     /// Its groups.
     pub groups: Vec<GroupState>,
+    /// The time zones in use and the sums of their rules, as worker 0 has them.
+    pub zones: Vec<(String, u64)>,
+    /// How long it took to write them down: the worker folds nothing meanwhile.
+    pub took: Duration,
 }
 
 /// Keys of one group.
@@ -190,3 +196,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(
 #[cfg(test)]
 #[path = "state_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "state_fixture_tests.rs"]
+mod fixture_tests;

@@ -4,9 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::flow::Interpreter;
+use crate::flow::cuts_testing::past_of;
 use crate::flow::interpreter::order;
 use crate::flow::key_runs::{IN_BASE, IN_DELTA};
 use crate::flow::testing::{action, journal, names, one_goes_on};
+use crate::flow::timeline_testing::Timeline;
 use crate::model::key::KEY_GROUPS;
 use crate::model::{AlertState, Batch, Dictionary, Record, ResultRow};
 
@@ -17,15 +19,16 @@ fn begin(workers: usize) -> Vec<Interpreter> {
     (0..workers).map(|index| Interpreter::new(index, workers)).collect()
 }
 
-fn apply(folds: &mut [Interpreter], batch: &Batch) -> Vec<ResultRow> {
-    let mut rows: Vec<ResultRow> = folds.iter_mut().flat_map(|fold| fold.apply(batch)).collect();
+fn apply(folds: &mut [Interpreter], (batch, batches): (&Batch, &[Batch])) -> Vec<ResultRow> {
+    let past = past_of(batch, batches);
+    let mut rows: Vec<ResultRow> = folds.iter_mut().flat_map(|fold| fold.apply_with(batch, &past)).collect();
     order(&mut rows);
     rows
 }
 
 fn uninterrupted(batches: &[Batch]) -> Vec<Vec<ResultRow>> {
     let mut folds = begin(1);
-    batches.iter().map(|batch| apply(&mut folds, batch)).collect()
+    batches.iter().map(|batch| apply(&mut folds, (batch, batches))).collect()
 }
 
 /// Takes checkpoints as a keeper of files does: which groups get a new base is the test's choice.
@@ -82,7 +85,7 @@ proptest! {
         for (steps, workers, restart, bases) in stops {
             for _ in 0..steps {
                 let Some(batch) = batches.get(at) else { break };
-                prop_assert_eq!(&apply(&mut folds, batch), &expected[at], "epoch {}", at);
+                prop_assert_eq!(&apply(&mut folds, (batch, &batches)), &expected[at], "epoch {}", at);
                 at += 1;
             }
             if restart {
@@ -98,7 +101,7 @@ proptest! {
             }
         }
         for (epoch, batch) in batches.iter().enumerate().skip(at) {
-            prop_assert_eq!(&apply(&mut folds, batch), &expected[epoch], "epoch {}", epoch);
+            prop_assert_eq!(&apply(&mut folds, (batch, &batches)), &expected[epoch], "epoch {}", epoch);
         }
     }
 }
@@ -109,7 +112,7 @@ fn a_delta_holds_only_the_keys_that_changed_and_a_base_all() {
     let mut folds = begin(2);
     let mut keeper = Keeper::new();
     let (first, rest) = batches.split_at(100);
-    first.iter().for_each(|batch| drop(apply(&mut folds, batch)));
+    first.iter().for_each(|batch| drop(apply(&mut folds, (batch, &batches))));
     keeper.take(&mut folds, 100, |_| false);
     let bases: usize = keeper.saved.groups.iter().map(|(base, _)| base.len()).sum();
     assert_eq!(keeper.delta_keys, 0);
@@ -118,7 +121,7 @@ fn a_delta_holds_only_the_keys_that_changed_and_a_base_all() {
     let one = rest.iter().position(|batch| {
         batch.records.iter().any(|record| matches!(record, Record::Event(_))) && batch.first > 0
     });
-    apply(&mut folds, &rest[one.unwrap()]);
+    apply(&mut folds, (&rest[one.unwrap()], &batches));
     keeper.take(&mut folds, 101, |_| false);
     // One sensor's windows by sensor, zone and city and its rule on readings, and what the watermark
     // closed of the zones; of all sensors there would be sixteen.
@@ -141,12 +144,12 @@ fn an_alert_that_waits_or_fires_goes_on_after_a_restart() {
     };
     for at in [states(AlertState::Pending) + 1, states(AlertState::Firing) + 1] {
         let mut folds = begin(3);
-        batches[..at].iter().for_each(|batch| drop(apply(&mut folds, batch)));
+        batches[..at].iter().for_each(|batch| drop(apply(&mut folds, (batch, &batches))));
         let mut keeper = Keeper::new();
         keeper.take(&mut folds, at as u64, |_| false);
         let mut folds = keeper.restart(&names, 1);
         for epoch in at..batches.len() {
-            assert_eq!(apply(&mut folds, &batches[epoch]), expected[epoch]);
+            assert_eq!(apply(&mut folds, (&batches[epoch], &batches)), expected[epoch]);
         }
     }
     assert!(states(AlertState::Resolved) > states(AlertState::Firing));
@@ -162,13 +165,38 @@ fn what_became_of_events_counts_once_with_any_number_of_workers() {
         total(&parts)
     };
     let mut one = begin(1);
-    batches.iter().for_each(|batch| drop(apply(&mut one, batch)));
+    batches.iter().for_each(|batch| drop(apply(&mut one, (batch, &batches))));
     let mut folds = begin(3);
     let (first, rest) = batches.split_at(90);
-    first.iter().for_each(|batch| drop(apply(&mut folds, batch)));
+    first.iter().for_each(|batch| drop(apply(&mut folds, (batch, &batches))));
     let mut keeper = Keeper::new();
     keeper.take(&mut folds, 90, |_| false);
     let mut folds = keeper.restart(&names, 2);
-    rest.iter().for_each(|batch| drop(apply(&mut folds, batch)));
+    rest.iter().for_each(|batch| drop(apply(&mut folds, (batch, &batches))));
     assert_eq!(sum(&mut folds), sum(&mut one));
+}
+
+#[test]
+fn what_ticks_closed_and_sealed_stays_so_between_a_start_and_its_first_tick() {
+    let windows = r#"[{"name": "level", "size": "1m", "fields": {"top": "max(level)"}}]"#;
+    let mut city = Timeline::new(windows, "[]");
+    city.says(10, "aire-1", 1);
+    // Ticks pass `open_max`, seven days, by a day; half an hour of the last day is not closed.
+    city.outage(8 * 86_400);
+    city.until(8 * 86_400 + 10);
+    let told = |city: &Timeline| {
+        let counts = city.counts();
+        (counts.counted, counts.late, counts.too_late)
+    };
+    assert_eq!(told(&city), (1, 0, 0));
+    for (restarts, sensor) in [(false, "aire-2"), (true, "aire-3")] {
+        if restarts {
+            city.restart();
+        }
+        let before = told(&city);
+        city.late(sensor, 1, 86_000);
+        assert_eq!(told(&city), (before.0, before.1, before.2 + 1), "sealed by tick");
+        city.late(sensor, 1, 90_000);
+        assert_eq!(told(&city), (before.0, before.1 + 1, before.2 + 1), "closed by tick");
+    }
 }

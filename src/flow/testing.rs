@@ -21,6 +21,7 @@ pub(crate) enum Action {
     Remove,
     Register { sensors: usize },
     Connected { up: bool },
+    Recompute { from_s: i64, to_s: i64 },
 }
 
 pub(crate) fn action() -> impl Strategy<Value = Action> {
@@ -34,6 +35,7 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Remove),
         1 => (0_usize..4).prop_map(|sensors| Action::Register { sensors }),
         1 => any::<bool>().prop_map(|up| Action::Connected { up }),
+        2 => (0_i64..4_000, 0_i64..600).prop_map(|(from_s, to_s)| Action::Recompute { from_s, to_s }),
     ]
 }
 
@@ -123,6 +125,9 @@ pub(crate) fn journal(actions: &[Action]) -> Vec<Batch> {
                 sequencer.configure(vec![Control::PipelineRemoved { name: "air".into() }], at(now));
             }
             Action::Register { sensors } => sequencer.configure(vec![feed(*sensors), pipeline(0)], at(now)),
+            Action::Recompute { from_s, to_s } => {
+                sequencer.recompute(at(now - to_s - from_s), at(now - to_s), at(now));
+            }
             Action::Connected { up } => sequencer.connected(&"air".into(), *up, at(now)),
         }
         if cut {

@@ -1,5 +1,6 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
+mod again;
 mod handover;
 pub mod register;
 mod state;
@@ -39,6 +40,8 @@ pub struct WindowRun {
     pub made: Made,
     /// Its plan.
     pub plan: Arc<WindowPlan>,
+    /// The feeds that it reads, by their positions in the plan.
+    feeds: Arc<[FeedId]>,
     /// Which windows it publishes.
     pub bounds: Bounds,
     /// Its rules.
@@ -72,8 +75,6 @@ struct KeyRun {
     /// Stands before the rest of the state.
     #[serde(skip)]
     key: Key,
-    /// Position of the feed that named the key first: its interval is the one expected.
-    feed: usize,
     /// The feed by which its last event came.
     heard_by: FeedId,
     watermark: Timestamp,
@@ -111,6 +112,7 @@ impl WindowRun {
     pub fn new(
         made: Made,
         plan: Arc<WindowPlan>,
+        feeds: Arc<[FeedId]>,
         rules: Vec<Slot>,
         amend_every: Span,
         bounds: Bounds,
@@ -120,6 +122,7 @@ impl WindowRun {
         Self {
             made,
             plan,
+            feeds,
             bounds,
             rules,
             amend_every,
@@ -146,7 +149,7 @@ impl WindowRun {
     ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, arrived.feed, &self.rules));
+            self.keys.push(KeyRun::new(key, &self.rules));
         }
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
@@ -289,9 +292,8 @@ impl WindowRun {
         if to > from
             && let Some(registration) = run.registration.as_deref()
         {
-            let usual = self.plan.expected.get(run.feed).copied().flatten();
             let step = (from, to);
-            registration.fill(&self.plan, self.bounds, step, usual, moment.cause.sequence, &mut published);
+            registration.fill(&self.plan, self.bounds, step, moment.cause.sequence, &mut published);
         }
         self.publish(number, published, moment);
     }
@@ -328,17 +330,23 @@ impl WindowRun {
         }
     }
 
-    /// Publishes revisions and lets the rules judge them.
+    /// Publishes revisions and lets the rules judge them; then their time passes.
     fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
-            let interval = run.interval(&self.plan, publication.start);
-            let length = publication.end.since(publication.start);
-            let capture = WindowPlan::capture(publication.count, length, interval);
+            let expected = run.expected_events(&self.plan, &publication);
+            let capture = WindowPlan::capture(publication.count, expected);
             self.plan.fill_capture(&mut publication.fields, capture);
-            let sufficient = capture.is_none_or(|capture| capture >= self.plan.capture_min);
+            // What did not come while nobody listened says nothing.
+            let listened = publication.count > 0
+                || run.falls_silent(&self.plan, &publication, |feed, start, end| {
+                    let id = self.feeds.get(feed).copied().unwrap_or_default();
+                    moment.feeds.observed_within(id, start, end)
+                });
+            let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
-                judge(run, &self.plan, &self.rules, &publication, capture, sufficient, moment);
+                let rules = (&*self.rules, self.bounds.begins_at);
+                judge(run, &self.plan, rules, &publication, capture, sufficient, moment);
             }
             moment.out.push(ResultRow::Aggregate(Aggregate {
                 cause: moment.cause.sequence,
@@ -353,18 +361,19 @@ impl WindowRun {
                 fields: publication.fields,
             }));
         }
-        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        self.pass(number, moment);
     }
 
     /// Lets time pass for a key's rules, after all that it closes: to the key's watermark, and by
     /// ticks as far as it was observed.
     fn pass(&mut self, number: u32, moment: &mut Moment<'_>) {
+        let last_end = self.last_end();
+        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
         for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
             let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
-            course.pass(whose, watermark, moment);
-            course.pass_observed(whose, moment);
+            course.pass(whose, (watermark, until(slot)), moment);
         }
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
     }
@@ -378,11 +387,16 @@ impl WindowRun {
 
     /// Notes the silences that are due at the tick `to`.
     fn ring(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let last_end = self.last_end();
+        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
         for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
+            let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
             for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+                // One that waited for nothing learns how far time has come.
+                course.pass(whose, (watermark, until(slot)), moment);
                 let again = course.ring(whose, to, drained, moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
@@ -395,7 +409,7 @@ impl WindowRun {
 fn judge(
     run: &mut KeyRun,
     plan: &WindowPlan,
-    rules: &[Slot],
+    (rules, begins_at): (&[Slot], Timestamp),
     publication: &Publication,
     capture: Option<f64>,
     sufficient: bool,
@@ -407,18 +421,17 @@ fn judge(
     numbers.push(capture);
     let texts: Vec<Option<&str>> = run.key.0.iter().map(|value| Some(&**value)).collect();
     let row = Row { numbers: &numbers, texts: &texts };
-    let names = plan.description.fields.iter().map(|field| field.name.clone());
-    let mut fields: Vec<(Arc<str>, Option<f64>)> = names.zip(publication.fields.iter().copied()).collect();
-    fields.push(("count".into(), Some(publication.count as f64)));
-    fields.push(("capture".into(), capture));
-    run.evidence = Evidence { fields, window: (publication.start, publication.end) };
+    let of_it = (publication.count, capture);
+    let window = (publication.start, publication.end);
+    run.evidence = Evidence::of_window(&plan.description, &publication.fields, of_it, window);
     let heard = Heard::now(run.heard_by, moment.feeds);
     let key = &run.key;
-    for (course, slot) in run.courses.iter_mut().zip(rules) {
-        if course.begins()
-            && let Some(before) = handover::taken(&plan.description.by, &slot.now.rule.name, key, moment)
-        {
-            *course = before;
+    for (course, slot) in run.courses.iter_mut().zip(rules).filter(|(course, slot)| slot.judges(course)) {
+        if course.begins() {
+            match handover::taken(&plan.description.by, &slot.now.rule.name, key, moment) {
+                Some(before) => *course = before,
+                None => course.knows_from(begins_at),
+            }
         }
         let next = slot.next.as_ref().filter(|next| !course.has_moved() && publication.start >= next.1);
         if next.is_some() {
@@ -450,10 +463,9 @@ fn note(
 }
 
 impl KeyRun {
-    fn new(key: Key, feed: usize, rules: &[Slot]) -> Self {
+    fn new(key: Key, rules: &[Slot]) -> Self {
         Self {
             key,
-            feed,
             heard_by: FeedId::default(),
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),

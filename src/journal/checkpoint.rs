@@ -42,6 +42,7 @@ pub mod begin;
 pub mod keeper;
 mod manifest;
 pub mod plan;
+pub mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -54,6 +55,7 @@ use thiserror::Error;
 pub use self::begin::{BeginError, Beginning, Begun};
 pub use self::keeper::{Cadence, Keeper};
 pub use self::manifest::{Block, Manifest};
+pub use self::written::Written;
 use super::disk::{self, Disk, LogFile};
 use super::results::ResultsPosition;
 use crate::flow::state::{ENGINE_VERSION, Part, STATE_VERSION, Saved, StateError, total};
@@ -292,6 +294,7 @@ impl Checkpoints {
             number,
             state_version: STATE_VERSION,
             engine_version: ENGINE_VERSION,
+            zones: taken.parts.iter().flat_map(|part| part.zones.clone()).collect(),
             next: taken.next,
             results: taken.results.clone(),
             counts: total(&taken.parts),

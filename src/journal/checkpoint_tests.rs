@@ -350,6 +350,19 @@ fn last(rows: Vec<ResultRow>) -> (BTreeMap<String, ResultRow>, Vec<ResultRow>) {
 
 #[test]
 fn what_another_engine_version_published_otherwise_is_published_anew() {
+    published_anew_if(|manifest| manifest.engine_version += 1);
+}
+
+#[test]
+fn what_another_tz_database_made_otherwise_is_published_anew() {
+    published_anew_if(|manifest| {
+        assert_eq!(manifest.zones.keys().collect::<Vec<_>>(), ["America/Bogota"]);
+        manifest.zones.values_mut().for_each(|rules| *rules ^= 1);
+    });
+}
+
+/// The checkpoint behind which something was published otherwise says so itself.
+fn published_anew_if(changed: impl Fn(&mut Manifest)) {
     let world = World::new(&one_goes_on());
     let mut begun = world.begin(1);
     world.go_on(&mut begun, 100).unwrap();
@@ -364,8 +377,8 @@ fn what_another_engine_version_published_otherwise_is_published_anew() {
     let mut again = world.begin(1);
     assert!(matches!(world.go_on(&mut again, world.end()), Err(ResultsError::Differs { .. })));
 
-    let manifest =
-        Manifest { engine_version: ENGINE_VERSION + 1, ..world.begin(1).checkpoints.kept()[0].clone() };
+    let mut manifest = world.begin(1).checkpoints.kept()[0].clone();
+    changed(&mut manifest);
     let path = PathBuf::from(format!("checkpoints/{:020}.manifest", manifest.number));
     let mut files = world.disk.files();
     files.insert(path, manifest.encode());

@@ -96,13 +96,16 @@ pub struct Aggregate {
     pub count: u64,
     /// Counted share of the expected events, if an interval is expected.
     pub capture: Option<f64>,
-    /// Whether the capture reaches the window's `capture_min`.
+    /// Whether it is a basis for verdicts: the capture reaches the window's `capture_min`, and if the
+    /// window is empty somebody listened.
     pub sufficient: bool,
     /// Values in the order of the plan's fields; `None`: no data.
     pub fields: Vec<Option<f64>>,
 }
 
-/// Takes a published window back.
+/// Takes a published window back. The flow publishes none: nothing that was counted is ever
+/// uncounted, and a window that an amendment left empty would have count 0. The row is reserved for
+/// a recompute under another grid, whose range holds windows of the plan before; readers know it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retraction {
     /// Journal sequence of the record that caused it.

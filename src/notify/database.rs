@@ -105,10 +105,7 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, LedgerError> {
         let writer = connect(path)?;
-        let found: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        if found > SCHEMA_VERSION {
-            return Err(LedgerError::NewerFormat { path: path.to_owned(), found });
-        }
+        check_format(&writer, path)?;
         writer.execute_batch(SCHEMA)?;
         writer.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         Ok(Self { writer: Mutex::new(writer), reader: reading(path)?, dispatcher: reading(path)? })
@@ -146,6 +143,15 @@ fn write_secured(writer: &mut Connection) -> Result<(), LedgerError> {
     let times = number(&transaction, SECURED)?;
     set_number(&transaction, SECURED, times.wrapping_add(1))?;
     Ok(transaction.commit()?)
+}
+
+/// Refuses a file of a newer version.
+pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(LedgerError::NewerFormat { path: path.to_owned(), found });
+    }
+    Ok(())
 }
 
 fn reading(path: &Path) -> Result<Mutex<Connection>, LedgerError> {

@@ -188,7 +188,10 @@ fn severity_of(row: &Row<'_>, column: usize) -> Result<Severity, LedgerError> {
         .ok_or(LedgerError::Damaged { what: "a severity" })
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, LedgerError> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    text: &str,
+    what: &'static str,
+) -> Result<T, LedgerError> {
     serde_json::from_str(text).map_err(|_| LedgerError::Damaged { what })
 }
 

@@ -92,6 +92,22 @@ fn annulled_by_late_data_is_told_and_stays_in_the_history() {
 }
 
 #[test]
+fn what_a_recompute_found_is_over_and_nobody_is_owed() {
+    let mut timeline = Timeline::new();
+    let raised_at = Some(s(60));
+    let found = Transition { notify: false, raised_at, ..transition("rio-01", Inactive, Resolved, 120) };
+    let rows = [ResultRow::Transition(Box::new(found))];
+    let changes = timeline.publish(&rows);
+    assert_eq!(changes[0].alert.state, Resolved);
+    assert!(changes[0].alert.raised_at.is_some() && changes[0].alert.resolved_at.is_some());
+    assert!(timeline.publish(&rows).is_empty(), "a step is known by its cause");
+    let never = Transition { notify: false, ..transition("rio-01", Resolved, Inactive, 130) };
+    timeline.publish(&[ResultRow::Transition(Box::new(never))]);
+    timeline.want(StateFilter::In(Resolved), &[]);
+    assert_eq!(timeline.waiting(), 0);
+}
+
+#[test]
 fn applying_again_from_an_older_cursor_changes_nothing() {
     let (directory, ledger) = ledger(&["operations"]);
     let rows = [row("rio-01", Inactive, Pending, 0), raised("rio-01", 60), raised("rio-02", 61)];

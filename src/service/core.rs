@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::{DataDir, ServiceError};
 use crate::flow::{Engine, Tally};
-use crate::journal::checkpoint::{Beginning, Cadence, Keeper};
+use crate::journal::checkpoint::{Beginning, Cadence, Keeper, Written};
 use crate::journal::ends::Ends;
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::writer::Running;
@@ -18,7 +18,7 @@ use crate::journal::{
     BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
     Retention, SystemClock,
 };
-use crate::model::{Input, Span, Timestamp};
+use crate::model::{Input, Span, Throttle, Timestamp};
 
 /// Inputs that may wait for the sequencer; each is a burst of at most a thousand messages.
 const INPUTS_WAITING_MAX: usize = 64;
@@ -50,12 +50,16 @@ pub struct Core {
     pub flow: Arc<Progress>,
     /// How far the results log has come.
     pub results: Arc<Progress>,
+    /// What is known of the checkpoints written.
+    pub checkpoints: Arc<Written>,
     /// Who still needs which part of the two logs.
     pub holders: Arc<Holders>,
     /// Every name known.
     pub dictionary: SharedDictionary,
     /// Arrival time of the last record when the core started.
     pub last_arrival: Timestamp,
+    /// Whose messages are refused for their rate.
+    pub throttled: Arc<dyn Throttle>,
     journal_dir: PathBuf,
     results_dir: PathBuf,
     engine: Engine,
@@ -81,6 +85,7 @@ impl Core {
         })?;
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());
+        let throttled = journal.throttled();
         let begun = Beginning {
             disk: &disk,
             checkpoints: &dir.checkpoints(),
@@ -97,6 +102,7 @@ impl Core {
         let keeper =
             Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
                 .map_err(ServiceError::io("the thread of checkpoints"))?;
+        let checkpoints = keeper.written();
         let ends = Ends {
             disk: disk.clone(),
             journal_dir: dir.journal(),
@@ -117,9 +123,11 @@ impl Core {
             journal: progress,
             flow,
             results: published,
+            checkpoints,
             holders,
             dictionary,
             last_arrival,
+            throttled,
             journal_dir: dir.journal(),
             results_dir: dir.results(),
             engine,

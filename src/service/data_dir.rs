@@ -59,7 +59,7 @@ impl DataDir {
     /// The ledger of alerts.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
-        self.root.join("ledger.db")
+        ledger_in(&self.root)
     }
 
     /// Cursors of the InfluxDB sink.
@@ -67,6 +67,12 @@ impl DataDir {
     pub fn influx(&self) -> PathBuf {
         self.root.join("influx.db")
     }
+}
+
+/// Where the ledger of alerts lies in a data folder.
+#[must_use]
+pub fn ledger_in(root: &Path) -> PathBuf {
+    root.join("ledger.db")
 }
 
 /// Where the embedded store lies in a data folder.

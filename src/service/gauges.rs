@@ -1,25 +1,41 @@
-//! Metrics that nobody pushes: how far journal and flow are and how large the journal is, looked up
-//! now and then.
+//! Metrics that nobody pushes: how far journal and flow are, how large the journal is, how far off the
+//! host's clock, what became of events in windows, how the last checkpoint went; looked up now and then.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::Core;
 use super::run::stopped;
+use crate::api::LiveView;
+use crate::flow::Tally;
 use crate::journal::Progress;
+use crate::journal::checkpoint::Written;
 use crate::telemetry::Metrics;
 
 /// They are looked up this often.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Where they are looked up.
+pub struct Sources {
+    /// How far the journal has come.
+    pub journal: Arc<Progress>,
+    /// How far the flow has come.
+    pub flow: Arc<Progress>,
+    /// What readers were told of the host's clock.
+    pub live: Arc<LiveView>,
+    /// What became of events in windows.
+    pub tally: Tally,
+    /// What is known of checkpoints.
+    pub checkpoints: Arc<Written>,
+    /// Folder of the journal.
+    pub journal_dir: PathBuf,
+}
+
 /// Looks them up until `stop`.
-pub async fn run(
-    (progress, flow): (Arc<Progress>, Arc<Progress>),
-    metrics: Arc<Metrics>,
-    journal: std::path::PathBuf,
-    stop: watch::Receiver<bool>,
-) {
+pub async fn run(sources: Sources, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(EVERY);
     let mut stop = std::pin::pin!(stopped(stop));
     loop {
@@ -27,14 +43,45 @@ pub async fn run(
             _ = every.tick() => {}
             () = &mut stop => return,
         }
-        let now = progress.now();
-        let lag = progress.records().saturating_sub(flow.records());
-        metrics.flow_lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
-        metrics.journal_epoch_written.set(i64::try_from(now.written).unwrap_or(i64::MAX));
-        metrics.journal_epoch_synced.set(i64::try_from(now.synced).unwrap_or(i64::MAX));
-        let bytes =
-            std::fs::read_dir(&journal).into_iter().flatten().filter_map(|entry| entry.ok()?.metadata().ok());
-        let bytes: u64 = bytes.map(|metadata| metadata.len()).sum();
-        metrics.journal_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        sources.look(&metrics);
     }
+}
+
+impl Sources {
+    /// Those of a running core.
+    pub fn of(core: &Core, live: Arc<LiveView>, journal_dir: PathBuf) -> Self {
+        let (journal, flow, checkpoints) =
+            (core.journal.clone(), core.flow.clone(), core.checkpoints.clone());
+        Self { journal, flow, live, tally: core.tally(), checkpoints, journal_dir }
+    }
+
+    fn look(&self, metrics: &Metrics) {
+        metrics.host_clock_ahead_seconds.set(self.live.totals().host_clock_ahead_seconds);
+        let now = self.journal.now();
+        let lag = self.journal.records().saturating_sub(self.flow.records());
+        metrics.flow_lag_records.set(whole(lag));
+        metrics.journal_epoch_written.set(whole(now.written));
+        metrics.journal_epoch_synced.set(whole(now.synced));
+        let files = std::fs::read_dir(&self.journal_dir).into_iter().flatten();
+        let bytes: u64 = files.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum();
+        metrics.journal_bytes.set(whole(bytes));
+        for (pipeline, counts) in self.tally.now() {
+            for (outcome, count) in counts.named() {
+                metrics.window_events(&pipeline, outcome, count);
+            }
+        }
+        let own = &metrics.checkpoint;
+        own.age_seconds.set(self.checkpoints.age().as_secs_f64());
+        own.failures.set(whole(self.checkpoints.failures()));
+        if let Some(latest) = self.checkpoints.latest() {
+            own.epoch.set(whole(latest.epoch));
+            own.pause_seconds.set(latest.pause.as_secs_f64());
+            own.bytes.set(whole(latest.bytes));
+            own.keys.set(whole(latest.keys));
+        }
+    }
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

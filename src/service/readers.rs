@@ -54,6 +54,11 @@ pub trait Sink: Send {
     fn committed(&self, _next: (u64, u64)) -> Option<(u64, u64)> {
         None
     }
+    /// Whether what it writes to is away and it will not wait for it any longer: nothing more is
+    /// read for it, since it could only keep it in memory.
+    fn is_away(&self) -> bool {
+        false
+    }
     /// Once, after everything was read.
     ///
     /// # Errors
@@ -155,13 +160,17 @@ impl Follow {
         loop {
             // Asked before reading: what came in until then is read before the end.
             let stopping = self.stop.load(Ordering::SeqCst);
-            let moved = self.turn(sink)?;
+            let moved = !sink.is_away() && self.turn(sink)?;
             self.patiently(sink, |sink, _| sink.rest())?;
             self.hold(sink);
             let lag = self.journal.now().synced.saturating_sub(self.batches.position());
             self.metrics.reader_lag(sink.name(), lag);
             if moved {
                 continue;
+            }
+            if stopping && sink.is_away() {
+                // Its cursor stays behind what it could not write: that is read after the next start.
+                return Ok(());
             }
             if stopping && self.flow.now().written >= self.journal.now().written {
                 return self.patiently(sink, |sink, _| sink.end());
@@ -251,3 +260,7 @@ impl Follow {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+#[path = "readers_tests.rs"]
+mod tests;

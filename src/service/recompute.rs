@@ -1,17 +1,23 @@
 //! What a recompute would change: windows computed again from the journal, beside what the store
-//! holds of them. Nothing is written, and a running service is not disturbed.
+//! holds of them, and alerts beside the ledger. Nothing is written, and a running service is not
+//! disturbed.
+
+mod alerts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::alerts::published;
+pub use self::alerts::{AlertDifference, Fate};
 use super::ServiceError;
-use super::data_dir::store_in;
+use super::data_dir::{ledger_in, store_in};
 use crate::flow::Interpreter;
+use crate::flow::moment::Cause;
 use crate::flow::past::Past;
 use crate::journal::reader::gather;
 use crate::journal::{BatchReader, Disk, FsDisk, mark};
-use crate::model::{Aggregate, Batch, Key, Record, Timestamp};
+use crate::model::{Aggregate, Batch, Key, Record, ResultRow, Timestamp};
 use crate::store::{AggregatesFilter, QueryLimits, Store};
 
 /// Windows of one definition that are compared at most.
@@ -39,6 +45,8 @@ pub struct Preview {
     pub windows: u64,
     /// Those that would differ, by window, key and start.
     pub differences: Vec<Difference>,
+    /// Alerts that would be others, by pipeline, window, key and rule.
+    pub alerts: Vec<AlertDifference>,
 }
 
 /// Computes the windows of a range from the journal of a data folder and compares them.
@@ -46,7 +54,7 @@ pub struct Preview {
 /// # Errors
 /// [`ServiceError`] when journal or store do not read, or the range holds too many events.
 pub async fn preview(root: &Path, (from, to): (Timestamp, Timestamp)) -> Result<Preview, ServiceError> {
-    let rows = compute(&root.join("journal"), from, to)?;
+    let (rows, alerts) = compute(root, from, to)?;
     let store = Store::open_read_only(&store_in(root))?;
     let mut plans: BTreeMap<(Arc<str>, Arc<str>), Vec<Aggregate>> = BTreeMap::new();
     let windows = rows.len() as u64;
@@ -80,7 +88,7 @@ pub async fn preview(root: &Path, (from, to): (Timestamp, Timestamp)) -> Result<
             differences.extend(difference(format!("{pipeline}.{window}"), row, held));
         }
     }
-    Ok(Preview { windows, differences })
+    Ok(Preview { windows, differences, alerts })
 }
 
 type Held = (u64, Vec<(Arc<str>, Option<f64>)>);
@@ -98,8 +106,14 @@ fn difference(window: String, row: Aggregate, held: Option<&Held>) -> Option<Dif
     (!same).then_some(Difference { window, key: row.key, start: row.start, count, fields })
 }
 
-/// The windows of the range by the definitions that the journal ends with.
-fn compute(journal_dir: &Path, from: Timestamp, to: Timestamp) -> Result<Vec<Aggregate>, ServiceError> {
+/// The windows of the range by the definitions that the journal ends with, and what they change of
+/// alerts.
+fn compute(
+    root: &Path,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<(Vec<Aggregate>, Vec<AlertDifference>), ServiceError> {
+    let journal_dir = &root.join("journal");
     let disk: Arc<dyn Disk> = Arc::new(FsDisk);
     let end = synced(&*disk, journal_dir)?;
     let mut fold = Interpreter::new(0, 1);
@@ -117,7 +131,15 @@ fn compute(journal_dir: &Path, from: Timestamp, to: Timestamp) -> Result<Vec<Agg
     if past.is_overfull() {
         return Err(too_long());
     }
-    Ok(fold.recompute(&past))
+    let pipelines = fold.counts().map(|(name, _)| name);
+    let mut published = published(&ledger_in(root), (from, to), pipelines)?;
+    let cause = Cause { sequence: past.sequence, arrived_at: to };
+    let aggregate = |row| match row {
+        ResultRow::Aggregate(row) => Some(row),
+        _ => None,
+    };
+    let rows = fold.recomputed(&past, cause, &mut published).into_iter().filter_map(aggregate).collect();
+    Ok((rows, published.into_values().flat_map(|pipeline| pipeline.differences).collect()))
 }
 
 /// How far the journal is known to be synced: nothing behind it is read.

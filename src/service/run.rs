@@ -91,20 +91,22 @@ impl Service {
         let gaps = Gaps::new(parts.ledger.clone(), parts.live.clone(), core.journal.clone())?;
         let gaps = Arc::new(gaps);
         let mut readers = Readers::telling(gaps.clone());
+        // Definitions that stand unchanged since before the journal's first segment.
+        parts.live.define(&controls(&configuration));
         let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
         send(&core, Input::Control(controls(&configuration))).await;
 
         let (stop_feeds, _) = watch::channel(false);
         let (stop_others, stopping) = watch::channel(false);
         let mut others = JoinSet::new();
-        let tables = Arc::new(RouteTables::new(&configuration)?);
+        let tables = Arc::new(RouteTables::new(&configuration, core.throttled.clone())?);
         let mut feeds = JoinSet::new();
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        keep_house(&mut others, &core, &dir, &configuration, (&parts.metrics, gaps), &stopping);
+        keep_house(&mut others, &core, &dir, &configuration, (&parts, gaps), &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -181,13 +183,14 @@ fn keep_house(
     core: &Core,
     dir: &DataDir,
     configuration: &Configuration,
-    (metrics, gaps): (&Arc<Metrics>, Arc<Gaps>),
+    (parts, gaps): (&Parts, Arc<Gaps>),
     stop: &watch::Receiver<bool>,
 ) {
+    let metrics = &parts.metrics;
     let syncs = metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let positions = (core.journal.clone(), core.flow.clone());
-    others.spawn(super::gauges::run(positions, metrics.clone(), dir.journal(), stop.clone()));
+    let sources = super::gauges::Sources::of(core, parts.live.clone(), dir.journal());
+    others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);
     let journal = core.journal.clone();
@@ -274,13 +277,12 @@ fn start_store(
         }));
     }
     let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
-    let cursors = store.cursors();
-    readers.start(
-        core,
-        &parts.metrics,
-        (cursors.journal, cursors.results),
-        super::sinks::StoreSink(store.clone()),
-    )?;
+    let (cursors, sink) = (store.cursors(), super::sinks::StoreSink(store.clone()));
+    readers.start(core, &parts.metrics, (cursors.journal, cursors.results), sink)?;
+    let (live, dictionary) = (parts.live.clone(), core.dictionary.clone());
+    let limits = super::reads::query_limits(&configuration.sereno.limits);
+    let recall = super::recall::Recall { store: store.clone(), live, dictionary, limits };
+    super::recall::spawn(core, parts.ready.clone(), recall)?;
     Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
 }
 

@@ -175,6 +175,8 @@ pub struct InfluxReader {
     pub stop: Arc<AtomicBool>,
     lines: crate::store::influx::LineBatch,
     cursors: crate::store::Cursors,
+    /// The server was away when the service ended.
+    away: bool,
 }
 
 #[cfg(feature = "influx")]
@@ -187,7 +189,7 @@ impl InfluxReader {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let cursors = sink.cursors();
-        Self { sink, runtime, stop, lines: crate::store::influx::LineBatch::default(), cursors }
+        Self { sink, runtime, stop, lines: crate::store::influx::LineBatch::default(), cursors, away: false }
     }
 
     fn write(&mut self) -> Result<(), ServiceError> {
@@ -202,12 +204,15 @@ impl InfluxReader {
                     }
                     if self.stop.load(Ordering::SeqCst) {
                         // Its cursor stays where it is: the same is written after the next start.
+                        self.away = true;
                         return Ok(());
                     }
                     std::thread::sleep(failure.pause.min(Duration::from_secs(1)));
                 }
             }
         }
+        self.away = false;
+        // Points that are in are not written again while a full disk keeps the cursor waiting.
         self.sink.commit(self.cursors).map_err(ServiceError::Influx)
     }
 }
@@ -235,7 +240,34 @@ impl Sink for InfluxReader {
         Some((cursors.journal, cursors.results))
     }
 
+    fn is_away(&self) -> bool {
+        self.away
+    }
+
     fn rest(&mut self) -> Result<(), ServiceError> {
         if self.cursors == self.sink.cursors() && self.lines.is_empty() { Ok(()) } else { self.write() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledgers_reader_tells_collection_only_what_a_loss_of_power_cannot_take_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Arc::new(Ledger::open(&folder.path().join("ledger.db")).unwrap());
+        let mut sink = LedgerSink::new(ledger, Arc::new(LiveView::new()), Arc::new(Metrics::new()));
+        for frame in 0..5 {
+            sink.rows(frame, &[]).unwrap();
+            sink.rest().unwrap();
+            assert_eq!(sink.committed((9, frame + 1)), Some((u64::MAX, 0)), "committed, not synced");
+        }
+        sink.secured = Instant::now().checked_sub(SECURE_EVERY).unwrap();
+        sink.rest().unwrap();
+        assert_eq!(sink.committed((9, 5)), Some((u64::MAX, 5)));
+        sink.rows(5, &[]).unwrap();
+        sink.end().unwrap();
+        assert_eq!(sink.committed((9, 6)), Some((u64::MAX, 6)));
     }
 }

@@ -91,6 +91,10 @@ impl<S: Sink> Sink for Counting<S> {
         self.inner.committed(next)
     }
 
+    fn is_away(&self) -> bool {
+        self.inner.is_away()
+    }
+
     fn end(&mut self) -> Result<(), ServiceError> {
         self.inner.end()
     }

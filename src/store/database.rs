@@ -21,11 +21,12 @@ use super::manifest::{Content, Manifest, Progress};
 use super::options::{QueryLimits, StoreOptions};
 use super::output::QueryResult;
 use super::readings::{self, ReadingRow, ReadingsFilter};
+use super::recall::{self, FeedHour, LastFilter, LastRow};
 use super::runner::Runner;
 use super::session::{self, Session};
 use super::windows::{self, AggregateRow, AggregatesFilter};
 use super::{directory, query};
-use crate::model::{Batch, Dictionary, ResultRow};
+use crate::model::{Batch, Dictionary, ResultRow, Timestamp};
 
 /// How often a reader beside the writer starts again because files were merged away under it.
 const READ_ATTEMPTS: usize = 4;
@@ -222,6 +223,36 @@ impl Store {
     ) -> Result<(Vec<AccountRow>, bool), StoreError> {
         let filter = Arc::new(filter.clone());
         self.ask(limits, move |session| async move { accounts::read(&session, &filter, &limits).await }).await
+    }
+
+    /// The last that is stored of some sensors of a feed, of those that have anything.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub async fn last_rows(
+        &self,
+        filter: LastFilter,
+        limits: QueryLimits,
+    ) -> Result<Vec<LastRow>, StoreError> {
+        let filter = Arc::new(filter);
+        self.ask(limits, move |session| async move { recall::last_rows(&session, &filter, &limits).await })
+            .await
+    }
+
+    /// The accounts of the feeds in the hours of arrival from `from` to `to`, both included.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub async fn feed_hours(
+        &self,
+        (from, to): (Timestamp, Timestamp),
+        limits: QueryLimits,
+    ) -> Result<Vec<FeedHour>, StoreError> {
+        self.ask(
+            limits,
+            move |session| async move { recall::feed_hours(&session, (from, to), &limits).await },
+        )
+        .await
     }
 
     /// Asks one snapshot a question, on the threads of queries.

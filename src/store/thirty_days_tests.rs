@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Store;
 use super::testing::{Cell, DAY, Journal, files, open, plan, revision, rows};
-use crate::model::ResultRow;
 use crate::model::crash::Point;
 use crate::model::crash::testing::until_crash;
+use crate::model::time::SECOND;
+use crate::model::{ResultRow, Timestamp};
 
 const DAYS: i64 = 30;
 const DAY_SECONDS: i64 = 86_400;
@@ -24,7 +25,7 @@ struct Town {
     /// Day, sensor and value of each event.
     heard: Vec<(i64, String, i64)>,
     /// Value of the last revision by sensor and hour.
-    last: BTreeMap<(String, i64), f64>,
+    last: BTreeMap<(String, i64), i64>,
 }
 
 impl Town {
@@ -52,8 +53,13 @@ impl Town {
         let position = self.results.len() as u64 + 1;
         let hour = day * 24 + part * 3;
         let window = |(sensor, hour): (&String, i64)| {
-            let value = (position * 10) as f64 + hour as f64 / 1_000.0;
-            (sensor.clone(), hour, value, revision(&plan, &[sensor], hour, position * 10, &[Some(value)]))
+            let value = (position * 100).cast_signed() + hour % 7;
+            (
+                sensor.clone(),
+                hour,
+                value,
+                revision(&plan, &[sensor], hour, position * 10, &[Some(value as f64)]),
+            )
         };
         let again = (hour - 30).max(0);
         let published: Vec<_> =
@@ -86,27 +92,24 @@ impl Town {
         let want: String = days
             .iter()
             .map(|(day, values)| {
+                let midnight = Timestamp((DAY + day * DAY_SECONDS) * SECOND);
                 let (count, sum) = (values.len(), values.iter().sum::<i64>());
                 let (low, high) = (values.iter().min().unwrap(), values.iter().max().unwrap());
-                format!("{},{count},{count},{sum},{low},{high}\n", (DAY / DAY_SECONDS) + day)
+                format!("{midnight},{count},{count},{sum}.0,{low}.0,{high}.0\n")
             })
             .collect();
         let found = rows(
             store,
-            "SELECT CAST(date_part('epoch', date_trunc('day', time)) AS BIGINT) / 86400 AS day, count(*),
-             count(DISTINCT sequence), CAST(sum(pm25) AS BIGINT), CAST(min(pm25) AS BIGINT),
-             CAST(max(pm25) AS BIGINT) FROM air GROUP BY day ORDER BY day",
+            "SELECT date_trunc('day', time) AS day, count(*), count(DISTINCT sequence), sum(pm25), min(pm25),
+             max(pm25) FROM air GROUP BY 1 ORDER BY 1",
         );
         assert_eq!(found.await, want, "on day {day}");
         let sensors: BTreeSet<&str> = self.heard.iter().map(|(_, sensor, _)| &**sensor).collect();
         let found = rows(store, "SELECT count(DISTINCT sensor) FROM air").await;
         assert_eq!(found, format!("{}\n", sensors.len()));
-        let found = rows(
-            store,
-            "SELECT count(*), CAST(round(sum(pm25_mean) * 1000) AS BIGINT) FROM air_quality_pm25_1h",
-        );
-        let sum: f64 = self.last.values().map(|value| (value * 1_000.0).round()).sum();
-        assert_eq!(found.await, format!("{},{}\n", self.last.len(), sum as i64), "on day {day}");
+        let found = rows(store, "SELECT count(*), sum(pm25_mean) FROM air_quality_pm25_1h");
+        let sum: i64 = self.last.values().sum();
+        assert_eq!(found.await, format!("{},{sum}.0\n", self.last.len()), "on day {day}");
     }
 }
 
@@ -126,13 +129,11 @@ async fn thirty_days_of_flushes_merges_and_restarts_keep_every_row_once() {
             }
         }
         let point = [Point::StoreFileWritten, Point::StoreCommitting, Point::StoreCommitted];
-        match point.get(day as usize % 4).copied() {
-            Some(point) => {
-                let crashed = until_crash(move |at| at == point, || store.flush());
-                assert_eq!(crashed.err(), Some(point));
-            }
-            None => drop(store),
+        if let Some(point) = point.get(day as usize % 4).copied() {
+            let crashed = until_crash(move |at| at == point, || store.flush());
+            assert_eq!(crashed.err(), Some(point));
         }
+        drop(store);
         if day % 10 == 9 {
             town.check(&town.start(folder.path()), day).await;
         }

@@ -4,13 +4,25 @@
 //! shows some times twice; here it stands still meanwhile, so that local time never goes back:
 //! a day, or any other piece of the local calendar, begins when the clock first shows its beginning.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::Timestamp;
 use crate::model::time::SECOND;
 
 /// Offsets are known up to 2100-01-01T00:00Z; the last one holds from there on.
 const LAST_SECOND: i64 = 4_102_444_800;
+
+/// A sum of everything the tz database says of a zone from 1970 on; `None` where it has no such zone.
+/// Windows of the calendar are the same under two databases if the sums of their zones are.
+#[must_use]
+pub fn zone_rules(zone: &str) -> Option<u64> {
+    let clock = LocalClock::new(&TimeZone::get(zone).ok()?);
+    let offsets = clock.stretches.iter().flat_map(|stretch| [stretch.from, stretch.offset]);
+    Some(xxh3_64(&offsets.flat_map(i64::to_le_bytes).collect::<Vec<u8>>()))
+}
 
 /// Instants from `from` on have this offset from UTC. All in nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +38,8 @@ struct Stretch {
 /// A zone's wall clock. Local times are nanoseconds since 1970-01-01T00:00 on that clock.
 #[derive(Clone, Debug)]
 pub(super) struct LocalClock {
-    stretches: Vec<Stretch>,
+    /// Shared by all grids made of it.
+    stretches: Arc<[Stretch]>,
 }
 
 impl LocalClock {
@@ -50,7 +63,7 @@ impl LocalClock {
             stretches.push(Stretch { from, offset, shown, until });
             shown = until.saturating_sub(1);
         }
-        Self { stretches }
+        Self { stretches: stretches.into() }
     }
 
     /// What the clock shows at `at`, or has shown before if that is later.
@@ -107,6 +120,14 @@ mod tests {
         assert_eq!(madrid.instant(local("2025-03-30T02:30:00Z")), at("2025-03-30T01:00:00Z"));
         assert_eq!(madrid.instant(local("2025-03-30T03:00:00Z")), at("2025-03-30T01:00:00Z"));
         assert_eq!(madrid.put_back_max(), 3_600 * SECOND);
+    }
+
+    #[test]
+    fn the_rules_of_a_zone_have_a_sum_of_their_own() {
+        let sums = ["Europe/Madrid", "America/Bogota", "UTC"].map(|zone| zone_rules(zone).unwrap());
+        assert!(sums[0] != sums[1] && sums[1] != sums[2]);
+        assert_eq!(zone_rules("Europe/Madrid"), Some(sums[0]));
+        assert_eq!(zone_rules("Europe/Atlantis"), None);
     }
 
     #[test]

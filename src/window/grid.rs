@@ -48,7 +48,6 @@ pub struct Grid {
     step: Step,
     reach: Reach,
     clock: LocalClock,
-    stale_after: Span,
     longest: Span,
     period: Option<Arc<str>>,
 }
@@ -89,7 +88,7 @@ impl Grid {
             // Its end is the next boundary of its panes.
             _ => Span(nominal.0.saturating_add(put_back.0).saturating_add(slide.nominal().0)),
         };
-        Self { step: panes, reach, stale_after: slide.nominal(), longest, clock, period: None }
+        Self { step: panes, reach, longest, clock, period: None }
     }
 
     /// The grid of one period of each day in `zone`, called `name`.
@@ -99,13 +98,15 @@ impl Grid {
         let (from, to) = (period.begin(), period.end());
         let longest = Span(to.0 - from.0 + clock.put_back_max());
         let step = Step::Daily { from: from.0, to: to.0 };
-        Self { step, reach: Reach::Pane, stale_after: Span(DAY), longest, clock, period: Some(name.into()) }
+        Self { step, reach: Reach::Pane, longest, clock, period: Some(name.into()) }
     }
 
-    /// How long the verdict on a window stands before the next one is missing: a slide.
+    /// End of the earliest window that ends after `at`: when the verdict on a window that ends
+    /// there is missed if the next one says nothing. Days, weeks, months and years are as long as
+    /// they are.
     #[must_use]
-    pub fn stale_after(&self) -> Span {
-        self.stale_after
+    pub fn end_after(&self, at: Timestamp) -> Timestamp {
+        self.end(self.first_open(at))
     }
 
     /// Name of the period of the day whose windows these are.

@@ -258,3 +258,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_end_after_an_end_is_the_next_windows() {
+    let zone = "Europe/Madrid";
+    let grids = [
+        grid(zone, "day", "day"),
+        grid(zone, "week", "day"),
+        grid(zone, "month", "month"),
+        grid(zone, "year", "month"),
+        grid(zone, "6h", "2h"),
+        grid(zone, "7m", "7m"),
+        grid("Australia/Lord_Howe", "1h", "20m"),
+        daily(zone, "07:01-21:00"),
+        daily(zone, "21:01-07:00"),
+    ];
+    for (number, grid) in grids.iter().enumerate() {
+        let mut start = grid.pane_from(at("2025-03-20T00:00:00Z"));
+        for _ in 0..300 {
+            let next = grid.next_pane(start);
+            let (end, end_of_next) = (grid.end(start), grid.end(next));
+            assert!(end <= end_of_next);
+            if end < end_of_next {
+                assert_eq!(grid.end_after(end), end_of_next, "grid {number}, window {start}");
+                assert_eq!(grid.end_after(Timestamp(end.0 - 1)), end, "grid {number}, window {start}");
+            }
+            start = next;
+        }
+    }
+    let day = grid(zone, "day", "day");
+    assert_eq!(day.end_after(at("2025-10-25T22:00:00Z")), at("2025-10-26T23:00:00Z"), "25 hours");
+}

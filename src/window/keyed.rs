@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::feed_set::FeedSet;
 use super::plan::WindowPlan;
 use super::sensors::{Follower, Sensors};
 use super::slot::{Sample, Slot};
@@ -53,6 +54,8 @@ pub struct Publication {
     pub revision: u64,
     /// Events counted.
     pub count: u64,
+    /// The feeds by which they came.
+    pub feeds: FeedSet,
     /// Values of the plan's fields.
     pub fields: Vec<Option<f64>>,
 }
@@ -62,7 +65,8 @@ impl Publication {
     #[must_use]
     pub fn empty(plan: &WindowPlan, start: Timestamp, revision: u64) -> Self {
         let fields = plan.values(&plan.empty_slots(), 0);
-        Self { start, end: plan.grid.end(start), revision, count: 0, fields }
+        let (end, feeds) = (plan.grid.end(start), FeedSet::default());
+        Self { start, end, revision, count: 0, feeds, fields }
     }
 }
 
@@ -71,6 +75,8 @@ struct Pane {
     start: Timestamp,
     changed: u64,
     events: u64,
+    /// The feeds by which they came.
+    feeds: FeedSet,
     slots: Box<[Slot]>,
 }
 
@@ -114,7 +120,7 @@ impl KeyWindows {
         samples: &[(u16, Sample<'_>)],
     ) -> Outcome {
         let Some(start) = plan.grid.pane(event_at) else {
-            self.pass(plan, bounds, feed, event_at, samples);
+            self.pass(plan, bounds, event_at, samples);
             return Outcome::Outside;
         };
         let latest = if bounds.hold(start) {
@@ -124,7 +130,7 @@ impl KeyWindows {
         };
         let Some(latest) = latest else {
             if start < bounds.begins_at {
-                self.pass(plan, bounds, feed, event_at, samples);
+                self.pass(plan, bounds, event_at, samples);
             }
             return Outcome::Outside;
         };
@@ -135,6 +141,7 @@ impl KeyWindows {
         let pane = self.pane_mut(plan, start);
         pane.changed = sequence;
         pane.events += 1;
+        pane.feeds.add(feed);
         for column in &plan.columns {
             let Some((_, sample)) = samples.iter().find(|(at, _)| *at == column.column) else { continue };
             column.of_mut(&mut pane.slots).iter_mut().for_each(|slot| slot.add(sample, column.decimals));
@@ -153,7 +160,6 @@ impl KeyWindows {
         &mut self,
         plan: &WindowPlan,
         bounds: Bounds,
-        feed: usize,
         event_at: Timestamp,
         samples: &[(u16, Sample<'_>)],
     ) {
@@ -165,7 +171,7 @@ impl KeyWindows {
             return;
         }
         let ahead = next.minus(Span(1));
-        let followers = self.sensors.pass(&plan.sensors, feed, ahead, samples);
+        let followers = self.sensors.pass(&plan.sensors, ahead, samples);
         self.mark_followers(plan, bounds, ahead, &followers);
     }
 
@@ -173,7 +179,8 @@ impl KeyWindows {
         let at = match self.panes.binary_search_by_key(&start, |pane| pane.start) {
             Ok(at) => at,
             Err(at) => {
-                self.panes.insert(at, Pane { start, changed: 0, events: 0, slots: plan.empty_slots() });
+                let (feeds, slots) = (FeedSet::default(), plan.empty_slots());
+                self.panes.insert(at, Pane { start, changed: 0, events: 0, feeds, slots });
                 at
             }
         };
@@ -346,18 +353,19 @@ impl KeyWindows {
         let first = self.panes.partition_point(|pane| pane.start < start);
         let mut panes = self.panes.get(first..)?.iter().take_while(|pane| pane.start < end);
         let head = panes.next()?;
-        let (mut revision, mut count) = (head.changed, head.events);
+        let (mut revision, mut count, mut feeds) = (head.changed, head.events, head.feeds);
         let mut slots = head.slots.clone();
         for pane in panes {
             revision = revision.max(pane.changed);
             count += pane.events;
+            feeds = feeds.or(pane.feeds);
             slots.iter_mut().zip(&pane.slots).for_each(|(mine, other)| mine.merge(other));
         }
         let mut fields = plan.values(&slots, count);
         if !plan.sensors.is_empty() {
             revision = revision.max(self.sensors.fill(plan, start, end, &mut fields));
         }
-        Some(Publication { start, end, revision, count, fields })
+        Some(Publication { start, end, revision, count, feeds, fields })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::feed_set::FeedSet;
 use super::function::Function;
 use super::grid::Grid;
 use super::held::Rules;
@@ -116,13 +117,13 @@ impl SensorsPlan {
         self.columns.iter().flat_map(|column| column.kinds.iter().map(|kind| kind.empty())).collect()
     }
 
-    /// Whether a sensor of that feed with so many events in `[start, end)` counts.
+    /// Whether a sensor with so many events in `[start, end)`, by those feeds, counts.
     #[must_use]
-    pub fn sufficient(&self, feed: usize, events: u64, start: Timestamp, end: Timestamp) -> bool {
-        let interval = self.intervals.get(feed).copied().flatten();
-        let (Some(least), Some(interval)) = (self.capture_min, interval) else { return true };
-        let length = end.0.saturating_sub(start.0) as f64;
-        events as f64 * interval.0 as f64 >= least * length
+    pub fn sufficient(&self, feeds: FeedSet, events: u64, start: Timestamp, end: Timestamp) -> bool {
+        let Some(least) = self.capture_min else { return true };
+        let intervals = feeds.iter().map(|feed| self.intervals.get(feed).copied().flatten());
+        let expected = WindowPlan::expected_events(end.since(start), intervals);
+        WindowPlan::capture(events, expected).is_none_or(|share| share >= least)
     }
 }
 
@@ -146,8 +147,8 @@ pub struct WindowPlan {
     pub close_after: Span,
     /// By tick, a window is sealed this long after its end.
     pub open_max: Span,
-    /// Expected time between two events of one key, by position of the key's feed among those of
-    /// the pipeline; `None` where none is expected.
+    /// Expected time between two events of one key by a feed, by position of the feed among those
+    /// of the pipeline; `None` where none is expected.
     pub expected: Vec<Option<Span>>,
     /// Share of them below which the window is no basis for a verdict.
     pub capture_min: f64,
@@ -192,12 +193,22 @@ impl WindowPlan {
             .collect()
     }
 
-    /// Share of the events expected in a window of `length`, one each `interval`, that `count` is;
-    /// capped at nothing: more than 1 is possible.
+    /// Events expected in a window of `length` by feeds with these intervals between two of a key,
+    /// lowest position first; `None` where there is no feed, or one that expects nothing.
     #[must_use]
-    pub fn capture(count: u64, length: Span, interval: Option<Span>) -> Option<f64> {
-        let expected = length.0 as f64 / interval.filter(|interval| interval.0 > 0)?.0 as f64;
-        Some(count as f64 / expected)
+    pub fn expected_events(length: Span, intervals: impl Iterator<Item = Option<Span>>) -> Option<f64> {
+        let mut expected = None;
+        for interval in intervals {
+            let interval = interval.filter(|interval| interval.0 > 0)?;
+            expected = Some(expected.unwrap_or(0.0) + length.0 as f64 / interval.0 as f64);
+        }
+        expected
+    }
+
+    /// Share of the events expected that `count` is; capped at nothing: more than 1 is possible.
+    #[must_use]
+    pub fn capture(count: u64, expected: Option<f64>) -> Option<f64> {
+        Some(count as f64 / expected?)
     }
 
     /// Fills in the fields that are the capture in percent.

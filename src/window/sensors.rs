@@ -16,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
+use super::feed_set::FeedSet;
 use super::function::Function;
 use super::held::{Held, Reading, Rules, Tally};
 use super::plan::{ColumnPlan, FieldPlan, SensorsPlan, WindowPlan};
@@ -30,8 +31,6 @@ pub struct Sensors(BTreeMap<Arc<str>, Sensor>);
 /// One sensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sensor {
-    /// Position of the feed that named it first: its interval is the one expected.
-    feed: usize,
     /// By start.
     panes: Vec<Pane>,
     /// By column: the last reading whose pane is gone.
@@ -44,6 +43,8 @@ struct Pane {
     start: Timestamp,
     /// Events counted; none where no window holds them.
     events: u64,
+    /// The feeds by which they came.
+    feeds: FeedSet,
     slots: Box<[Slot]>,
 }
 
@@ -66,11 +67,12 @@ impl Sensors {
         (start, late): (Timestamp, bool),
         samples: &[(u16, Sample<'_>)],
     ) -> Vec<Follower> {
-        let Some(sensor) = self.sensor_mut(plan, feed, samples) else { return Vec::new() };
+        let Some(sensor) = self.sensor_mut(plan, samples) else { return Vec::new() };
         let at = sensor.pane_at(plan, start);
         let (earlier, later) = sensor.panes.split_at_mut(at + 1);
         let Some(pane) = earlier.last_mut() else { return Vec::new() };
         pane.events += 1;
+        pane.feeds.add(feed);
         let mut followers = Vec::new();
         for (column, rules) in plan.columns.iter().zip(&plan.rules) {
             let Some(sample) = sample_of(column, samples) else { continue };
@@ -90,12 +92,11 @@ impl Sensors {
     pub fn pass(
         &mut self,
         plan: &SensorsPlan,
-        feed: usize,
         ahead: Timestamp,
         samples: &[(u16, Sample<'_>)],
     ) -> Vec<Follower> {
         let mut followers = Vec::new();
-        let Some(sensor) = self.sensor_mut(plan, feed, samples) else { return followers };
+        let Some(sensor) = self.sensor_mut(plan, samples) else { return followers };
         let at = sensor.pane_at(plan, ahead);
         let (earlier, later) = sensor.panes.split_at_mut(at + 1);
         let Some(pane) = earlier.last_mut() else { return followers };
@@ -112,16 +113,11 @@ impl Sensors {
         followers
     }
 
-    fn sensor_mut(
-        &mut self,
-        plan: &SensorsPlan,
-        feed: usize,
-        samples: &[(u16, Sample<'_>)],
-    ) -> Option<&mut Sensor> {
+    fn sensor_mut(&mut self, plan: &SensorsPlan, samples: &[(u16, Sample<'_>)]) -> Option<&mut Sensor> {
         let device = samples.first()?.1.device;
         if !self.0.contains_key(device) {
             let before = vec![None; plan.columns.len()].into_boxed_slice();
-            self.0.insert(device.clone(), Sensor { feed, panes: Vec::new(), before });
+            self.0.insert(device.clone(), Sensor { panes: Vec::new(), before });
         }
         self.0.get_mut(device)
     }
@@ -220,7 +216,8 @@ fn follow(
 impl Sensor {
     fn pane_at(&mut self, plan: &SensorsPlan, start: Timestamp) -> usize {
         self.panes.binary_search_by_key(&start, |pane| pane.start).unwrap_or_else(|at| {
-            self.panes.insert(at, Pane { start, events: 0, slots: plan.empty_slots() });
+            self.panes
+                .insert(at, Pane { start, events: 0, feeds: FeedSet::default(), slots: plan.empty_slots() });
             at
         })
     }
@@ -231,8 +228,9 @@ impl Sensor {
         let last = self.panes.partition_point(|pane| pane.start < end);
         let (earlier, panes) = self.panes.get(..last).unwrap_or_default().split_at(first.min(last));
         let events: u64 = panes.iter().map(|pane| pane.events).sum();
+        let feeds = panes.iter().fold(FeedSet::default(), |feeds, pane| feeds.or(pane.feeds));
         let mut share = Share {
-            sufficient: plan.sufficient(self.feed, events, start, end),
+            sufficient: plan.sufficient(feeds, events, start, end),
             slots: plan.empty_slots(),
             tallies: Vec::with_capacity(plan.columns.len()),
             before: 0,

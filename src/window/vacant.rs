@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::feed_set::FeedSet;
 use super::grid::Grid;
 use super::keyed::{Bounds, Publication};
 use super::plan::WindowPlan;
@@ -16,9 +17,11 @@ use crate::model::{Span, Timestamp};
 /// the latest ones are published, and those before are not.
 pub const VACANT_MAX: usize = 1_440;
 
-/// One stretch of a sensor's service, as the register says.
+/// One stretch of a sensor's service, as the register of a feed says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
+    /// Position of the feed among those of the pipeline.
+    pub feed: usize,
     /// Event time from which it is in service.
     pub from: Timestamp,
     /// Event time from which it no longer is.
@@ -30,6 +33,8 @@ pub struct Service {
 /// What a register said, and from when on it counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
+    /// Position of the feed that registers it.
+    feed: usize,
     from: Timestamp,
     to: Timestamp,
     /// Arrival clock of the first tick after the registration; windows that began before were
@@ -57,7 +62,7 @@ impl Entry {
     }
 }
 
-/// A sensor's place in the register of its feed, for one window plan.
+/// A sensor's place in the registers of the pipeline's feeds, for one window plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     entries: Vec<Entry>,
@@ -69,7 +74,7 @@ impl Registration {
     pub fn write(&mut self, services: &[Service], at: Timestamp) -> bool {
         let before = self.entries.clone();
         for entry in self.entries.iter_mut().filter(|entry| entry.until == Timestamp::MAX) {
-            match services.iter().find(|service| service.from == entry.from) {
+            match services.iter().find(|service| (service.feed, service.from) == (entry.feed, entry.from)) {
                 None => entry.until = at,
                 Some(service) => {
                     entry.to = service.to;
@@ -80,11 +85,12 @@ impl Registration {
             }
         }
         for service in services {
-            let known = |entry: &Entry| entry.until == Timestamp::MAX && entry.from == service.from;
+            let same = |entry: &Entry| (entry.feed, entry.from) == (service.feed, service.from);
+            let known = |entry: &Entry| entry.until == Timestamp::MAX && same(entry);
             if !self.entries.iter().any(known) {
                 let intervals = vec![(Timestamp::MIN, service.interval)];
-                let (from, to) = (service.from, service.to);
-                self.entries.push(Entry { from, to, since: None, until: Timestamp::MAX, intervals });
+                let Service { feed, from, to, .. } = *service;
+                self.entries.push(Entry { feed, from, to, since: None, until: Timestamp::MAX, intervals });
             }
         }
         self.entries != before
@@ -106,23 +112,38 @@ impl Registration {
         self.entries.retain(|entry| entry.ends_at() > to);
     }
 
-    /// The sensor's own interval for a window that starts at `start`.
+    /// Whether an interval of its own was ever expected.
     #[must_use]
-    pub fn interval(&self, start: Timestamp) -> Option<Span> {
-        self.serving(start).and_then(|entry| entry.interval(start))
+    pub fn has_interval(&self) -> bool {
+        self.entries.iter().any(|entry| entry.intervals.iter().any(|interval| interval.1.is_some()))
     }
 
-    fn serving(&self, at: Timestamp) -> Option<&Entry> {
+    /// The sensor's own interval in a feed for a window that starts at `start`.
+    #[must_use]
+    pub fn interval(&self, feed: usize, start: Timestamp) -> Option<Span> {
+        self.serving(start).find(|entry| entry.feed == feed).and_then(|entry| entry.interval(start))
+    }
+
+    /// The feeds in whose registers it is in service at `at`.
+    #[must_use]
+    pub fn feeds(&self, at: Timestamp) -> FeedSet {
+        self.serving(at).fold(FeedSet::default(), |mut feeds, entry| {
+            feeds.add(entry.feed);
+            feeds
+        })
+    }
+
+    fn serving(&self, at: Timestamp) -> impl Iterator<Item = &Entry> {
         let serves =
-            |entry: &&Entry| entry.begins_at().is_some_and(|from| from <= at) && at < entry.ends_at();
-        self.entries.iter().find(serves)
+            move |entry: &&Entry| entry.begins_at().is_some_and(|from| from <= at) && at < entry.ends_at();
+        self.entries.iter().filter(serves)
     }
 
-    /// Whether the window [start, end) is missed when nothing arrives in it; `usual` is the
-    /// interval expected in the feed.
-    fn misses(&self, start: Timestamp, end: Timestamp, usual: Option<Span>) -> bool {
-        self.serving(start).is_some_and(|entry| {
-            let interval = entry.interval(start).or(usual);
+    /// Whether a feed misses the window [start, end) when nothing arrives in it; `usual` are the
+    /// intervals expected in the feeds.
+    fn misses(&self, start: Timestamp, end: Timestamp, usual: &[Option<Span>]) -> bool {
+        self.serving(start).any(|entry| {
+            let interval = entry.interval(start).or(usual.get(entry.feed).copied().flatten());
             end <= entry.ends_at() && interval.is_some_and(|interval| interval <= end.since(start))
         })
     }
@@ -148,7 +169,6 @@ impl Registration {
         plan: &WindowPlan,
         bounds: Bounds,
         (from, to): (Timestamp, Timestamp),
-        usual: Option<Span>,
         sequence: u64,
         published: &mut Vec<Publication>,
     ) {
@@ -161,7 +181,7 @@ impl Registration {
             }
             let known = published.get(..held).unwrap_or_default();
             let missed = bounds.hold(start)
-                && self.misses(start, plan.grid.end(start), usual)
+                && self.misses(start, plan.grid.end(start), &plan.expected)
                 && known.binary_search_by_key(&start, |publication| publication.start).is_err();
             if missed {
                 published.push(Publication::empty(plan, start, sequence));

@@ -85,12 +85,16 @@ pub fn naive(case: &Case, lines: &[Line], names: PlanNames) -> (Vec<ResultRow>, 
     let mut all = Vec::new();
     for line in lines {
         let (mut rows, notes) = windows.apply(line);
-        rows.extend(alerts.hear(notes, &windows.world, line.sequence));
+        rows.extend(alerts.hear(notes, &windows, line));
         rows.sort_by_key(place);
         all.extend(rows);
     }
     let mut counts = windows.counts;
     counts.retain(|name, _| windows.pipelines.contains_key(name));
+    for (name, counts) in &mut counts {
+        counts[4] = alerts.unjudged.get(name).copied().unwrap_or_default();
+    }
+    windows.met.add(&alerts.met);
     (all, counts, windows.met)
 }
 
@@ -150,7 +154,29 @@ pub fn brief(row: &ResultRow) -> String {
             row.fields
         ),
         ResultRow::Retraction(row) => format!("@{} retraction {} {}", row.cause, row.key, row.start),
-        ResultRow::Transition(row) => format!("{row:?}"),
+        ResultRow::Transition(row) => format!(
+            "@{} {}.{} [{}] {:08x} {:?}-{:?} [{}, {}, {}) at {} decided {} {} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+            row.cause,
+            row.pipeline,
+            row.rule,
+            row.key,
+            row.id.0 as u32,
+            row.from,
+            row.to,
+            row.began_at,
+            row.raised_at.map_or("-".to_owned(), |at| at.to_string()),
+            row.resolved_at.map_or("-".to_owned(), |at| at.to_string()),
+            row.at,
+            row.decided_at,
+            row.reason,
+            row.notify,
+            row.severity,
+            row.title,
+            row.message,
+            row.labels,
+            row.evidence,
+            row.window,
+        ),
     }
 }
 
@@ -168,7 +194,7 @@ pub fn check(case: &Case) -> Result<(usize, Met), String> {
         }
         if counts != want_counts {
             return Err(format!(
-                "{name}: counted, late, too late, excluded {counts:?}, naive {want_counts:?}"
+                "{name}: counted, late, too late, excluded, unjudged {counts:?}, naive {want_counts:?}"
             ));
         }
         Ok(())

@@ -72,7 +72,6 @@ pub struct Draw {
 /// The case of a seed.
 pub fn case(seed: u64) -> Case {
     let mut draw = Draw::of(seed, true);
-    draw.untimed();
     let script = draw.script();
     let title = format!(
         "{} feeds, {} pipelines, {} sensors, {} s, {} happenings",
@@ -132,10 +131,7 @@ impl Draw {
     /// Definitions under which nothing is too late, refused, or decided by when it came.
     pub fn calm(seed: u64) -> Self {
         let mut draw = Self::of(seed, false);
-        // The capture of a sensor of two feeds follows the one that named it first.
-        for sensor in draw.sensors.iter_mut().filter(|_| !draw.apart) {
-            sensor.1 += &format!("-{}", sensor.0);
-        }
+        draw.certain();
         for feed in &mut draw.feeds {
             feed["identity"] = json!("time");
             feed["devices_max"] = json!(1_000);

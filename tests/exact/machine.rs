@@ -47,7 +47,7 @@ fn counts(folds: &[Interpreter]) -> Counts {
 
 fn add(sums: &mut Counts, name: &str, count: Tallied) {
     let sum = sums.entry(name.to_owned()).or_default();
-    let parts = [count.counted, count.late, count.too_late, count.excluded];
+    let parts = [count.counted, count.late, count.too_late, count.excluded, count.unjudged];
     sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
 }
 

@@ -2,7 +2,8 @@
 //! too simple to be wrong, on generated cases, byte for byte.
 //!
 //! `SERENO_EXACT_CASES` says how many cases (by default 1,000), `SERENO_EXACT_SEED` repeats one.
-//! A failure prints the seed, what differs first, and the script cut down to what still fails.
+//! A failure prints the seed, what differs first, and the script cut down to what still fails; with
+//! `SERENO_EXACT_GO_ON` all that fail are told, none cut down.
 
 #![allow(
     clippy::unwrap_used,
@@ -86,7 +87,7 @@ fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
         Err(_) => (0..number("SERENO_EXACT_CASES", 1_000)).collect(),
     };
     let (mut rows, mut met) = (0, Met::default());
-    let number = seeds.len();
+    let (number, mut failed) = (seeds.len(), 0);
     for seed in seeds {
         let case = generator::case(seed);
         match driver::check(&case) {
@@ -94,7 +95,12 @@ fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
                 rows += compared;
                 met.add(&own);
             }
-            Err(_) => {
+            Err(reason) if std::env::var_os("SERENO_EXACT_GO_ON").is_some() => {
+                println!("SERENO_EXACT_SEED={seed}: {reason}");
+                failed += 1;
+            }
+            Err(reason) => {
+                println!("SERENO_EXACT_SEED={seed}: {reason}now cutting it down");
                 let least = shrink(&case);
                 let reason = driver::check(&least).expect_err("what was kept fails");
                 panic!("\nSERENO_EXACT_SEED={seed}\n{reason}\n{}", describe(&least));
@@ -103,6 +109,7 @@ fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
     }
     println!("{rows} rows compared; of them");
     met.0.iter().for_each(|(what, number)| println!("{number:>9} {what}"));
+    assert_eq!(failed, 0, "of {number} cases so many failed");
     // Fewer cases need not meet everything.
     let missing = met.missing();
     assert!(number < CASES_FOR_ALL || missing.is_empty(), "never met, so never compared: {missing:?}");

@@ -24,6 +24,14 @@ unit = "cm"
 name = "minute"
 size = "1m"
 fields = { highest = "max(level)" }
+
+[[rule]]
+name = "high"
+on = "minute"
+when = "highest > 50"
+severity = "warning"
+title = { es = "Alto", en = "High" }
+message = { es = "Nivel {highest}", en = "Level {highest}" }
 "#;
 const RANGE: [&str; 4] = ["--from", "2026-03-01T12:00:00Z", "--to", "2026-03-01T12:05:00Z"];
 const SECOND_MINUTE: &str = "SELECT highest, count FROM level_minute WHERE time = '2026-03-01T12:01:00Z'";
@@ -51,6 +59,20 @@ fn recompute(site: &Site) {
     succeeded(command);
 }
 
+fn dry_run(site: &Site, language: &str) -> String {
+    let mut command = site.command("recompute");
+    command.args(RANGE).args(["--dry-run", "--language", language]);
+    succeeded(command)
+}
+
+/// Of each step of an alert in the store: from, to, reason, and whether somebody was to be told.
+fn transitions(site: &Site) -> Vec<String> {
+    let sql = "SELECT from_state, to_state, reason, notify FROM transitions ORDER BY cause, time";
+    let words = ["from_state", "to_state", "reason", "notify"];
+    let rows = site.query(sql);
+    rows.iter().map(|row| words.map(|name| row[name].as_str()).join(" ")).collect()
+}
+
 #[test]
 fn what_came_too_late_counts_after_a_recompute() {
     let site = site();
@@ -71,4 +93,44 @@ fn a_running_service_is_asked() {
     });
     service.stop();
     assert_eq!(site.query(SECOND_MINUTE)[0]["count"], "7");
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_different_and_changes_nothing() {
+    let site = site();
+    let said = dry_run(&site, "en");
+    for line in [
+        "level.minute a 2026-03-01T12:01:00Z: count 6 -> 7",
+        "    highest: 10 -> 99",
+        "alert level.high a 2026-03-01T12:02:00Z to 2026-03-01T12:03:00Z: would be recorded",
+        "1 of 5 windows would be different",
+        "1 alert would be different; nobody would be told",
+    ] {
+        assert!(said.lines().any(|own| own == line), "{line}\n{said}");
+    }
+    let spanish = dry_run(&site, "es");
+    assert!(spanish.contains("1 de 5 ventanas serían distintas"), "{spanish}");
+    assert!(
+        spanish.contains("alerta level.high a 2026-03-01T12:02:00Z a 2026-03-01T12:03:00Z: se registraría")
+    );
+    assert_eq!(site.query(SECOND_MINUTE)[0]["highest"], "10.0", "nothing was written");
+    recompute(&site);
+    let said = dry_run(&site, "en");
+    assert!(said.contains("0 of 5 windows would be different"), "{said}");
+    assert!(said.contains("no alert would be different"), "{said}");
+}
+
+#[test]
+fn an_alert_that_a_too_late_reading_tells_of_is_recorded_once_and_nobody_is_told() {
+    let site = site();
+    recompute(&site);
+    recompute(&site);
+    assert_eq!(transitions(&site), ["inactive resolved found by a recompute false"]);
+    let service = site.start();
+    let alerts = service.api("alerts", &[]);
+    let alert = &alerts["alerts"][0];
+    assert_eq!((alert["state"].as_str(), alert["rule"].as_str()), (Some("resolved"), Some("high")));
+    assert_eq!(alert["raised_at"], "2026-03-01T12:02:00Z");
+    assert_eq!(alert["resolved_at"], "2026-03-01T12:03:00Z");
+    service.stop();
 }

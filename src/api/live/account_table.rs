@@ -26,6 +26,16 @@ impl AccountTable {
         }
     }
 
+    /// The accounts of a whole hour, unless the table holds as much of it.
+    pub(super) fn recall(&mut self, hour: Timestamp, feed: &str, accounts: &Accounts) {
+        let key = (hour_of(hour), Arc::from(feed));
+        let newest = self.0.keys().next_back().map_or(key.0, |(hour, _)| *hour);
+        let held = self.0.get(&key).map_or(0, |held| held.messages_received);
+        if key.0 > newest - HOURS_KEPT_MAX && accounts.messages_received > held {
+            self.0.insert(key, *accounts);
+        }
+    }
+
     pub(super) fn list(&self, feed: Option<&str>, hour: Option<Timestamp>) -> Vec<Account> {
         let hour = hour.map(hour_of);
         let wanted = |(at, name): &(i64, Arc<str>)| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::sensors::{LatestReading, LiveReading, LiveReadings, Sensor, SensorFilter};
+use super::recall::Recalled;
 use crate::model::{
     DeviceId, Dictionary, Event, Quantity, QuantityId, Reading, Span, TagSet, TagSetId, Timestamp, Value,
 };
@@ -39,11 +40,11 @@ struct Entry {
 
 /// One quantity's latest reading.
 #[derive(Debug)]
-struct Latest {
-    id: QuantityId,
-    quantity: Arc<Quantity>,
-    value: Value,
-    event_at: Timestamp,
+pub(super) struct Latest {
+    pub(super) id: QuantityId,
+    pub(super) quantity: Arc<Quantity>,
+    pub(super) value: Value,
+    pub(super) event_at: Timestamp,
 }
 
 impl Latest {
@@ -69,6 +70,24 @@ impl SensorTable {
         if !entry.waits {
             entry.waits = true;
             self.touched.push(event.device);
+        }
+    }
+
+    /// Whether anything is known of a sensor.
+    pub(super) fn knows(&self, device: DeviceId) -> bool {
+        matches!(self.sensors.get(device.index()), Some(Some(_)))
+    }
+
+    /// Takes in a sensor of which nothing is known; nobody who watches is told.
+    pub(super) fn recall(&mut self, sensor: &Recalled, latest: Vec<Latest>, dictionary: &Dictionary) {
+        let index = sensor.device.index();
+        if index >= self.sensors.len() {
+            self.sensors.resize_with(index + 1, || None);
+        }
+        let Some(slot) = self.sensors.get_mut(index) else { return };
+        if slot.is_none() {
+            *slot = Entry::recalled(sensor, latest, dictionary);
+            self.count += u64::from(slot.is_some());
         }
     }
 
@@ -158,6 +177,23 @@ impl Entry {
             last_event_at: event.event_at,
             last_arrived_at: event.arrived_at,
             latest: Vec::new(),
+            sent_at: Timestamp::MIN,
+            waits: false,
+        })
+    }
+
+    fn recalled(sensor: &Recalled, mut latest: Vec<Latest>, dictionary: &Dictionary) -> Option<Self> {
+        let (feed, name) = dictionary.device(sensor.device)?;
+        let tags_id = dictionary.tag_set_id(&sensor.tags)?;
+        latest.truncate(QUANTITIES_MAX);
+        Some(Self {
+            name: name.clone(),
+            feed: dictionary.feed(*feed)?.clone(),
+            tags_id,
+            tags: dictionary.tags(tags_id)?.clone(),
+            last_event_at: sensor.event_at,
+            last_arrived_at: sensor.arrived_at,
+            latest,
             sent_at: Timestamp::MIN,
             waits: false,
         })

@@ -3,7 +3,7 @@
 use super::super::Failure;
 use super::super::arguments::Check;
 
-/// Checks the configuration and prints what each window will need.
+/// Checks the configuration and prints what windows, rules and feeds will need.
 ///
 /// # Errors
 /// [`Failure::Faults`] when there are any.

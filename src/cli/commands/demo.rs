@@ -1,8 +1,7 @@
 //! `sereno demo`
 
 use super::super::Failure;
-use super::super::arguments::{Demo, LanguageName};
-use crate::config::Language;
+use super::super::arguments::Demo;
 use crate::service::demo::{self, DemoOptions};
 use crate::telemetry::{LogFormat, log_to_stderr};
 
@@ -19,7 +18,7 @@ pub fn run(arguments: Demo) -> Result<(), Failure> {
         hours: arguments.hours,
         http_port: arguments.http_port,
         mqtt_port: arguments.mqtt_port,
-        language: language(arguments.language),
+        language: super::language(arguments.language).unwrap_or_default(),
         workers: super::workers(None),
     };
     let configuration = demo::configuration(&options).map_err(|faults| super::draw(&faults))?;
@@ -27,17 +26,4 @@ pub fn run(arguments: Demo) -> Result<(), Failure> {
         let stop = super::stop_signal()?;
         Ok(demo::run(configuration, options, stop).await?)
     })
-}
-
-fn language(asked: Option<LanguageName>) -> Language {
-    match asked {
-        Some(LanguageName::Es) => Language::Es,
-        Some(LanguageName::En) => Language::En,
-        None => {
-            let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-            let locale =
-                of("LC_ALL").or_else(|| of("LC_MESSAGES")).or_else(|| of("LANG")).unwrap_or_default();
-            if locale.starts_with("en") { Language::En } else { Language::Es }
-        }
-    }
 }

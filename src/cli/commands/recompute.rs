@@ -1,15 +1,16 @@
 //! `sereno recompute`
 
+#[cfg(feature = "store")]
+mod words;
+
 use super::super::Failure;
-use super::super::arguments::Recompute;
+use super::super::arguments::{LanguageName, Recompute};
 use crate::config::Configuration;
+#[cfg(feature = "store")]
+use crate::config::Language;
 use crate::model::Timestamp;
 use crate::service::ServiceError;
 use crate::service::replay::recompute;
-
-/// Differences that are printed one by one.
-#[cfg(feature = "store")]
-const SHOWN_MAX: usize = 50;
 
 /// Has the windows of a range computed again, by the running service or here when none runs.
 ///
@@ -23,7 +24,7 @@ pub fn run(arguments: &Recompute) -> Result<(), Failure> {
         return Err(Failure::Other("--from is not before --to".into()));
     }
     if arguments.dry_run {
-        return preview(&configuration, range);
+        return preview(&configuration, range, arguments.language);
     }
     match recompute(&configuration, super::workers(None), range) {
         Ok(statistics) => {
@@ -61,34 +62,21 @@ fn ask(configuration: &Configuration, (from, to): (Timestamp, Timestamp)) -> Res
 
 /// Prints what would be different.
 #[cfg(feature = "store")]
-fn preview(configuration: &Configuration, range: (Timestamp, Timestamp)) -> Result<(), Failure> {
+fn preview(
+    configuration: &Configuration,
+    range: (Timestamp, Timestamp),
+    language: Option<LanguageName>,
+) -> Result<(), Failure> {
     use crate::service::recompute::preview;
 
     let root = configuration.path(&configuration.sereno.data_dir);
     let preview = super::runtime()?.block_on(preview(&root, range))?;
-    for difference in preview.differences.iter().take(SHOWN_MAX) {
-        let key: Vec<&str> = difference.key.0.iter().map(|part| &**part).collect();
-        let before = difference.count.0.map_or("not published".to_owned(), |count| format!("count {count}"));
-        println!(
-            "{} {} {}: {before} -> {}",
-            difference.window,
-            key.join("/"),
-            difference.start,
-            difference.count.1
-        );
-        for (name, before, now) in &difference.fields {
-            let text = |value: &Option<f64>| value.map_or("none".to_owned(), |value| value.to_string());
-            println!("    {name}: {} -> {}", text(before), text(now));
-        }
-    }
-    if preview.differences.len() > SHOWN_MAX {
-        println!("... and {} more", preview.differences.len() - SHOWN_MAX);
-    }
-    println!("{} of {} windows would be different", preview.differences.len(), preview.windows);
+    let language = super::language(language).unwrap_or(Language::En);
+    words::lines(&preview, language).iter().for_each(|line| println!("{line}"));
     Ok(())
 }
 
 #[cfg(not(feature = "store"))]
-fn preview(_: &Configuration, _: (Timestamp, Timestamp)) -> Result<(), Failure> {
+fn preview(_: &Configuration, _: (Timestamp, Timestamp), _: Option<LanguageName>) -> Result<(), Failure> {
     Err(Failure::Other("--dry-run compares with the store: build Sereno with the feature `store`".into()))
 }

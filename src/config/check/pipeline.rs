@@ -6,6 +6,7 @@ use super::{Findings, In, at, key, name};
 use crate::model::definition::{LocalText, PipelineDefinition};
 use crate::model::{Fault, Span};
 use crate::rule::Expression;
+use crate::window::feed_set::FEEDS_MAX;
 
 /// The format version of pipelines.
 const VERSION: u32 = 1;
@@ -24,6 +25,11 @@ pub(super) fn check(file: In, pipeline: &PipelineDefinition, scope: &Scope<'_>, 
     }
     if let Err(fault) = both_languages(&pipeline.title) {
         report("title", fault);
+    }
+    if scope.feeds.len() > FEEDS_MAX {
+        let message = format!("the pipeline reads {} feeds", scope.feeds.len());
+        let remedy = format!("{FEEDS_MAX} are the most; let other pipelines read some of them");
+        report(if pipeline.reads.is_some() { "reads" } else { "feed" }, Fault::new(message, remedy));
     }
     if let Err(fault) = timezone(&pipeline.timezone) {
         report("timezone", fault);

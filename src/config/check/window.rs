@@ -175,15 +175,27 @@ pub(super) fn check_share(share: f64, window: &WindowDefinition, scope: &Scope<'
     if !(0.0..=1.0).contains(&share) {
         return Err(Fault::new(format!("{share} is no share"), "write 0 to 1, as in 0.75"));
     }
+    // The register speaks of windows by the sensor alone.
+    let by_register = window.by.iter().all(|tag| tag == "sensor") && sensors::single(window);
     for feed in &scope.feeds {
-        let Some(interval) = feed.expected_interval else {
+        let registered = feed.registered.iter().filter(|_| by_register);
+        let own = || registered.clone().filter_map(|sensor| Some((sensor, sensor.expected_interval?)));
+        if feed.expected_interval.is_none() && own().next().is_none() {
             let message = format!("feed `{}` expects no interval, so that nothing can be missing", feed.name);
             return Err(Fault::new(message, "give the feed `expected_interval`, as in \"10s\""));
-        };
-        if interval > shortest(window) {
+        }
+        let remedy = "make the window longer, or take capture_min away";
+        if let Some(interval) = feed.expected_interval.filter(|interval| *interval > shortest(window)) {
             let message =
                 format!("feed `{}` expects a reading every {interval}, longer than the window", feed.name);
-            return Err(Fault::new(message, "make the window longer, or take capture_min away"));
+            return Err(Fault::new(message, remedy));
+        }
+        if let Some((sensor, interval)) = own().find(|(_, interval)| *interval > shortest(window)) {
+            let (feed, sensor) = (&feed.name, &sensor.name);
+            let message = format!(
+                "feed `{feed}` expects a reading of `{sensor}` every {interval}, longer than the window"
+            );
+            return Err(Fault::new(message, remedy));
         }
     }
     Ok(())

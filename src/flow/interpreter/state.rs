@@ -1,6 +1,6 @@
 //! The fold as bytes and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Interpreter;
@@ -14,6 +14,7 @@ use crate::flow::state::{Part, Request, Saved, StateError, read, write};
 use crate::model::Dictionary;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
 use crate::model::key::KeyGroup;
+use crate::window::zone_rules;
 
 impl Interpreter {
     /// This worker's part of a checkpoint, after every batch it was given.
@@ -45,8 +46,9 @@ impl Interpreter {
             .collect();
         let saved = saved?;
         let counts = pipelines.iter().map(|(name, pipeline)| (name.clone(), pipeline.counts)).collect();
-        let mut shared = Vec::new();
+        let (mut shared, mut zones) = (Vec::new(), Vec::new());
         if share.index == 0 {
+            zones = zones_of(definitions.values(), feeds.all());
             let definitions: Result<Vec<_>, _> =
                 definitions.values().map(|pipeline| texts.of(&pipeline.name, pipeline)).collect();
             let mut feed_texts = Vec::with_capacity(feeds.all().len());
@@ -68,7 +70,7 @@ impl Interpreter {
             write("the flow", &state, &mut shared)?;
             texts.look();
         }
-        Ok(Part { shared, counts, groups: groups.finish(*share) })
+        Ok(Part { shared, counts, groups: groups.finish(*share), zones, ..Part::default() })
     }
 
     /// The folds of `workers` workers that go on from a checkpoint; `names` are the journal's, at
@@ -151,6 +153,17 @@ impl Interpreter {
         }
         Ok(())
     }
+}
+
+/// The time zones that windows and registers go by, each with the sum of its rules.
+fn zones_of<'a>(
+    pipelines: impl Iterator<Item = &'a PipelineDefinition>,
+    feeds: &[FeedClock],
+) -> Vec<(String, u64)> {
+    let of_feeds = feeds.iter().filter_map(|clock| Some(clock.definition.as_ref()?.timezone.as_str()));
+    let names: BTreeSet<&str> =
+        pipelines.map(|pipeline| pipeline.timezone.as_str()).chain(of_feeds).collect();
+    names.into_iter().filter_map(|name| Some((name.to_owned(), zone_rules(name)?))).collect()
 }
 
 fn load_feeds(

@@ -69,7 +69,7 @@ impl PipelineRun {
     ) -> Result<Self, StateError> {
         let plan = plans.compile(saved.origin)?;
         let windows: Result<Vec<WindowRun>, StateError> =
-            saved.windows.iter().map(|window| load_window(window, plans, share)).collect();
+            saved.windows.iter().map(|window| load_window(window, plans, feeds, share)).collect();
         let windows = windows?;
         let mut run = Self::new(plan, saved.feeds, share, saved.since, None);
         run.windows = windows;
@@ -80,6 +80,8 @@ impl PipelineRun {
             run.earlier.push((plan.origin.clone(), Mapping::new(plan, feeds)));
         }
         run.forget_mappings();
+        let ending = run.windows.iter_mut().filter(|window| window.is_ending());
+        ending.for_each(|window| window.reword(&run.plan));
         run.zone_watermark = saved.zone_watermark;
         run.passed = saved.passed.into();
         run.counts = counts;
@@ -107,7 +109,12 @@ impl PipelineRun {
     }
 }
 
-fn load_window(saved: &SharedWindow, plans: &mut Plans, share: Share) -> Result<WindowRun, StateError> {
+fn load_window(
+    saved: &SharedWindow,
+    plans: &mut Plans,
+    feeds: &FeedClocks,
+    share: Share,
+) -> Result<WindowRun, StateError> {
     let same = |plan: &super::PipelinePlan| {
         plan.windows.iter().find(|(window, _)| window.description.hash == saved.hash).cloned()
     };
@@ -116,5 +123,6 @@ fn load_window(saved: &SharedWindow, plans: &mut Plans, share: Share) -> Result<
     let own = plans.get(saved.origin)?;
     let (plan, _) = same(own).ok_or_else(|| unknown("a window"))?;
     let made = Made { origin: Arc::clone(&own.origin), since: saved.since, place: saved.place };
-    Ok(WindowRun::load(saved, made, plan, rules, share))
+    let feeds = own.origin.feeds.iter().filter_map(|feed| feeds.id(&feed.name)).collect();
+    Ok(WindowRun::load(saved, made, plan, feeds, rules, share))
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::{KeyRun, WindowRun, note};
+use crate::flow::compile::PipelinePlan;
 use crate::flow::course::{Course, Whose};
 use crate::flow::moment::Moment;
 use crate::flow::slots::{Judge, Slot, Turn};
@@ -62,13 +63,20 @@ impl WindowRun {
             match succeeded(&slot.now.rule.name) {
                 Some(succeeded) => {
                     slot.succeeded = succeeded;
-                    // What was never judged here is judged by the window that comes after alone.
-                    let courses = (&mut self.keys).into_iter().filter_map(|run| run.courses.get_mut(place));
-                    courses
-                        .filter(|course| succeeded && !course.has_begun())
-                        .for_each(|course| *course = Course::over());
                 }
                 None => self.end_rule(place, at, moment),
+            }
+        }
+    }
+
+    /// What the rules of an ending window say from here on: the words of the last definition.
+    pub fn reword(&mut self, plan: &PipelinePlan) {
+        for slot in &mut self.rules {
+            let next = slot.next.as_mut().map(|next| &mut next.0);
+            for judge in std::iter::once(&mut slot.now).chain(next) {
+                if let Some(new) = plan.rule(&judge.rule.name) {
+                    judge.rule = Arc::new(judge.rule.in_words_of(new));
+                }
             }
         }
     }
@@ -77,6 +85,16 @@ impl WindowRun {
     pub fn end_rules(&mut self, at: Timestamp, moment: &mut Moment<'_>) {
         for place in 0..self.rules.len() {
             self.end_rule(place, at, moment);
+        }
+    }
+
+    /// The window is forgotten: what nobody took over is resolved, at the end of its last window
+    /// where nobody could, otherwise now.
+    pub fn forget_rules(&mut self, moment: &mut Moment<'_>) {
+        let (now, last_end) = (moment.cause.arrived_at, self.last_end());
+        for place in 0..self.rules.len() {
+            let succeeded = self.rules.get(place).is_some_and(|slot| slot.succeeded);
+            self.end_rule(place, if succeeded { now } else { last_end }, moment);
         }
     }
 
@@ -100,6 +118,9 @@ impl WindowRun {
     /// End of the last window of a plan that is ending.
     #[must_use]
     pub fn last_end(&self) -> Timestamp {
+        if !self.is_ending() {
+            return Timestamp::MAX;
+        }
         let last = self.plan.grid.pane(self.bounds.ends_at.minus(JUST));
         last.map_or(self.bounds.ends_at, |start| self.plan.grid.end(start))
     }

@@ -6,13 +6,12 @@ use jiff::tz::TimeZone;
 
 use super::{KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
-use crate::model::{FeedId, Span, Timestamp};
-use crate::window::WindowPlan;
+use crate::model::{Span, Timestamp};
 use crate::window::vacant::{Registration, Service};
+use crate::window::{Publication, WindowPlan};
 
-/// Registered sensors by name: the position of the feed that names one first, and its stretches
-/// of service.
-pub type Register = BTreeMap<String, (usize, Vec<Service>)>;
+/// Registered sensors by name: their stretches of service, each by the feed that registers it.
+pub type Register = BTreeMap<String, Vec<Service>>;
 
 /// What the feeds of a pipeline register. An entry that makes no sense is passed over: `config`
 /// refuses it before it reaches a journal.
@@ -23,8 +22,8 @@ pub fn register_of(feeds: &[&FeedDefinition]) -> Register {
         let zone = TimeZone::get(&feed.timezone).unwrap_or(TimeZone::UTC);
         for sensor in &feed.registered {
             let Ok((from, to)) = sensor.service(&zone) else { continue };
-            let service = Service { from, to, interval: sensor.expected_interval };
-            register.entry(sensor.name.clone()).or_insert((at, Vec::new())).1.push(service);
+            let service = Service { feed: at, from, to, interval: sensor.expected_interval };
+            register.entry(sensor.name.clone()).or_default().push(service);
         }
     }
     register
@@ -32,8 +31,8 @@ pub fn register_of(feeds: &[&FeedDefinition]) -> Register {
 
 impl WindowRun {
     /// Takes in the register as it was written at `at` of the arrival clock; it counts from the
-    /// next tick on. `feeds` are those of the pipeline.
-    pub fn register(&mut self, register: &Register, feeds: &[FeedId], at: Timestamp) {
+    /// next tick on.
+    pub fn register(&mut self, register: &Register, at: Timestamp) {
         let replaced = self.bounds.ends_at != Timestamp::MAX;
         if replaced || !self.table.is_sensor_alone() {
             return;
@@ -45,12 +44,10 @@ impl WindowRun {
                 self.write(number, &[], at);
             }
         }
-        for (name, (feed, services)) in register {
+        for (name, services) in register {
             let Some((number, new)) = self.table.register(name) else { continue };
             if let Some(key) = new {
-                // Until it speaks, what is known of it is what is known of its feed.
-                let heard_by = feeds.get(*feed).copied().unwrap_or_default();
-                self.keys.push(KeyRun { heard_by, ..KeyRun::new(key, *feed, &self.rules) });
+                self.keys.push(KeyRun::new(key, &self.rules));
             }
             self.write(number as usize, services, at);
         }
@@ -146,9 +143,33 @@ impl KeyRun {
         registration.next_close(&plan.grid, self.windows.closed_to())
     }
 
-    /// Expected time between two of its events in the window that starts at `start`.
-    pub(super) fn interval(&self, plan: &WindowPlan, start: Timestamp) -> Option<Span> {
-        let own = self.registration.as_deref().and_then(|registration| registration.interval(start));
-        own.or_else(|| plan.expected.get(self.feed).copied().flatten())
+    /// Whether an empty window says that nothing came: one of the feeds that miss it was observed for
+    /// at least the interval in which an event is expected; `observed` says how long a feed was.
+    pub(super) fn falls_silent(
+        &self,
+        plan: &WindowPlan,
+        publication: &Publication,
+        observed: impl Fn(usize, Timestamp, Timestamp) -> Span,
+    ) -> bool {
+        let (start, end) = (publication.start, publication.end);
+        let Some(registration) = self.registration.as_deref() else { return true };
+        registration.feeds(start).iter().any(|feed| {
+            let own = registration.interval(feed, start);
+            let interval = own.or_else(|| plan.expected.get(feed).copied().flatten());
+            interval.is_some_and(|interval| observed(feed, start, end) >= interval)
+        })
+    }
+
+    /// Events expected of it in a window: of each feed by which one came, or in whose register it
+    /// is when the window starts.
+    pub(super) fn expected_events(&self, plan: &WindowPlan, publication: &Publication) -> Option<f64> {
+        let (start, registration) = (publication.start, self.registration.as_deref());
+        let registered = registration.map(|registration| registration.feeds(start)).unwrap_or_default();
+        let interval = |feed: usize| {
+            let own = registration.and_then(|registration| registration.interval(feed, start));
+            own.or_else(|| plan.expected.get(feed).copied().flatten())
+        };
+        let feeds = publication.feeds.or(registered);
+        WindowPlan::expected_events(publication.end.since(start), feeds.iter().map(interval))
     }
 }

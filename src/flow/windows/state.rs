@@ -8,7 +8,7 @@ use crate::flow::slots::Slot;
 use crate::flow::state::groups::{GroupWriter, whole};
 use crate::flow::state::shared::{Origins, SharedRule, SharedWindow};
 use crate::flow::state::{Request, RunName, StateError};
-use crate::model::Key;
+use crate::model::{FeedId, Key};
 use crate::window::WindowPlan;
 
 impl WindowRun {
@@ -28,6 +28,7 @@ impl WindowRun {
         let Self {
             made,
             plan,
+            feeds: _,
             bounds,
             rules,
             amend_every,
@@ -66,10 +67,11 @@ impl WindowRun {
         saved: &SharedWindow,
         made: Made,
         plan: Arc<WindowPlan>,
+        feeds: Arc<[FeedId]>,
         rules: Vec<Slot>,
         share: Share,
     ) -> Self {
-        let mut run = Self::new(made, plan, rules, saved.amend_every, saved.bounds, share);
+        let mut run = Self::new(made, plan, feeds, rules, saved.amend_every, saved.bounds, share);
         run.zone_watermark = saved.zone_watermark;
         run.tick_closed_to = saved.tick_closed_to;
         run.tick_sealed_to = saved.tick_sealed_to;

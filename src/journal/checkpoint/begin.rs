@@ -13,6 +13,7 @@ use crate::journal::disk::Disk;
 use crate::journal::log;
 use crate::journal::results::{ResultsError, ResultsLog, ResultsPosition};
 use crate::model::Dictionary;
+use crate::window::zone_rules;
 
 /// What a start is made from.
 pub struct Beginning<'a> {
@@ -85,7 +86,7 @@ impl Beginning<'_> {
                     if !matches!(unusable, CheckpointError::Disk { .. }) =>
                 {
                     let manifest = checkpoints.manifest(*number);
-                    other_version |= manifest.is_ok_and(|manifest| manifest.engine_version != ENGINE_VERSION);
+                    other_version |= manifest.is_ok_and(|manifest| is_of_another_version(&manifest));
                     warn!(number, reason = %unusable, "a checkpoint cannot be used; the one before it is tried");
                 }
                 Err(failure) => return Err(failure),
@@ -123,12 +124,10 @@ impl Beginning<'_> {
             .map_err(|source| CheckpointError::State { path: path.clone(), source })?;
         drop(saved);
         match self.results_at(manifest.results.clone()) {
-            Ok(results) if manifest.engine_version == ENGINE_VERSION => Ok((manifest, folds, results)),
-            Ok(results) => {
-                let (found, own) = (manifest.engine_version, ENGINE_VERSION);
-                warn!(found, own, "the checkpoint was written by another engine version");
+            Ok(results) if is_of_another_version(&manifest) => {
                 Ok((manifest, folds, results.of_another_version()))
             }
+            Ok(results) => Ok((manifest, folds, results)),
             Err(short @ ResultsError::Short { .. }) => Err(logs(short.to_string()).into()),
             Err(failure) => Err(failure.into()),
         }
@@ -142,4 +141,18 @@ impl Beginning<'_> {
         let segments = log::segments(&**self.disk, self.journal)?;
         Ok(segments.first().map_or(0, |segment| segment.0))
     }
+}
+
+/// Whether what was published behind a checkpoint may differ from what this build derives: its engine
+/// has another version, or its tz database other rules for a zone in use.
+fn is_of_another_version(manifest: &Manifest) -> bool {
+    let (found, own) = (manifest.engine_version, ENGINE_VERSION);
+    if found != own {
+        warn!(found, own, "the checkpoint was written by another engine version");
+    }
+    let moved = manifest.zones.iter().find(|(zone, rules)| zone_rules(zone) != Some(**rules));
+    if let Some((zone, _)) = moved {
+        warn!(%zone, "the tz database has other rules than when the checkpoint was written; what differs is published anew");
+    }
+    found != own || moved.is_some()
 }

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use tracing::{debug, error, warn};
 
 use super::plan::Plan;
+use super::written::{Latest, Written};
 use super::{Checkpoints, Taken};
 use crate::flow::state::{Part, Request, StateError};
 use crate::journal::clock::Clock;
@@ -56,6 +57,7 @@ pub struct Keeper {
 struct Shared {
     plan: Mutex<Plan>,
     writing: AtomicBool,
+    written: Arc<Written>,
 }
 
 struct Job {
@@ -78,7 +80,8 @@ impl Keeper {
         holder: Arc<Holder>,
     ) -> io::Result<Self> {
         let plan = Mutex::new(Plan::new(checkpoints.kept().first()));
-        let shared = Arc::new(Shared { plan, writing: AtomicBool::new(false) });
+        let written = Arc::new(Written::new(clock.clone()));
+        let shared = Arc::new(Shared { plan, writing: AtomicBool::new(false), written });
         tell(&checkpoints, &holder);
         let (jobs, waiting) = sync_channel(1);
         let of_thread = shared.clone();
@@ -97,6 +100,12 @@ impl Keeper {
             next,
             records: 0,
         })
+    }
+
+    /// What is known of those that were written.
+    #[must_use]
+    pub fn written(&self) -> Arc<Written> {
+        self.shared.written.clone()
     }
 
     /// The flow was given so many records.
@@ -134,6 +143,7 @@ impl Keeper {
             Ok(parts) => parts,
             Err(failure) => {
                 warn!(epoch = next, error = %failure, "no checkpoint: the state has no form as bytes; report this");
+                self.shared.written.failed();
                 return;
             }
         };
@@ -173,10 +183,13 @@ fn write_all(mut checkpoints: Checkpoints, jobs: &Receiver<Job>, shared: &Shared
                 tell(&checkpoints, holder);
                 let keys: u64 =
                     taken.parts.iter().flat_map(|part| &part.groups).map(|group| group.keys).sum();
+                let pause = taken.parts.iter().map(|part| part.took).max().unwrap_or_default();
+                shared.written.tell(Latest { epoch: taken.next, pause, bytes, keys });
                 debug!(epoch = taken.next, keys, bytes, "checkpoint written");
             }
             Err(failure) => {
                 warn!(epoch = taken.next, error = %failure, "a checkpoint could not be written; the one before stands");
+                shared.written.failed();
             }
         }
         shared.writing.store(false, Ordering::Release);

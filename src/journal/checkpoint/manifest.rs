@@ -37,6 +37,10 @@ pub struct Manifest {
     pub state_version: u32,
     /// Version of what results mean.
     pub engine_version: u32,
+    /// The time zones in use, each with a sum of its rules ([`crate::window::zone_rules`]): another
+    /// tz database may say otherwise. Absent in manifests of earlier versions.
+    #[serde(default)]
+    pub zones: BTreeMap<String, u64>,
     /// The first epoch that is not in it.
     pub next: u64,
     /// Where the results log stood.

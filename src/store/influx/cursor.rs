@@ -71,3 +71,34 @@ impl CursorFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_not_committed_and_taken_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("influx.db");
+        let mut file = CursorFile::open(&path).unwrap();
+        let (before, after) = (Cursors { journal: 1, results: 1 }, Cursors { journal: 9, results: 7 });
+        file.commit(before, &HashMap::new()).unwrap();
+        // SQLite says the same as for a full disk when it may have no more pages.
+        let pages: i64 = file.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let pages_max = |file: &CursorFile, pages: i64| {
+            file.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+        };
+        pages_max(&file, pages);
+        let latest: HashMap<_, _> = (0..2_000).map(|n| (format!("measurement-{n}"), Timestamp(n))).collect();
+        for _ in 0..2 {
+            let full = file.commit(after, &latest).unwrap_err();
+            assert_eq!(full.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
+            assert_eq!(file.cursors(), before, "what is not in the file is not said to be");
+            assert_eq!(CursorFile::open(&path).unwrap().cursors(), before);
+        }
+        pages_max(&file, 1 << 30);
+        file.commit(after, &latest).unwrap();
+        let again = CursorFile::open(&path).unwrap();
+        assert_eq!((again.cursors(), again.latest().unwrap().len()), (after, latest.len()));
+    }
+}

@@ -39,6 +39,7 @@ impl Draw {
         if self.chance.percent(25) {
             script.push((from + self.chance.within(0, end - from), Happening::Restart));
         }
+        self.outage(&mut script);
         let mut at = end;
         for _ in 0..self.chance.within(0, 60) {
             at += self.chance.within(SECOND / 2, 15 * SECOND) * self.scale;
@@ -46,6 +47,19 @@ impl Draw {
         }
         script.sort_by_key(|entry| entry.0);
         script
+    }
+
+    /// Sereno itself is down for a while: what came meanwhile comes in a burst after it.
+    fn outage(&mut self, script: &mut Vec<(i64, Happening)>) {
+        if !self.chance.percent(15) {
+            return;
+        }
+        let down = self.begins_at + self.chance.within(SECOND, self.lasts);
+        let up = down + self.chance.within(SECOND, 300 * SECOND) * self.scale;
+        for entry in script.iter_mut().filter(|entry| (down..up).contains(&entry.0)) {
+            entry.0 = up + 1 + (entry.0 - down) / 50;
+        }
+        script.push((up, Happening::Restart));
     }
 
     pub(super) fn messages(&mut self, backlogs: &[Option<(i64, i64)>], script: &mut Vec<(i64, Happening)>) {
@@ -146,12 +160,12 @@ impl Draw {
     pub(super) fn changes(&mut self, script: &mut Vec<(i64, Happening)>) {
         let first = self.controls();
         let mut changes: Vec<i64> = Vec::new();
-        for _ in 0..self.chance.one(&[0, 0, 1, 2, 3]) {
+        for _ in 0..self.chance.one(&[0, 0, 1, 2, 4]) {
             changes.push(self.begins_at + self.chance.within(0, self.lasts));
         }
         changes.sort_unstable();
         for at in changes {
-            match self.chance.within(0, 7) {
+            match self.chance.within(0, 11) {
                 0 => {
                     script.push((at, Happening::Configure(first.clone())));
                     continue;
@@ -161,7 +175,6 @@ impl Draw {
                 }
                 2 => {
                     let lateness = self.span(&SPANS);
-                    self.pipelines[0]["rule"] = json!([]);
                     self.pipelines[0]["allowed_lateness"] = json!(lateness);
                 }
                 3 => {
@@ -169,20 +182,17 @@ impl Draw {
                     let n = self.chance.within(0, windows);
                     let window = self.window(n as usize);
                     self.pipelines[0]["window"][n as usize] = window;
-                    self.pipelines[0]["rule"] = json!([]);
                 }
                 4 => {
                     let wait = self.span(&[0, 5, 10, 30]);
-                    // A feed's control comes before its pipelines': their rules go first.
-                    self.pipelines.iter_mut().for_each(|pipeline| pipeline["rule"] = json!([]));
-                    script.push((at, Happening::Configure(self.controls())));
                     self.feeds[0]["out_of_orderness"] = json!(wait);
                 }
                 5 => self.feeds[0]["registered"] = self.registered(),
-                _ => {
+                6 => {
                     let amend = self.span(&[0, 7, 30]);
                     self.pipelines[0]["amend_every"] = json!(amend);
                 }
+                _ => self.change_rules(0),
             }
             script.push((at, Happening::Configure(self.controls())));
         }

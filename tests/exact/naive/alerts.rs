@@ -1,15 +1,20 @@
 //! The alerts, naively: who tells which rule what, and the rows that follow. Each rule on each key
-//! is a [`Life`].
+//! is a life; which definition of the rule judges it, and on which plan, stands here. After
+//! `docs/reference/semantics.md`, "Alerts, precisely".
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sereno::model::definition::{LocalText, PipelineDefinition, RuleDefinition};
-use sereno::model::{Aggregate, AlertId, AlertState, Key, ResultRow, Transition};
+use sereno::model::definition::{NoData, PipelineDefinition, RuleDefinition};
+use sereno::model::{Aggregate, Key, Record, ResultRow};
 
 use super::fields;
-use super::life::{Episode, Life, Step, Timing, Verdict, id};
-use super::world::{Said, World, stamp};
+use super::life::{Step, What};
+use super::met::Met;
+use super::posts::{Held, Place, Post, Whose, judge, judges_as};
+use super::rows::{Evidence, Teller};
+use super::windows::Windows;
+use super::world::{Line, Said};
 use crate::condition::Condition;
 
 /// What the windows and the events of a pipeline tell its rules, in order.
@@ -18,370 +23,378 @@ pub enum Note {
     Defined(Box<PipelineDefinition>),
     /// It is gone.
     Removed(String),
-    /// A window was published, of a plan and key both known from that record on; whether by its
-    /// closing.
-    Published(String, Box<Aggregate>, u64, bool),
-    /// A watermark has come so far for a window's key.
-    Passed(String, String, Key, i64),
-    /// A drained tick less `close_after`, for a window's key, whose last event came by that feed.
-    Ticked(String, String, Key, i64, usize),
-    /// An event, whether it is excluded, and whether it is too late for rules on readings.
-    Said(String, Box<Said>, bool, bool),
-}
-
-type Evidence = (Vec<(Arc<str>, Option<f64>)>, (i64, i64));
-
-#[derive(Default)]
-struct Held {
-    life: Life,
-    /// Verdicts before are none of its rule's.
-    begins_at: Option<i64>,
-    /// What was unobserved of each feed when the last verdict with data came in.
-    unobserved: Vec<i64>,
+    /// A window was published; the last event of its key came by that feed.
+    Published(Place, Box<Aggregate>, usize),
+    /// A watermark has come so far for a key; its ticks count `close_after` later.
+    Passed(Place, Key, i64, i64),
+    /// The feeds of a pipeline have drained at this tick.
+    Drained(String),
+    /// A drained tick, less `close_after`, for a key.
+    Ticked(Place, Key, i64),
+    /// A plan that has ended is forgotten; its last window ended then.
+    Forgotten(Place, i64),
+    /// An event that is not excluded; up to then it would be too late for rules on readings.
+    Said(String, Box<Said>, i64),
 }
 
 /// All rules of all pipelines.
 pub struct Alerts {
     conditions: BTreeMap<String, Condition>,
-    pipelines: BTreeMap<String, PipelineDefinition>,
-    /// By pipeline, rule and key.
-    lives: BTreeMap<(String, String, Key), Held>,
-    /// When each rule came.
-    since: BTreeMap<(String, String), u64>,
-    /// A window of a plan and key known from that record on is being judged, by its closing or an
-    /// amendment: a rule that came later begins, for each key, with a close, and judges nothing
-    /// before it.
-    judging: Option<(u64, bool)>,
-    /// What was seen last, by pipeline, window (or `readings`) and key: of windows the last verdict,
-    /// of readings the last at which a rule made a step or waited.
-    evidence: BTreeMap<(String, String, Key), Evidence>,
+    posts: Vec<Post>,
+    lives: BTreeMap<Whose, Held>,
+    /// By pipeline, the last drained tick and what was unobserved of each feed until then.
+    drained: BTreeMap<String, (i64, Vec<i64>)>,
+    /// Of windows the last verdict, of readings the last at which a rule made a step or waited.
+    evidence: BTreeMap<(Place, Key), Evidence>,
+    /// Events that were too late for a rule on readings, by pipeline.
+    pub unjudged: BTreeMap<String, u64>,
+    /// How often what happened.
+    pub met: Met,
+    out: Vec<ResultRow>,
+}
+
+/// The record that is being heard.
+#[derive(Clone, Copy)]
+struct Now<'a> {
+    windows: &'a Windows,
+    cause: u64,
+}
+
+impl Now<'_> {
+    fn arrival(self) -> i64 {
+        self.windows.world.arrival
+    }
+
+    fn unobserved(self, feed: usize) -> i64 {
+        self.windows.world.feeds[feed].unobserved
+    }
 }
 
 impl Alerts {
     /// Nothing told yet.
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
-        Self {
-            conditions,
-            pipelines: BTreeMap::new(),
-            lives: BTreeMap::new(),
-            since: BTreeMap::new(),
-            judging: None,
-            evidence: BTreeMap::new(),
-        }
+        let (posts, lives, evidence) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let (unjudged, met, out) = (BTreeMap::new(), Met::default(), Vec::new());
+        let drained = BTreeMap::new();
+        Self { conditions, posts, lives, drained, evidence, unjudged, met, out }
     }
 
     /// Takes in what a record told; the transitions it caused.
-    pub fn hear(&mut self, notes: Vec<Note>, world: &World, cause: u64) -> Vec<ResultRow> {
-        let mut out = Vec::new();
+    pub fn hear(&mut self, notes: Vec<Note>, windows: &Windows, line: &Line) -> Vec<ResultRow> {
+        let now = Now { windows, cause: line.sequence };
         for note in notes {
             match note {
-                Note::Defined(definition) => self.define(*definition, world, cause, &mut out),
+                Note::Defined(definition) => self.define(&definition, now),
                 Note::Removed(name) => {
-                    if let Some(gone) = self.pipelines.remove(&name) {
-                        self.end(&gone, &|_| true, world, cause, &mut out);
-                    }
+                    let gone = |post: &Post| post.place.0 == name;
+                    self.end(&gone, now.arrival(), "rule gone with its pipeline", now);
+                    self.unjudged.remove(&name);
+                    self.drained.remove(&name);
                 }
-                Note::Published(pipeline, row, since, closes) => {
-                    self.judging = Some((since, closes));
-                    self.published(&pipeline, &row, world, cause, &mut out);
-                    self.judging = None;
+                Note::Published(place, row, feed) => self.published(&place, &row, feed, now),
+                Note::Passed(..) if matches!(line.record, Record::Control(_)) => {}
+                Note::Passed(place, key, to, wait) => self.pass(&place, &key, to, wait, now),
+                Note::Drained(name) => {
+                    let unobserved = windows.world.feeds.iter().map(|feed| feed.unobserved).collect();
+                    self.drained.insert(name, (windows.world.tick, unobserved));
                 }
-                Note::Passed(pipeline, on, key, to) => {
-                    self.pass(&pipeline, &on, &key, &|_| to, world, cause, &mut out);
+                Note::Ticked(place, key, limit) => self.ticked(&place, &key, limit, now),
+                Note::Forgotten(place, last_end) => {
+                    let how = "rule forgotten with its plan";
+                    let own =
+                        |post: &Post, on| post.place == place && post.ends.is_some_and(|ends| ends.1 == on);
+                    self.end(&|post| own(post, false), last_end, how, now);
+                    self.end(&|post| own(post, true), now.arrival(), how, now);
                 }
-                Note::Ticked(pipeline, on, key, limit, feed) => {
-                    let now = world.feeds[feed].unobserved;
-                    let to = |held: &Held| limit - (now - held.unobserved.get(feed).copied().unwrap_or(0));
-                    self.pass(&pipeline, &on, &key, &to, world, cause, &mut out);
-                }
-                Note::Said(pipeline, said, excluded, too_late) => {
-                    if !excluded && !too_late {
-                        self.said(&pipeline, &said, world, cause, &mut out);
-                    }
-                }
+                Note::Said(pipeline, said, sealed_to) => self.said(&pipeline, &said, sealed_to, now),
             }
         }
-        out
+        if matches!(line.record, Record::Tick { .. }) {
+            self.absent(now);
+        }
+        std::mem::take(&mut self.out)
     }
 
-    fn define(
-        &mut self,
-        definition: PipelineDefinition,
-        world: &World,
-        cause: u64,
-        out: &mut Vec<ResultRow>,
-    ) {
-        if let Some(old) = self.pipelines.get(&definition.name).cloned() {
-            let gone = |rule: &RuleDefinition| !definition.rules.iter().any(|new| new.name == rule.name);
-            self.end(&old, &gone, world, cause, out);
-        }
-        let kept = self.pipelines.get(&definition.name).map(|old| old.rules.clone()).unwrap_or_default();
-        for rule in definition.rules.iter().filter(|rule| !kept.iter().any(|old| old.name == rule.name)) {
-            self.since.insert((definition.name.clone(), rule.name.clone()), cause);
-        }
-        self.pipelines.insert(definition.name.clone(), definition);
-    }
-
-    fn end(
-        &mut self,
-        pipeline: &PipelineDefinition,
-        gone: &dyn Fn(&RuleDefinition) -> bool,
-        world: &World,
-        cause: u64,
-        out: &mut Vec<ResultRow>,
-    ) {
-        for rule in pipeline.rules.iter().filter(|rule| gone(rule)) {
-            let own = |place: &(String, String, Key)| place.0 == pipeline.name && place.1 == rule.name;
-            let keys: Vec<_> = self.lives.keys().filter(|place| own(place)).cloned().collect();
-            for place in keys {
-                let mut held = self.lives.remove(&place).expect("just seen");
-                let steps = held.life.end(world.arrival);
-                let seen = (pipeline.name.clone(), rule.on.clone(), place.2.clone());
-                rows(
-                    pipeline,
-                    rule,
-                    &place.2,
-                    &self.evidence.get(&seen).cloned().unwrap_or_default(),
-                    steps,
-                    world,
-                    cause,
-                    out,
-                );
-            }
-        }
-    }
-
-    /// Tells the rules on something; `verdict` is `None` where it says nothing to a rule.
-    #[allow(clippy::too_many_arguments, reason = "one place for windows and readings")]
-    fn tell(
-        &mut self,
-        pipeline: &str,
-        on: &str,
-        key: &Key,
-        at: i64,
-        rank: Option<u64>,
-        evidence: &Evidence,
-        verdict: &dyn Fn(&RuleDefinition) -> Option<Verdict>,
-        world: &World,
-        cause: u64,
-        out: &mut Vec<ResultRow>,
-    ) {
-        let Some(pipeline) = self.pipelines.get(pipeline) else { return };
-        for rule in pipeline.rules.iter().filter(|rule| rule.on == on) {
-            let Some(verdict) = verdict(rule) else { continue };
-            let place = (pipeline.name.clone(), rule.name.clone(), key.clone());
-            let came = self.since.get(&(pipeline.name.clone(), rule.name.clone())).copied().unwrap_or(0);
-            let joined = self.judging.is_some_and(|(plan, _)| came > plan);
-            let fresh = !self.lives.contains_key(&place);
-            if joined && fresh && self.judging.is_some_and(|(_, closes)| !closes) {
-                continue;
-            }
-            let held = self.lives.entry(place).or_default();
-            if joined && fresh {
-                held.begins_at = Some(at);
-            }
-            if held.begins_at.is_some_and(|begins_at| at < begins_at) {
-                continue;
-            }
-            if verdict != (None, None) {
-                held.unobserved = world.feeds.iter().map(|feed| feed.unobserved).collect();
-            }
-            let timing = timing(pipeline, rule);
-            let steps = if on == "readings" {
-                held.life.tell_one_of(at, rank, verdict, &timing)
-            } else {
-                held.life.tell(at, rank, verdict, &timing)
-            };
-            if on != "readings" || !steps.is_empty() || held.life.waits {
-                let seen = (pipeline.name.clone(), on.to_owned(), key.clone());
-                self.evidence.insert(seen, evidence.clone());
-            }
-            rows(pipeline, rule, key, evidence, steps, world, cause, out);
-        }
-    }
-
-    fn judge(&self, rule: &RuleDefinition, column: &dyn Fn(&str) -> Option<f64>) -> Verdict {
-        let met = self.conditions[&rule.when].of(column);
-        let cleared = match &rule.clear {
-            Some(sql) => self.conditions[sql].of(column),
-            None => met.map(|met| !met),
+    /// The definitions of rules change: on plans that go on, on new ones, on those that end.
+    fn define(&mut self, definition: &PipelineDefinition, now: Now<'_>) {
+        let name = &definition.name;
+        let pipeline = &now.windows.pipelines[name];
+        let by = |on: &str| -> Option<Vec<Arc<str>>> {
+            let window = definition.windows.iter().find(|window| window.name == on)?;
+            Some(window.key_names().map(Into::into).collect())
         };
-        (met, cleared)
+        let (old, others) =
+            std::mem::take(&mut self.posts).into_iter().partition(|post: &Post| post.place.0 == *name);
+        let mut old: Vec<Post> = old;
+        let mut posts: Vec<Post> = others;
+        for (age, plan) in pipeline.plans.iter().enumerate() {
+            let place = plan.named();
+            if plan.ends_at < i64::MAX {
+                for rule in &definition.rules {
+                    let at = |post: &Post| post.place == place && post.words.name == rule.name;
+                    let Some(found) = old.iter().position(at) else { continue };
+                    let post = old.swap_remove(found);
+                    let succeeded = by(&rule.on).is_some_and(|names| names == post.names);
+                    let ends = Some((plan.last_end(), succeeded));
+                    posts.push(Post { words: rule.clone(), ends, age, ..post });
+                }
+                continue;
+            }
+            let closed_to = plan.closed_to(pipeline.clock(&now.windows.world, false));
+            for rule in definition.rules.iter().filter(|rule| rule.on == plan.window.name) {
+                let begins_at = plan.grid.from(now.arrival());
+                let post = Post {
+                    names: plan.description.by.clone(),
+                    grid: Some(plan.grid.clone()),
+                    closed_to: closed_to.clone(),
+                    age,
+                    ..Post::new(place.clone(), rule)
+                };
+                posts.push(self.follow(post, &mut old, begins_at));
+            }
+        }
+        for rule in definition.rules.iter().filter(|rule| rule.on == "readings") {
+            let post = Post { names: vec!["sensor".into()], ..Post::new((name.clone(), None), rule) };
+            posts.push(self.follow(post, &mut old, i64::MIN));
+        }
+        // What is left is of rules that are gone.
+        self.posts = old;
+        self.end(&|_| true, now.arrival(), "rule gone", now);
+        self.posts = posts;
     }
 
-    fn published(
-        &mut self,
-        pipeline: &str,
-        row: &Aggregate,
-        world: &World,
-        cause: u64,
-        out: &mut Vec<ResultRow>,
-    ) {
-        let mut columns: Vec<(Arc<str>, Option<f64>)> = row
-            .plan
-            .fields
-            .iter()
-            .zip(&row.fields)
-            .map(|(field, value)| (field.name.clone(), *value))
-            .collect();
+    /// The post of a rule that is there, under its new definition.
+    fn follow(&mut self, new: Post, old: &mut Vec<Post>, begins_at: i64) -> Post {
+        let goes_on = |post: &Post| {
+            let absence = |rule: &RuleDefinition| rule.absent_for.is_some();
+            let alike = absence(&post.words) == absence(&new.words);
+            post.place == new.place && post.words.name == new.words.name && alike
+        };
+        let Some(found) = old.iter().position(goes_on) else { return new };
+        let old = old.swap_remove(found);
+        let newest = old.next.as_ref().map_or(&old.now, |next| &next.0).clone();
+        let stands = old.place.1.is_none() || newest.hold == new.words.hold;
+        if judges_as(&newest, &new.words, old.place.1.is_none()) {
+            return Post { words: new.words, age: new.age, ..old };
+        }
+        for (_, held) in self.lives.iter_mut().filter(|(whose, held)| old.holds(whose, held)) {
+            let timing = old.timing(held);
+            if stands || old.next.is_some() && !held.moved {
+                held.life.change(&timing);
+            }
+            held.moved = false;
+        }
+        if stands {
+            self.met.one("rule: condition changed");
+            return new;
+        }
+        self.met.one("rule: for changed");
+        let next = Some((new.words.clone(), begins_at));
+        Post { words: new.words, age: new.age, now: newest, next, ..old }
+    }
+
+    /// Rules are gone: what is open of them is over at `at`.
+    fn end(&mut self, gone: &dyn Fn(&Post) -> bool, at: i64, how: &'static str, now: Now<'_>) {
+        let (gone, posts): (Vec<_>, Vec<_>) = std::mem::take(&mut self.posts).into_iter().partition(gone);
+        self.posts = posts;
+        for post in &gone {
+            let own = self.lives.iter().filter(|(whose, held)| post.holds(whose, held));
+            let own: Vec<Whose> = own.map(|(whose, _)| whose.clone()).collect();
+            for whose in own {
+                let mut held = self.lives.remove(&whose).expect("just seen");
+                let mut steps = held.life.end(at);
+                steps.extend(held.absence.end(at));
+                if !steps.is_empty() {
+                    self.met.one(how);
+                }
+                let evidence = self.evidence.get(&(post.place.clone(), whose.3.clone())).cloned();
+                tell(post, &whose.3, &evidence.unwrap_or_default(), steps, now, &mut self.met, &mut self.out);
+            }
+        }
+    }
+
+    fn published(&mut self, place: &Place, row: &Aggregate, feed: usize, now: Now<'_>) {
+        let fields =
+            row.plan.fields.iter().zip(&row.fields).map(|(field, value)| (field.name.clone(), *value));
+        let mut columns: Vec<(Arc<str>, Option<f64>)> = fields.collect();
         columns.push(("count".into(), Some(row.count as f64)));
         columns.push(("capture".into(), row.capture));
-        let column = |name: &str| columns.iter().find(|own| *own.0 == *name).and_then(|own| own.1);
-        let verdicts: BTreeMap<String, Verdict> = self.pipelines[pipeline]
-            .rules
-            .iter()
-            .filter(|rule| rule.on == *row.plan.window)
-            .map(|rule| {
-                let verdict = if row.sufficient { self.judge(rule, &column) } else { (None, None) };
-                (rule.name.clone(), verdict)
-            })
-            .collect();
-        let verdict = |rule: &RuleDefinition| verdicts.get(&rule.name).copied();
         let evidence = (columns.clone(), (row.start.0, row.end.0));
-        let on = row.plan.window.to_string();
-        self.tell(pipeline, &on, &row.key, row.end.0, None, &evidence, &verdict, world, cause, out);
+        self.evidence.insert((place.clone(), row.key.clone()), evidence.clone());
+        for post in self.posts.iter().filter(|post| post.place == *place) {
+            let whose = post.whose(&row.key);
+            let own = self.lives.get(&whose).is_some_and(|held| held.place == *place);
+            if !own && post.ends.is_some_and(|ends| ends.1) {
+                continue;
+            }
+            match self.lives.get_mut(&whose) {
+                Some(held) if held.place != *place => {
+                    let before = |other: &&Post| other.place == held.place && other.words.name == whose.1;
+                    let before = self.posts.iter().find(before).expect("a life has its post");
+                    if before.age < post.age {
+                        continue;
+                    }
+                    self.met.one("rule: taken over by another plan");
+                    held.life.change(&before.timing(held));
+                    (held.place, held.moved) = (place.clone(), false);
+                }
+                _ => {}
+            }
+            let held = self.lives.entry(whose).or_insert_with(|| Held::new(place));
+            if !held.moved && post.next.as_ref().is_some_and(|next| row.start.0 >= next.1) {
+                if held.life.last.is_some() {
+                    held.life.change(&post.timing(held));
+                }
+                held.moved = true;
+                self.met.one("rule: moved on to another for");
+            }
+            if post.closed_to.get(&row.key).is_some_and(|closed| row.end.0 <= *closed) {
+                continue;
+            }
+            let verdict = match row.sufficient {
+                true => judge(&self.conditions, post.rule(held), &columns),
+                false => (None, None),
+            };
+            let Some(steps) = held.life.tell(row.end.0, verdict, &post.timing(held)) else { continue };
+            held.told(verdict, feed, now.unobserved(feed));
+            tell(post, &row.key, &evidence, steps, now, &mut self.met, &mut self.out);
+        }
     }
 
-    fn said(&mut self, pipeline: &str, said: &Said, world: &World, cause: u64, out: &mut Vec<ResultRow>) {
-        let mut columns: Vec<(Arc<str>, Option<f64>)> = said
-            .readings
-            .iter()
-            .map(|(q, m)| {
-                let value = fields::quotient(i128::from(*m), 10_i128.pow(u32::from(q.decimals)));
-                ((&*q.name).into(), Some(value))
-            })
-            .collect();
+    fn said(&mut self, pipeline: &str, said: &Said, sealed_to: i64, now: Now<'_>) {
+        let value = |decimals: u8, m: i64| fields::quotient(i128::from(m), 10_i128.pow(u32::from(decimals)));
+        let columns = said.readings.iter().map(|(q, m)| ((&*q.name).into(), Some(value(q.decimals, *m))));
+        let mut columns: Vec<(Arc<str>, Option<f64>)> = columns.collect();
         columns.sort_by(|one, other| one.0.cmp(&other.0));
-        let column = |name: &str| columns.iter().find(|own| *own.0 == *name).and_then(|own| own.1);
-        let speaks = |rule: &RuleDefinition| {
+        let (place, key) = ((pipeline.to_owned(), None), Key([said.device.clone()].into()));
+        let mut late = false;
+        for post in self.posts.iter().filter(|post| post.place == place) {
+            let held = self.lives.entry(post.whose(&key)).or_insert_with(|| Held::new(&place));
+            let moment = (said.event_at, said.event_at);
+            if post.now.absent_for.is_some() {
+                let steps = held.absence.heard(now.arrival(), said.feed, now.unobserved(said.feed));
+                let steps = steps.into_iter().collect();
+                tell(post, &key, &(Vec::new(), moment), steps, now, &mut self.met, &mut self.out);
+                continue;
+            }
+            held.life.seal(sealed_to);
+            let rule = &post.now;
             let named = [Some(&rule.when), rule.clear.as_ref()].into_iter().flatten();
             let mut named = named.flat_map(|sql| self.conditions[sql].columns());
-            named.any(|name| column(name).is_some())
-        };
-        let rules = self.pipelines[pipeline].rules.iter().filter(|rule| rule.on == "readings");
-        let verdicts: BTreeMap<String, Verdict> = rules
-            .filter(|rule| speaks(rule))
-            .map(|rule| (rule.name.clone(), self.judge(rule, &column)))
-            .collect();
-        let verdict = |rule: &RuleDefinition| verdicts.get(&rule.name).copied();
-        let key = Key([said.device.clone()].into());
-        let evidence = (columns.clone(), (said.event_at, said.event_at));
-        self.tell(
-            pipeline,
-            "readings",
-            &key,
-            said.event_at,
-            said.counter,
-            &evidence,
-            &verdict,
-            world,
-            cause,
-            out,
-        );
+            if !named.any(|name| columns.iter().any(|own| *own.0 == *name)) {
+                continue;
+            }
+            let verdict = judge(&self.conditions, rule, &columns);
+            let told = held.life.tell_one_of(said.event_at, said.counter, verdict, &post.timing(held));
+            let Some(steps) = told else {
+                late = true;
+                self.met.one("reading too late for a rule");
+                continue;
+            };
+            held.told(verdict, said.feed, now.unobserved(said.feed));
+            if !steps.is_empty() || held.life.waits {
+                self.evidence.insert((place.clone(), key.clone()), (columns.clone(), moment));
+            }
+            tell(post, &key, &(columns.clone(), moment), steps, now, &mut self.met, &mut self.out);
+        }
+        *self.unjudged.entry(pipeline.to_owned()).or_default() += u64::from(late);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "two call sites, above each other")]
-    fn pass(
-        &mut self,
-        pipeline: &str,
-        on: &str,
-        key: &Key,
-        to: &dyn Fn(&Held) -> i64,
-        world: &World,
-        cause: u64,
-        out: &mut Vec<ResultRow>,
-    ) {
-        let Some(pipeline) = self.pipelines.get(pipeline) else { return };
-        for rule in pipeline.rules.iter().filter(|rule| rule.on == on) {
-            let place = (pipeline.name.clone(), rule.name.clone(), key.clone());
-            let Some(held) = self.lives.get_mut(&place) else { continue };
-            let to = to(held);
-            let steps = held.life.pass(to, &timing(pipeline, rule));
-            let seen = (pipeline.name.clone(), on.to_owned(), key.clone());
-            let evidence = self.evidence.get(&seen).cloned().unwrap_or_default();
-            rows(pipeline, rule, key, &evidence, steps, world, cause, out);
+    /// Time has come, for the rules of a key, to its watermark, and to the last drained tick less
+    /// what was unobserved from the last verdict until then.
+    fn pass(&mut self, place: &Place, key: &Key, watermark: i64, wait: i64, now: Now<'_>) {
+        for post in self.posts.iter().filter(|post| post.place == *place) {
+            let held = self.lives.get_mut(&post.whose(key)).filter(|held| held.place == *place);
+            let Some(held) = held else { continue };
+            let by_tick = held.heard.zip(self.drained.get(&place.0)).and_then(|((feed, then), drained)| {
+                Some(drained.0 - wait - (drained.1.get(feed)? - then).max(0))
+            });
+            let until = post.ends.filter(|ends| !ends.1).map_or(i64::MAX, |ends| ends.0);
+            let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(until);
+            let steps = held.life.pass(to, &post.timing(held));
+            let evidence = self.evidence.get(&(place.clone(), key.clone())).cloned().unwrap_or_default();
+            tell(post, key, &evidence, steps, now, &mut self.met, &mut self.out);
+        }
+    }
+
+    /// A drained tick: plans that have ended let go, silences are noted.
+    fn ticked(&mut self, place: &Place, key: &Key, limit: i64, now: Now<'_>) {
+        let since = |heard: (usize, i64)| now.unobserved(heard.0) - heard.1;
+        let over = |post: &Post| post.place == *place && post.ends.is_some_and(|(at, on)| !on && at <= limit);
+        let ended = self.posts.iter().find(|post| over(post)).and_then(|post| post.ends);
+        if let Some((at, _)) = ended {
+            self.end(&over, at, "rule ended with its plan", now);
+        }
+        for post in self.posts.iter().filter(|post| post.place == *place) {
+            let held =
+                self.lives.get_mut(&post.whose(key)).filter(|held| held.place == *place && !held.noted);
+            let Some(held) = held.filter(|held| post.rule(held).no_data != NoData::Hold) else { continue };
+            let (Some(heard), Some(last)) = (held.heard, held.life.last) else { continue };
+            let timing = post.timing(held);
+            let silent_at = timing.stale.at(last) + since(heard);
+            if silent_at > limit {
+                continue;
+            }
+            (held.noted, held.heard) = (true, Some((heard.0, now.unobserved(heard.0))));
+            let steps = held.life.silence(silent_at, &timing);
+            let evidence = self.evidence.get(&(place.clone(), key.clone())).cloned().unwrap_or_default();
+            tell(post, key, &evidence, steps, now, &mut self.met, &mut self.out);
+        }
+    }
+
+    /// A tick: who has been absent for too long.
+    fn absent(&mut self, now: Now<'_>) {
+        let world = &now.windows.world;
+        for post in &self.posts {
+            let Some(limit) = post.now.absent_for else { continue };
+            for (whose, held) in self.lives.iter_mut().filter(|(whose, held)| post.holds(whose, held)) {
+                let Some(step) = held.absence.tick(limit.0, world) else { continue };
+                let evidence = (Vec::new(), (step.2.began, step.2.raised));
+                tell(post, &whose.3, &evidence, vec![step], now, &mut self.met, &mut self.out);
+            }
         }
     }
 }
 
-fn timing(pipeline: &PipelineDefinition, rule: &RuleDefinition) -> Timing {
-    let window = pipeline.windows.iter().find(|window| window.name == rule.on);
-    let stale = window.map_or(rule.stale_after.0, |window| window.step().nominal().0);
-    Timing { hold: rule.hold.0, keep: rule.keep_firing_for.0, stale }
-}
-
-#[allow(clippy::too_many_arguments, reason = "everything that a row is made of")]
-fn rows(
-    pipeline: &PipelineDefinition,
-    rule: &RuleDefinition,
+/// Puts out the rows of steps, and counts what they are.
+fn tell(
+    post: &Post,
     key: &Key,
     evidence: &Evidence,
     steps: Vec<Step>,
-    world: &World,
-    cause: u64,
+    now: Now<'_>,
+    met: &mut Met,
     out: &mut Vec<ResultRow>,
 ) {
-    let by: Vec<Arc<str>> = match pipeline.windows.iter().find(|window| window.name == rule.on) {
-        Some(window) => window.key_names().map(Into::into).collect(),
-        None => vec!["sensor".into()],
+    let teller = Teller {
+        pipeline: &post.place.0,
+        rule: &post.words,
+        names: &post.names,
+        key,
+        evidence,
+        arrival: now.arrival(),
+        cause: now.cause,
     };
-    let texts: Vec<String> = key.0.iter().map(ToString::to_string).collect();
-    let named = |name| AlertId(id(&pipeline.name, &rule.name, &texts, name));
-    for (what, name, episode, into) in steps {
-        let (from, to, at) = told(what, &episode);
-        let reason = match (what, into) {
-            ("pending", _) => "condition met".into(),
-            (_, Some(into)) => format!("merged into {}", named(into)),
-            (what, None) => what.to_owned(),
+    for step in steps {
+        let kept = post.now.keep_firing_for.0 > 0;
+        let kind = match (step.0, step.2.why) {
+            (What::Raised(true), _) => "alert split",
+            (What::Raised(_), ["no data", _]) if post.now.absent_for.is_some() => "alert fired: absent",
+            (What::Raised(_), ["no data", _]) => "alert fired: no data",
+            (What::Raised(_), _) if step.2.raised > step.2.began => "alert fired by for",
+            (What::Raised(_), _) => "alert fired at once",
+            (What::Resolved, [_, "condition ended"]) if kept => "alert over: kept firing",
+            (What::Resolved, [_, ended]) => &format!("alert over: {ended}"),
+            (What::Merged(_), _) => "alert merged",
+            (What::Pending, _) => "alert pending",
+            (What::Dropped, _) => "alert dropped",
+            (What::Moved, _) => "alert's times changed",
+            (What::Reopened, _) => "alert still holds",
+            (What::Annulled, _) => "alert annulled",
+            (What::Again, _) => "alert raised again",
+            (What::GoesOn, _) => "alert goes on, rule changed",
         };
-        let before = to == AlertState::Pending || from == AlertState::Pending;
-        out.push(ResultRow::Transition(Box::new(Transition {
-            cause,
-            id: named(name),
-            pipeline: pipeline.name.as_str().into(),
-            rule: rule.name.as_str().into(),
-            severity: rule.severity,
-            by: by.clone(),
-            key: key.clone(),
-            from,
-            to,
-            began_at: stamp(episode.began),
-            raised_at: (!before).then_some(stamp(episode.raised)),
-            resolved_at: episode.resolved.map(stamp),
-            at: stamp(at),
-            decided_at: stamp(world.arrival),
-            notify: world.arrival - at <= rule.notify_within.0,
-            reason: reason.into(),
-            title: rule.title.clone(),
-            message: message(rule, &by, key),
-            labels: rule.labels.clone(),
-            evidence: evidence.0.clone(),
-            window: (stamp(evidence.1.0), stamp(evidence.1.1)),
-        })));
+        met.one(kind);
+        out.push(teller.row(step));
     }
-}
-
-fn told(what: &str, episode: &Episode) -> (AlertState, AlertState, i64) {
-    use AlertState::{Firing, Inactive, Pending, Resolved};
-    let stands = if episode.resolved.is_some() { Resolved } else { Firing };
-    let over = episode.resolved.unwrap_or(episode.raised);
-    match what {
-        "pending" => (Inactive, Pending, episode.began),
-        "condition ended before its time" => (Pending, Inactive, episode.began),
-        "condition met" | "raised again by late data" => (Inactive, Firing, episode.raised),
-        "condition ended" | "rule changed" => (Firing, Resolved, over),
-        "times changed by late data" => (stands, stands, over),
-        "still holds by late data" => (Resolved, Firing, episode.raised),
-        "annulled by late data" => (stands, Inactive, episode.raised),
-        "merged into" => (stands, Resolved, over),
-        _ => panic!("no such step: {what}"),
-    }
-}
-
-fn message(rule: &RuleDefinition, by: &[Arc<str>], key: &Key) -> LocalText {
-    let fill = |text: &str| {
-        let parts = by.iter().zip(key.0.iter());
-        parts.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
-    };
-    LocalText { es: fill(&rule.message.es), en: fill(&rule.message.en) }
 }

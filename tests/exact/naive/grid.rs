@@ -123,6 +123,12 @@ impl Grid {
         }
     }
 
+    /// End of the window that ends first after `at`.
+    pub fn end_after(&self, at: i64) -> i64 {
+        let ends = self.holding(at).into_iter().map(|start| self.end(start));
+        ends.min().unwrap_or_else(|| self.end(self.from(at)))
+    }
+
     /// What no window is longer than, as plans that have ended are forgotten by it.
     pub fn longest(&self) -> i64 {
         let put_back = self.clock.moves().map(|by| -by).max().unwrap_or(0).max(0);

@@ -1,23 +1,46 @@
-//! One rule on one key, naively: the list of everything it was told, folded anew from the first
-//! entry each time, and the alerts that were published of it. After `docs/reference/semantics.md`,
-//! "Alerts, precisely".
+//! One rule on one key, naively: the list of everything it was told, folded anew from the last
+//! change of its rule each time, and the alerts that were published of it. After
+//! `docs/reference/semantics.md`, "Alerts, precisely".
 
 use std::collections::BTreeMap;
 
-use xxhash_rust::xxh3::xxh3_128;
+use sereno::model::definition::NoData;
+
+use super::grid::Grid;
 
 /// What a rule says at one time: met, cleared.
 pub type Verdict = (Option<bool>, Option<bool>);
 
+/// How long a verdict stands without the next.
+#[derive(Clone)]
+pub enum Stale {
+    /// On readings: `stale_after`.
+    After(i64),
+    /// On windows: to the end of the next one.
+    NextEnd(Grid),
+}
+
+impl Stale {
+    /// Until when the verdict of `said` stands.
+    pub fn at(&self, said: i64) -> i64 {
+        match self {
+            Self::After(span) => said + span,
+            Self::NextEnd(grid) => grid.end_after(said),
+        }
+    }
+}
+
 /// What a rule's definition says of time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Timing {
     /// `for`.
     pub hold: i64,
     /// `keep_firing_for`.
     pub keep: i64,
-    /// `stale_after`.
-    pub stale: i64,
+    /// How long a verdict stands.
+    pub stale: Stale,
+    /// `no_data`.
+    pub no_data: NoData,
 }
 
 /// [begun, resolved).
@@ -27,11 +50,29 @@ pub struct Episode {
     pub began: i64,
     /// When it was raised.
     pub raised: i64,
-    /// When it was over, and why.
+    /// When it was over.
     pub resolved: Option<i64>,
+    /// Why it began and why it was over.
+    pub why: [&'static str; 2],
+    /// How many changes of its rule it outlived.
+    pub changes: u32,
 }
 
 impl Episode {
+    /// One that was raised and is not over.
+    pub fn open(began: i64, raised: i64, why: &'static str) -> Self {
+        Self { began, raised, resolved: None, why: [why, ""], changes: 0 }
+    }
+
+    /// The same, over.
+    pub fn until(self, at: i64, why: &'static str) -> Self {
+        Self { resolved: Some(at), why: [self.why[0], why], ..self }
+    }
+
+    fn times(&self) -> (i64, i64, Option<i64>) {
+        (self.began, self.raised, self.resolved)
+    }
+
     fn over_by(&self, at: i64) -> bool {
         self.resolved.is_some_and(|end| end <= at)
     }
@@ -42,31 +83,44 @@ impl Episode {
 }
 
 /// Begin at the first raise, and its number among those of that begin.
-type Name = (i64, u64);
+pub type Name = (i64, u64);
 
-/// What happened to an alert: its words, its name, the episode as told.
-pub type Step = (&'static str, Name, Episode, Option<Name>);
-
-/// See the module.
-#[derive(Default)]
-pub struct Life {
-    /// By time; of several at one time the one that stands, with its rank.
-    entries: BTreeMap<i64, (Option<u64>, Verdict)>,
-    clock: Option<i64>,
-    /// Whether time alone may change it: pending, or ending.
-    pub waits: bool,
-    standing: Vec<(Name, Episode)>,
-    annulled: Vec<Name>,
-    merged: Vec<Name>,
-    pending: Option<(Name, Episode)>,
+/// What happened to an alert.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum What {
+    Pending,
+    Dropped,
+    /// The later part of a split episode?
+    Raised(bool),
+    Resolved,
+    Moved,
+    Reopened,
+    Annulled,
+    Again,
+    Merged(Name),
+    GoesOn,
 }
 
-#[derive(Default)]
+/// What happened to which alert, and its episode as told.
+pub type Step = (What, Name, Episode);
+
+#[derive(Clone, Debug, Default)]
+enum State {
+    #[default]
+    Inactive,
+    /// Since when, and why.
+    Pending(i64, &'static str),
+    /// The episode, since when it is ending, and whether a changed rule has yet to decide.
+    Firing(Episode, Option<i64>, bool),
+}
+
+#[derive(Clone, Debug, Default)]
 struct Fold {
-    pending: Option<i64>,
-    /// Begun, raised, ending since.
-    firing: Option<(i64, i64, Option<i64>)>,
-    last: i64,
+    state: State,
+    /// Time of the last verdict with data.
+    last: Option<i64>,
+    /// A silence since then counted.
+    silent: bool,
     over: Vec<Episode>,
 }
 
@@ -74,59 +128,140 @@ impl Fold {
     /// Time passes to just before `to`, or to `to` itself.
     fn pass(&mut self, to: i64, with: bool, timing: &Timing) {
         let comes = |at: i64| at < to || with && at == to;
-        if let Some(since) = self.pending {
-            let (due, stale) = (since + timing.hold, self.last + timing.stale);
-            if due < stale && comes(due) {
-                (self.pending, self.firing) = (None, Some((since, due, None)));
-            } else if stale < to {
-                self.pending = None;
+        match self.state.clone() {
+            State::Pending(since, why) => {
+                let stale = self.last.filter(|_| !self.silent).map_or(i64::MAX, |last| timing.stale.at(last));
+                let due = since + timing.hold;
+                if due < stale && comes(due) {
+                    self.state = State::Firing(Episode::open(since, due, why), None, false);
+                } else if stale < to {
+                    self.state = State::Inactive;
+                }
             }
-        }
-        if let Some((began, raised, Some(ending))) = self.firing
-            && comes(ending + timing.keep)
-        {
-            self.over.push(Episode { began, raised, resolved: Some(ending + timing.keep) });
-            self.firing = None;
+            State::Firing(episode, Some(ending), _) if comes(ending + timing.keep) => {
+                self.end(episode, ending + timing.keep, "condition ended");
+            }
+            _ => {}
         }
     }
 
-    fn verdict(&mut self, at: i64, (met, cleared): Verdict, timing: &Timing) {
-        self.pass(at, false, timing);
-        self.last = at;
-        match (&mut self.firing, self.pending) {
-            (Some((_, _, ending)), _) => match cleared {
-                Some(true) => *ending = ending.or(Some(at)),
-                Some(false) => *ending = None,
-                None => {}
-            },
-            (None, Some(_)) if met != Some(true) => self.pending = None,
-            (None, None) if met == Some(true) => self.pending = Some(at),
+    fn end(&mut self, episode: Episode, at: i64, why: &'static str) {
+        self.over.push(episode.until(at, why));
+        self.state = State::Inactive;
+    }
+
+    fn verdict(&mut self, at: i64, (met, cleared): Verdict) {
+        if (met, cleared) != (None, None) {
+            (self.last, self.silent) = (Some(at), false);
+        }
+        match (self.state.clone(), met, cleared) {
+            (State::Inactive, Some(true), _) => self.state = State::Pending(at, "condition met"),
+            (State::Pending(..), None, _) if self.silent => {}
+            (State::Pending(..), None | Some(false), _) => self.state = State::Inactive,
+            (State::Firing(episode, _, true), _, Some(true)) => self.end(episode, at, "rule changed"),
+            (State::Firing(episode, ending, false), _, Some(true)) => {
+                self.state = State::Firing(episode, ending.or(Some(at)), false);
+            }
+            (State::Firing(..), _, Some(false)) => self.holds(),
             _ => {}
         }
-        self.pass(at, true, timing);
+    }
+
+    /// What fires is not ending, and decided.
+    fn holds(&mut self) {
+        if let State::Firing(episode, ending, undecided) = &mut self.state {
+            episode.changes += u32::from(*undecided);
+            (*ending, *undecided) = (None, false);
+        }
+    }
+
+    /// Nothing had been heard for so long at `at`; void if something was.
+    fn silence(&mut self, at: i64, timing: &Timing) {
+        if self.last.is_none_or(|last| timing.stale.at(last) > at) {
+            return;
+        }
+        self.silent = true;
+        match (timing.no_data, self.state.clone()) {
+            (NoData::Resolve, State::Pending(..)) => self.state = State::Inactive,
+            (NoData::Resolve, State::Firing(episode, ..)) => self.end(episode, at, "no data"),
+            (NoData::Alert, State::Inactive) => self.state = State::Pending(at, "no data"),
+            (NoData::Alert, State::Firing(..)) => self.holds(),
+            _ => {}
+        }
     }
 }
 
+/// See the module.
+#[derive(Default)]
+pub struct Life {
+    /// The fold of what earlier definitions of the rule judged: final.
+    before: Fold,
+    /// What is said of times at or before is final.
+    final_to: Option<i64>,
+    /// By time, a silence (no verdict) after the verdict of its instant; of several verdicts at one
+    /// time the one that stands, with its rank.
+    entries: BTreeMap<(i64, bool), (Option<u64>, Option<Verdict>)>,
+    clock: Option<i64>,
+    /// Whether time alone may change it: pending, or ending.
+    pub waits: bool,
+    /// Time of the latest verdict with data.
+    pub last: Option<i64>,
+    standing: Vec<(Name, Episode)>,
+    annulled: Vec<Name>,
+    merged: Vec<Name>,
+    pending: Option<(Name, Episode)>,
+}
+
 impl Life {
-    /// A verdict; `rank` puts those of one time in order.
-    pub fn tell(&mut self, at: i64, rank: Option<u64>, verdict: Verdict, timing: &Timing) -> Vec<Step> {
-        self.entries.insert(at, (rank, verdict));
-        self.compare(timing)
+    /// A verdict; `None` when what was said of that time is final.
+    pub fn tell(&mut self, at: i64, verdict: Verdict, timing: &Timing) -> Option<Vec<Step>> {
+        self.enter((at, false), (None, Some(verdict)), timing)
     }
 
-    /// One of several verdicts of a time: the greatest stands.
+    /// One of several verdicts of a time: of the highest counter the greatest stands.
     pub fn tell_one_of(
         &mut self,
         at: i64,
-        rank: Option<u64>,
+        counter: Option<u64>,
         verdict: Verdict,
         timing: &Timing,
-    ) -> Vec<Step> {
+    ) -> Option<Vec<Step>> {
         // Met before not met before no data; then not cleared before cleared before no data.
-        let order =
-            |rank: Option<u64>, verdict: Verdict| (rank, verdict.0, verdict.1.map(|cleared| !cleared));
-        let greater = self.entries.get(&at).is_some_and(|held| order(held.0, held.1) >= order(rank, verdict));
-        if greater { Vec::new() } else { self.tell(at, rank, verdict, timing) }
+        let order = |(met, cleared): Verdict| (met, cleared.map(|cleared| !cleared));
+        let rank = (counter, Some(order(verdict)));
+        let held = self.entries.get(&(at, false)).map(|held| (held.0, held.1.map(order)));
+        match held.filter(|_| !self.is_final(at)) {
+            Some(held) if held >= rank => Some(Vec::new()),
+            _ => self.enter((at, false), (counter, Some(verdict)), timing),
+        }
+    }
+
+    /// A silence was noted.
+    pub fn silence(&mut self, at: i64, timing: &Timing) -> Vec<Step> {
+        self.enter((at, true), (None, None), timing).unwrap_or_default()
+    }
+
+    fn enter(
+        &mut self,
+        place: (i64, bool),
+        entry: (Option<u64>, Option<Verdict>),
+        timing: &Timing,
+    ) -> Option<Vec<Step>> {
+        if entry.1.is_some() && self.is_final(place.0) {
+            return None;
+        }
+        self.entries.insert(place, entry);
+        Some(self.compare(timing))
+    }
+
+    /// Whether nothing more can be said of a time.
+    fn is_final(&self, at: i64) -> bool {
+        self.final_to.is_some_and(|sealed| at <= sealed)
+    }
+
+    /// Nothing more can be said of times up to `to`.
+    pub fn seal(&mut self, to: i64) {
+        self.final_to = self.final_to.max(Some(to));
     }
 
     /// Time has come to `to`.
@@ -138,48 +273,80 @@ impl Life {
         self.compare(timing)
     }
 
+    /// Another definition judges from here on: what was judged is final, to the last verdict, and what fires is decided by the next verdict.
+    pub fn change(&mut self, timing: &Timing) {
+        self.before = self.fold(timing);
+        if let State::Firing(_, _, undecided) = &mut self.before.state {
+            *undecided = true;
+        }
+        let last = self.entries.keys().next_back().map(|place| place.0);
+        self.final_to = self.final_to.max(last);
+        self.entries.clear();
+    }
+
     /// The rule is gone.
     pub fn end(&mut self, at: i64) -> Vec<Step> {
         let mut steps = Vec::new();
         if let Some((name, episode)) = self.pending.take() {
-            steps.push(("condition ended before its time", name, episode, None));
+            steps.push((What::Dropped, name, episode));
         }
         if let Some((name, episode)) = self.standing.pop().filter(|alert| alert.1.resolved.is_none()) {
-            steps.push(("rule changed", name, Episode { resolved: Some(at), ..episode }, None));
+            steps.push((What::Resolved, name, episode.until(at, "rule changed")));
         }
         steps
     }
 
-    /// Folds everything again and tells what differs from what was told.
-    fn compare(&mut self, timing: &Timing) -> Vec<Step> {
-        let mut fold = Fold::default();
-        for (at, (_, verdict)) in &self.entries {
-            fold.verdict(*at, *verdict, timing);
+    fn fold(&self, timing: &Timing) -> Fold {
+        let mut fold = self.before.clone();
+        for ((at, _), (_, verdict)) in &self.entries {
+            fold.pass(*at, false, timing);
+            match verdict {
+                Some(verdict) => fold.verdict(*at, *verdict),
+                None => fold.silence(*at, timing),
+            }
+            fold.pass(*at, true, timing);
         }
         if let Some(clock) = self.clock {
             fold.pass(clock, true, timing);
         }
-        self.waits = fold.pending.is_some() || fold.firing.is_some_and(|firing| firing.2.is_some());
+        fold
+    }
+
+    /// Folds everything again and tells what differs from what was told.
+    fn compare(&mut self, timing: &Timing) -> Vec<Step> {
+        let fold = self.fold(timing);
         let mut episodes = fold.over;
-        episodes.extend(fold.firing.map(|(began, raised, _)| Episode { began, raised, resolved: None }));
+        let mut now = None;
+        (self.waits, self.last) = (false, fold.last);
+        match fold.state {
+            State::Firing(episode, ending, _) => {
+                self.waits = ending.is_some();
+                episodes.push(episode);
+            }
+            State::Pending(since, why) => {
+                self.waits = true;
+                now = Some(Episode::open(since, since + timing.hold, why));
+            }
+            State::Inactive => {}
+        }
         let mut steps = self.alerts(episodes);
-        let now = fold.pending.map(|since| {
-            (self.free(since, &[]), Episode { began: since, raised: since + timing.hold, resolved: None })
-        });
-        if self.pending != now {
+        let now = now.map(|episode| (self.free(episode.began, &[]), episode));
+        let name = |pending: &Option<(Name, Episode)>| pending.as_ref().map(|held| (held.0, held.1.began));
+        if name(&self.pending) != name(&now) {
             let raised = |name: &Name| self.standing.iter().any(|alert| alert.0 == *name);
             if let Some((name, episode)) = self.pending.take().filter(|pending| !raised(&pending.0)) {
-                steps.insert(0, ("condition ended before its time", name, episode, None));
+                steps.insert(0, (What::Dropped, name, episode));
             }
-            self.pending = now.clone();
-            steps.extend(now.map(|(name, episode)| ("pending", name, episode, None)));
+            steps.extend(now.clone().map(|(name, episode)| (What::Pending, name, episode)));
         }
+        self.pending = now;
         steps
     }
 
     fn alerts(&mut self, episodes: Vec<Episode>) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut old: Vec<(Name, Episode)> = std::mem::take(&mut self.standing);
+        let all = old.clone();
         for episode in episodes {
             let (before, rest): (Vec<_>, Vec<_>) =
                 old.into_iter().partition(|alert| alert.1.over_by(episode.began));
@@ -191,19 +358,23 @@ impl Life {
             let name = match own.next() {
                 Some((name, was)) => {
                     let what = match (was.resolved, episode.resolved) {
-                        (None, Some(_)) => Some("condition ended"),
-                        (Some(_), None) => Some("still holds by late data"),
-                        _ if was != episode => Some("times changed by late data"),
+                        (None, Some(_)) => Some(What::Resolved),
+                        (Some(_), None) => Some(What::Reopened),
+                        (None, None) if episode.changes > was.changes => Some(What::GoesOn),
+                        _ if was.times() != episode.times() => Some(What::Moved),
                         _ => None,
                     };
-                    steps.extend(what.map(|what| (what, name, episode.clone(), None)));
+                    steps.extend(what.map(|what| (what, name, episode.clone())));
                     name
                 }
-                None => self.raise(&episode, &old, &mut steps),
+                None => {
+                    let split = all.iter().any(|alert| alert.1.overlaps(&episode));
+                    self.raise(&episode, &old, split, &mut steps)
+                }
             };
             for (joined, was) in own {
                 self.merged.push(joined);
-                steps.push(("merged into", joined, was, Some(name)));
+                steps.push((What::Merged(name), joined, was));
             }
             self.standing.push((name, episode));
         }
@@ -214,18 +385,24 @@ impl Life {
     fn annul(&mut self, alerts: Vec<(Name, Episode)>, steps: &mut Vec<Step>) {
         for (name, episode) in alerts {
             self.annulled.push(name);
-            steps.push(("annulled by late data", name, episode, None));
+            steps.push((What::Annulled, name, episode));
         }
     }
 
-    fn raise(&mut self, episode: &Episode, others: &[(Name, Episode)], steps: &mut Vec<Step>) -> Name {
+    fn raise(
+        &mut self,
+        episode: &Episode,
+        others: &[(Name, Episode)],
+        split: bool,
+        steps: &mut Vec<Step>,
+    ) -> Name {
         let name = self.free(episode.began, others);
         let again = self.annulled.contains(&name);
         self.annulled.retain(|annulled| *annulled != name);
-        let what = if again { "raised again by late data" } else { "condition met" };
-        steps.push((what, name, Episode { resolved: None, ..episode.clone() }, None));
+        let what = if again { What::Again } else { What::Raised(split) };
+        steps.push((what, name, Episode { resolved: None, ..episode.clone() }));
         if episode.resolved.is_some() {
-            steps.push(("condition ended", name, episode.clone(), None));
+            steps.push((What::Resolved, name, episode.clone()));
         }
         name
     }
@@ -238,18 +415,4 @@ impl Life {
         };
         (0..).map(|number| (began, number)).find(|name| !taken(name)).expect("numbers do not end")
     }
-}
-
-/// The id that a name stands for.
-pub fn id(pipeline: &str, rule: &str, key: &[String], name: Name) -> u128 {
-    let mut bytes = Vec::new();
-    for part in [pipeline, rule].into_iter().chain(key.iter().map(String::as_str)) {
-        bytes.extend((part.len() as u64).to_le_bytes());
-        bytes.extend(part.as_bytes());
-    }
-    bytes.extend(name.0.to_le_bytes());
-    if name.1 > 0 {
-        bytes.extend(name.1.to_le_bytes());
-    }
-    xxh3_128(&bytes)
 }

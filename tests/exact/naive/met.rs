@@ -64,6 +64,36 @@ const VALUES: [&str; 26] = [
     "a counter that wraps",
 ];
 
+/// Everything that a run has to see happen to alerts and to their rules.
+const ALERTS: [&str; 26] = [
+    "alert pending",
+    "alert dropped",
+    "alert fired at once",
+    "alert fired by for",
+    "alert over: condition ended",
+    "alert over: kept firing",
+    "alert fired: no data",
+    "alert over: no data",
+    "alert fired: absent",
+    "alert over: data again",
+    "alert's times changed",
+    "alert still holds",
+    "alert annulled",
+    "alert raised again",
+    "alert merged",
+    "alert split",
+    "alert over: rule changed",
+    "alert goes on, rule changed",
+    "rule: condition changed",
+    "rule: for changed",
+    "rule: moved on to another for",
+    "rule: taken over by another plan",
+    "rule gone",
+    "rule ended with its plan",
+    "rule gone with its pipeline",
+    "reading too late for a rule",
+];
+
 /// How many of each were met.
 #[derive(Clone, Debug, Default)]
 pub struct Met(pub BTreeMap<String, u64>);
@@ -131,6 +161,6 @@ impl Met {
 
     /// What was never met.
     pub fn missing(&self) -> Vec<&'static str> {
-        WINDOWS.into_iter().chain(VALUES).filter(|what| !self.0.contains_key(*what)).collect()
+        WINDOWS.into_iter().chain(VALUES).chain(ALERTS).filter(|what| !self.0.contains_key(*what)).collect()
     }
 }

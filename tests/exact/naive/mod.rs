@@ -1,5 +1,6 @@
 //! The naive evaluator: obvious, slow, and of no code in common with what it judges.
 
+pub mod absence;
 pub mod accounts;
 pub mod alerts;
 pub mod calendar;
@@ -9,8 +10,10 @@ pub mod grid;
 pub mod life;
 pub mod met;
 pub mod plan;
+pub mod posts;
 pub mod register;
 pub mod row;
+pub mod rows;
 pub mod sensors;
 pub mod sketches;
 pub mod windows;

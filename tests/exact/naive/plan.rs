@@ -11,9 +11,10 @@ use super::alerts::Note;
 use super::call::Call;
 use super::grid::Grid;
 use super::met::Met;
+use super::posts::Place;
 use super::register::{Register, Registered};
 use super::sensors::Terms;
-use super::world::Said;
+use super::world::{Said, World};
 
 /// Of what closes at once so many windows are looked at, whether they are missed.
 const MISSED_MAX: usize = 1_440;
@@ -47,8 +48,9 @@ pub struct Plan {
     pub close_after: i64,
     pub open_max: i64,
     pub amend_every: i64,
-    /// The record that defined it.
+    /// The record that defined it, and its place there.
     pub since: u64,
+    pub place: usize,
     /// Ids of the pipeline's feeds.
     pub feeds: Vec<usize>,
     /// Expected interval of the devices of each feed.
@@ -57,10 +59,6 @@ pub struct Plan {
 }
 
 pub struct KeyState {
-    /// The record that named it first.
-    pub since: u64,
-    /// Place of the feed that named the key first.
-    pub feed: usize,
     /// The feed by which its last event came.
     pub last_feed: usize,
     pub watermark: i64,
@@ -74,11 +72,9 @@ pub struct KeyState {
 }
 
 impl KeyState {
-    fn new(since: u64, feed: usize) -> Self {
+    fn new() -> Self {
         Self {
-            since,
-            feed,
-            last_feed: feed,
+            last_feed: 0,
             watermark: i64::MIN,
             amended_at: i64::MIN,
             closed_to: i64::MIN,
@@ -101,6 +97,27 @@ impl Plan {
         self.window.by.iter().any(|name| name == "sensor")
     }
 
+    /// What rules call it.
+    pub fn named(&self) -> Place {
+        (self.description.pipeline.to_string(), Some((self.since, self.place)))
+    }
+
+    /// The end of the last window of a plan that has ended.
+    pub fn last_end(&self) -> i64 {
+        self.grid.end(self.grid.before(self.ends_at))
+    }
+
+    /// By key, the end of what is closed.
+    pub fn closed_to(&self, clock: Clock) -> BTreeMap<Key, i64> {
+        let limits = |state: &KeyState| self.limits(state.watermark, clock);
+        let closed = |[by_watermark, by_tick]: [(i64, i64); 2]| by_watermark.0.max(by_tick.0);
+        self.keys.iter().map(|(key, state)| (key.clone(), closed(limits(state)))).collect()
+    }
+
+    fn passed(&self, key: &Key, state: &KeyState, clock: Clock) -> Note {
+        Note::Passed(self.named(), key.clone(), self.watermark(state.watermark, clock), self.close_after)
+    }
+
     /// The key's watermark.
     fn watermark(&self, own: i64, clock: Clock) -> i64 {
         if self.by_sensor() { own } else { clock.zone }
@@ -119,24 +136,23 @@ impl Plan {
         Key(by.into_iter().chain(self.period.iter().map(|name| name.as_str().into())).collect())
     }
 
+    /// Whether its windows come after those of another, of the same name and period.
+    pub fn follows(&self, other: &Self) -> bool {
+        let place = |plan: &Self| (plan.window.name.clone(), plan.period.clone());
+        self.ends_at == i64::MAX && place(self) == place(other)
+    }
+
     fn is_own(&self, start: i64) -> bool {
         (self.begins_at..self.ends_at).contains(&start)
     }
 
     /// Counts an event: 0 in time, 1 late, 2 too late; `None` where it is none of the plan's.
-    pub fn count(
-        &mut self,
-        said: &Said,
-        feed: usize,
-        excluded: bool,
-        sequence: u64,
-        clock: Clock,
-    ) -> Option<usize> {
+    pub fn count(&mut self, said: &Said, excluded: bool, sequence: u64, clock: Clock) -> Option<usize> {
         let key = self.key(|name| match name.as_str() {
             "sensor" => said.device.clone(),
             name => said.tags.iter().find(|tag| *tag.0 == *name).map_or("".into(), |tag| tag.1.clone()),
         });
-        let mut state = self.keys.remove(&key).unwrap_or_else(|| KeyState::new(sequence, feed));
+        let mut state = self.keys.remove(&key).unwrap_or_else(KeyState::new);
         let limits = self.limits(state.watermark, clock);
         let closed_to = limits[0].0.max(limits[1].0);
         let sealed_to = limits[0].1.max(limits[1].1);
@@ -188,7 +204,7 @@ impl Plan {
     }
 
     /// The register is as written at `at` of the arrival clock.
-    pub fn register(&mut self, register: &Register, at: i64, sequence: u64) {
+    pub fn register(&mut self, register: &Register, at: i64) {
         if self.ends_at != i64::MAX || self.window.by != ["sensor"] {
             return;
         }
@@ -197,54 +213,49 @@ impl Plan {
                 state.registered.write(&[], at);
             }
         }
-        for (name, (feed, services)) in register {
+        for (name, services) in register {
             let key = self.key(|_| name.as_str().into());
-            let last_feed = self.feeds[*feed];
-            let fresh = || KeyState { last_feed, ..KeyState::new(sequence, *feed) };
-            let state = self.keys.entry(key).or_insert_with(fresh);
+            let state = self.keys.entry(key).or_insert_with(KeyState::new);
             state.registered.write(services, at);
         }
     }
 
-    /// Publishes whatever this record closed, sealed or made due: first what the key's watermark
-    /// says, then what the tick says, then amendments.
+    /// Publishes what this record closed or sealed by the keys' watermarks, or, where `by_tick`, what
+    /// it closed, sealed or made due as a tick.
     pub fn settle(
         &mut self,
         cause: u64,
-        clock: Clock,
+        (world, clock): (&World, Clock),
+        by_tick: bool,
         met: &mut Met,
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
     ) {
         let mut keys = std::mem::take(&mut self.keys);
         for (key, state) in &mut keys {
-            let [by_watermark, by_tick] = self.limits(state.watermark, clock);
-            let note = |to| {
-                let names = (self.description.pipeline.to_string(), self.window.name.clone());
-                (names.0, names.1, key.clone(), to)
-            };
-            let mut stage = |state: &mut KeyState, closed_to, changed_to, notes: &mut Vec<Note>| {
-                self.stage(cause, key, state, (closed_to, changed_to), met, out, notes)
-            };
-            stage(state, by_watermark.0, i64::MIN, notes);
-            let (pipeline, window, own, to) = note(self.watermark(state.watermark, clock));
-            notes.push(Note::Passed(pipeline, window, own, to));
-            stage(state, i64::MIN, by_watermark.1, notes);
-            if clock.now.0 {
-                stage(state, by_tick.0, i64::MIN, notes);
-                if clock.now.1 {
-                    let (pipeline, window, own, to) = note(clock.tick - self.close_after);
-                    notes.push(Note::Ticked(pipeline, window, own, to, state.last_feed));
-                }
-                stage(state, by_tick.1, by_tick.1, notes);
+            let [watermark, tick] = self.limits(state.watermark, clock);
+            let closed_to = if by_tick { tick.0 } else { watermark.0 };
+            self.stage((cause, world), key, state, (closed_to, i64::MIN), met, out, notes);
+            notes.push(self.passed(key, state, clock));
+        }
+        for key in keys.keys().filter(|_| by_tick && clock.now.1) {
+            notes.push(Note::Ticked(self.named(), key.clone(), clock.tick - self.close_after));
+        }
+        for (key, state) in &mut keys {
+            let [watermark, tick] = self.limits(state.watermark, clock);
+            if !by_tick {
+                self.stage((cause, world), key, state, (i64::MIN, watermark.1), met, out, notes);
+            } else {
+                self.stage((cause, world), key, state, (tick.1, tick.1), met, out, notes);
                 if state.amended_at.saturating_add(self.amend_every) <= clock.tick
-                    && stage(state, i64::MIN, i64::MAX, notes)
+                    && self.stage((cause, world), key, state, (i64::MIN, i64::MAX), met, out, notes)
                 {
                     state.amended_at = clock.tick;
                 }
             }
-            let sealed_to = by_watermark.1.max(by_tick.1);
-            state.windows.retain(|_, window| window.end > sealed_to);
+            notes.push(self.passed(key, state, clock));
+            let sealed_to = watermark.1.max(tick.1);
+            state.windows.retain(|_, window| window.end > sealed_to || clock.now.0 && !by_tick);
         }
         self.keys = keys;
     }
@@ -254,7 +265,7 @@ impl Plan {
     #[allow(clippy::too_many_arguments, reason = "the parts of one key, borrowed apart")]
     fn stage(
         &self,
-        cause: u64,
+        (cause, world): (u64, &World),
         key: &Key,
         state: &mut KeyState,
         limits: (i64, i64),
@@ -262,27 +273,23 @@ impl Plan {
         out: &mut Vec<ResultRow>,
         notes: &mut Vec<Note>,
     ) -> bool {
-        let mut due: BTreeMap<i64, (i64, bool)> = BTreeMap::new();
+        let mut due: BTreeMap<i64, i64> = BTreeMap::new();
         if limits.0 > state.closed_to {
-            due.extend(self.missed(state, limits.0).into_iter().map(|(start, end)| (start, (end, true))));
+            due.extend(self.missed(state, limits.0));
             state.closed_to = limits.0;
         }
         for (start, window) in &mut state.windows {
             let closes = !window.closed && window.end <= limits.0;
             let changed = window.closed && window.changed && window.end <= limits.1;
             if closes || changed {
-                due.insert(*start, (window.end, closes));
+                due.insert(*start, window.end);
                 (window.closed, window.changed) = (true, false);
             }
         }
         let any = !due.is_empty();
-        for (start, (end, closes)) in due {
-            let row = self.row(cause, key, state, (start, end), met);
-            if self.ends_at == i64::MAX {
-                let pipeline = row.plan.pipeline.to_string();
-                let since = self.since.max(state.since);
-                notes.push(Note::Published(pipeline, Box::new(row.clone()), since, closes));
-            }
+        for (start, end) in due {
+            let row = self.row((cause, world), key, state, (start, end), met);
+            notes.push(Note::Published(self.named(), Box::new(row.clone()), state.last_feed));
             out.push(ResultRow::Aggregate(row));
         }
         any
@@ -292,7 +299,6 @@ impl Plan {
     fn missed(&self, state: &KeyState, to: i64) -> Vec<(i64, i64)> {
         let mut missed = Vec::new();
         let Some(earliest) = state.registered.begin() else { return missed };
-        let usual = self.intervals.get(state.feed).copied().flatten();
         let mut start = self.grid.before(to);
         let mut looked = 0;
         while start >= earliest && looked < MISSED_MAX {
@@ -303,7 +309,7 @@ impl Plan {
             if end <= to {
                 looked += 1;
                 let empty = self.is_own(start) && !state.windows.contains_key(&start);
-                if empty && state.registered.misses((start, end), usual) {
+                if empty && state.registered.misses((start, end), &self.intervals) {
                     missed.push((start, end));
                 }
             }

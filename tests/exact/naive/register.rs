@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 use sereno::model::definition::FeedDefinition;
 
-/// What the feeds of a pipeline say of a sensor: the place of the first feed that names it, and
-/// from, to and own interval of each stretch of its service.
-pub type Register = BTreeMap<String, (usize, Vec<(i64, i64, Option<i64>)>)>;
+/// What the feeds of a pipeline say of a sensor: the place of the feed, from, to and own interval of
+/// each stretch of its service.
+pub type Register = BTreeMap<String, Vec<(usize, i64, i64, Option<i64>)>>;
 
 /// Reads the registers of some feeds.
 pub fn read(feeds: &[&FeedDefinition]) -> Register {
@@ -19,8 +19,7 @@ pub fn read(feeds: &[&FeedDefinition]) -> Register {
             };
             let (from, to) = (instant(&sensor.from, i64::MIN), instant(&sensor.to, i64::MAX));
             let interval = sensor.expected_interval.map(|span| span.0);
-            let own = register.entry(sensor.name.clone()).or_insert((place, Vec::new()));
-            own.1.push((from, to, interval));
+            register.entry(sensor.name.clone()).or_default().push((place, from, to, interval));
         }
     }
     register
@@ -40,6 +39,8 @@ fn instant(text: &str, zone: &str) -> i64 {
 /// One stretch of a sensor's service, as it was registered.
 #[derive(Clone, Debug)]
 struct Stretch {
+    /// Place of the feed that registers it.
+    feed: usize,
     from: i64,
     to: i64,
     /// The first tick after its registration.
@@ -71,11 +72,11 @@ pub struct Registered(Vec<Stretch>);
 impl Registered {
     /// The register says so at `at` of the arrival clock: a stretch that still begins where it did
     /// goes on, others are new, or end.
-    pub fn write(&mut self, services: &[(i64, i64, Option<i64>)], at: i64) {
+    pub fn write(&mut self, services: &[(usize, i64, i64, Option<i64>)], at: i64) {
         for own in self.0.iter_mut().filter(|own| own.until == i64::MAX) {
-            match services.iter().find(|service| service.0 == own.from) {
+            match services.iter().find(|service| (service.0, service.1) == (own.feed, own.from)) {
                 None => own.until = at,
-                Some((_, to, interval)) => {
+                Some((_, _, to, interval)) => {
                     own.to = *to;
                     if own.intervals[own.intervals.len() - 1].1 != *interval {
                         own.intervals.push((at, *interval));
@@ -83,10 +84,12 @@ impl Registered {
                 }
             }
         }
-        for (from, to, interval) in services {
-            if !self.0.iter().any(|own| own.until == i64::MAX && own.from == *from) {
+        for (feed, from, to, interval) in services {
+            let known = |own: &Stretch| own.until == i64::MAX && (own.feed, own.from) == (*feed, *from);
+            if !self.0.iter().any(known) {
                 let intervals = vec![(i64::MIN, *interval)];
-                self.0.push(Stretch { from: *from, to: *to, since: None, until: i64::MAX, intervals });
+                let (feed, from, to) = (*feed, *from, *to);
+                self.0.push(Stretch { feed, from, to, since: None, until: i64::MAX, intervals });
             }
         }
     }
@@ -101,20 +104,24 @@ impl Registered {
         self.0.iter().filter_map(Stretch::begin).min()
     }
 
-    fn serving(&self, at: i64) -> Option<&Stretch> {
-        let serves = |own: &&Stretch| own.begin().is_some_and(|begin| begin <= at) && at < own.end();
-        self.0.iter().find(serves)
+    fn serving(&self, at: i64) -> impl Iterator<Item = &Stretch> {
+        let serves = move |own: &&Stretch| own.begin().is_some_and(|begin| begin <= at) && at < own.end();
+        self.0.iter().filter(serves)
     }
 
-    /// The sensor's own interval in force at the start of a window.
-    pub fn interval(&self, start: i64) -> Option<i64> {
-        self.serving(start)?.interval(start)
+    /// Places of the feeds that list the sensor at the start of a window, each with its own interval.
+    pub fn feeds(&self, start: i64) -> BTreeMap<usize, Option<i64>> {
+        let mut feeds = BTreeMap::new();
+        for own in self.serving(start) {
+            feeds.entry(own.feed).or_insert(own.interval(start));
+        }
+        feeds
     }
 
-    /// Whether a window without events is published; `usual` is the feed's interval.
-    pub fn misses(&self, (start, end): (i64, i64), usual: Option<i64>) -> bool {
-        self.serving(start).is_some_and(|own| {
-            let interval = own.interval(start).or(usual);
+    /// Whether a window without events is published; `usual` are the feeds' intervals.
+    pub fn misses(&self, (start, end): (i64, i64), usual: &[Option<i64>]) -> bool {
+        self.serving(start).any(|own| {
+            let interval = own.interval(start).or(usual[own.feed]);
             end <= own.end() && interval.is_some_and(|interval| interval <= end - start)
         })
     }

@@ -10,17 +10,32 @@ use super::fields::{self, Number};
 use super::met::Met;
 use super::plan::{KeyState, Plan};
 use super::sensors;
-use super::world::{Said, stamp};
+use super::world::{Said, World, stamp};
 
 impl Plan {
     /// The row of the window `span` of a key, as it is now.
-    pub fn row(&self, cause: u64, key: &Key, state: &KeyState, span: (i64, i64), met: &mut Met) -> Aggregate {
+    pub fn row(
+        &self,
+        (cause, world): (u64, &World),
+        key: &Key,
+        state: &KeyState,
+        span: (i64, i64),
+        met: &mut Met,
+    ) -> Aggregate {
         let none = Vec::new();
         let events = state.windows.get(&span.0).map_or(&none, |window| &window.events);
         let count = events.len() as u64;
-        let own = state.registered.interval(span.0).or(self.intervals.get(state.feed).copied().flatten());
-        let interval = own.filter(|_| self.by_sensor());
-        let capture = interval.map(|interval| count as f64 / ((span.1 - span.0) as f64 / interval as f64));
+        let registered = state.registered.feeds(span.0);
+        let own = |place: &usize| registered.get(place).copied().flatten().or(self.intervals[*place]);
+        let mut feeds = self.feeds_of(events.iter().map(|event| &event.1));
+        feeds.extend(registered.keys());
+        let expected = expected(span, feeds.iter().map(own)).filter(|_| self.by_sensor());
+        let capture = expected.map(|expected| count as f64 / expected);
+        // What did not come while nobody listened says nothing.
+        let heard = |place: &usize| {
+            own(place).is_some_and(|least| world.feeds[self.feeds[*place]].observed_within(span) >= least)
+        };
+        let listened = count > 0 || registered.is_empty() || registered.keys().any(heard);
         let enough = self.window.capture_min.unwrap_or(0.0);
         let mut field = |call: &Call| match (call.outer.name.as_str(), call.quantity.as_str()) {
             ("count", "*") => Some(count as f64),
@@ -47,7 +62,7 @@ impl Plan {
             revision,
             count,
             capture,
-            sufficient: capture.is_none_or(|capture| capture >= enough),
+            sufficient: listened && capture.is_none_or(|capture| capture >= enough),
             fields,
         }
     }
@@ -87,13 +102,18 @@ impl Plan {
         fields::value(&call.outer, &mantissas, decimals)
     }
 
-    /// Whether a sensor has enough of its feed's expected events to count in nested calls.
+    /// Whether a sensor has enough of the events that its feeds expect to count in nested calls.
     fn suffices(&self, device: &Arc<str>, events: &[(u64, Said)], span: (i64, i64)) -> bool {
-        let own: Vec<&Said> = events.iter().map(|event| &event.1).filter(|s| s.device == *device).collect();
-        let feed = own.first().and_then(|said| self.feeds.iter().position(|feed| *feed == said.feed));
-        let interval = feed.and_then(|feed| self.intervals.get(feed).copied().flatten());
-        let (Some(least), Some(interval)) = (self.window.sensor_capture_min, interval) else { return true };
-        own.len() as f64 * interval as f64 >= least * (span.1 - span.0) as f64
+        let own = || events.iter().map(|event| &event.1).filter(|said| said.device == *device);
+        let feeds = self.feeds_of(own());
+        let expected = expected(span, feeds.iter().map(|place| self.intervals[*place]));
+        let (Some(least), Some(expected)) = (self.window.sensor_capture_min, expected) else { return true };
+        own().count() as f64 / expected >= least
+    }
+
+    /// Places of the feeds by which events came.
+    fn feeds_of<'a>(&self, events: impl Iterator<Item = &'a Said>) -> BTreeSet<usize> {
+        events.filter_map(|said| self.feeds.iter().position(|feed| *feed == said.feed)).collect()
     }
 
     /// Journal sequences of the readings ahead of a window of which something in it is made.
@@ -105,4 +125,13 @@ impl Plan {
         }
         used
     }
+}
+
+/// Events that feeds with these intervals expect in a window; none where one expects none.
+fn expected(span: (i64, i64), intervals: impl Iterator<Item = Option<i64>>) -> Option<f64> {
+    let mut expected = None;
+    for interval in intervals {
+        expected = Some(expected.unwrap_or(0.0) + (span.1 - span.0) as f64 / interval? as f64);
+    }
+    expected
 }

@@ -57,7 +57,7 @@ impl PlanNames {
 }
 
 /// How the events of a pipeline came out: counted, late, too late (each a window), excluded.
-pub type Counts = BTreeMap<String, [u64; 4]>;
+pub type Counts = BTreeMap<String, [u64; 5]>;
 
 /// All windows of all pipelines.
 pub struct Windows {
@@ -87,9 +87,9 @@ pub struct Pipeline {
     zone_watermark: i64,
     drained_tick: i64,
     close_after: i64,
-    plans: Vec<Plan>,
-    /// Watermark and last feed of each sensor.
-    sensors: BTreeMap<Key, (i64, usize)>,
+    pub plans: Vec<Plan>,
+    /// Watermark of each sensor.
+    sensors: BTreeMap<Key, i64>,
 }
 
 impl Windows {
@@ -138,7 +138,9 @@ impl Windows {
 
     fn count(&mut self, said: &Said, sequence: u64) {
         for (name, pipeline) in &mut self.pipelines {
-            let Some(feed) = pipeline.feeds.iter().position(|id| *id == said.feed) else { continue };
+            if !pipeline.feeds.contains(&said.feed) {
+                continue;
+            }
             let mut said = said.clone();
             said.readings.retain(|(quantity, _)| pipeline.columns.get(&*quantity.name) == Some(quantity));
             let number = |column: &str| {
@@ -151,19 +153,21 @@ impl Windows {
             counts[3] += u64::from(excluded);
             let clock = pipeline.clock(&self.world, false);
             for plan in &mut pipeline.plans {
-                if let Some(outcome) = plan.count(&said, feed, excluded, sequence, clock) {
+                if let Some(outcome) = plan.count(&said, excluded, sequence, clock) {
                     counts[outcome] += 1;
                 }
             }
             let sensor = Key([said.device.clone()].into());
-            let known = pipeline.sensors.entry(sensor).or_insert((i64::MIN, said.feed));
+            let known = pipeline.sensors.entry(sensor).or_insert(i64::MIN);
             let (lateness, open_max) = (pipeline.definition.allowed_lateness, pipeline.definition.open_max);
-            let too_late = said.event_at + lateness.0 <= known.0 || said.event_at + open_max.0 <= clock.tick;
+            let sealed_to = known.saturating_sub(lateness.0).max(clock.tick - open_max.0);
             // Sensors are followed while there are rules on readings.
             if pipeline.definition.rules.iter().any(|rule| rule.on == "readings") {
-                *known = (known.0.max(said.watermark), said.feed);
+                *known = (*known).max(said.watermark);
             }
-            self.notes.push(Note::Said(name.clone(), Box::new(said), excluded, too_late));
+            if !excluded {
+                self.notes.push(Note::Said(name.clone(), Box::new(said), sealed_to));
+            }
         }
     }
 
@@ -208,7 +212,7 @@ impl Windows {
         let defined = next.feeds.iter().filter_map(|id| self.world.feeds[*id].definition.as_ref());
         let register = register::read(&defined.collect::<Vec<_>>());
         for plan in &mut next.plans {
-            plan.register(&register, self.world.arrival, sequence);
+            plan.register(&register, self.world.arrival);
         }
         self.pipelines.insert(name, next);
     }
@@ -219,21 +223,36 @@ impl Windows {
         for (name, pipeline) in &mut self.pipelines {
             let clock = pipeline.clock(&self.world, tick);
             for plan in &mut pipeline.plans {
-                plan.settle(line.sequence, clock, &mut self.met, &mut self.out, &mut self.notes);
+                let at = (&self.world, clock);
+                plan.settle(line.sequence, at, false, &mut self.met, &mut self.out, &mut self.notes);
             }
-            for (sensor, (watermark, feed)) in &pipeline.sensors {
-                let place = || (name.clone(), "readings".to_owned(), sensor.clone());
-                let (pipeline_name, on, key) = place();
-                self.notes.push(Note::Passed(pipeline_name, on, key, *watermark));
+            if clock.now.1 {
+                self.notes.push(Note::Drained(name.clone()));
+            }
+            for plan in pipeline.plans.iter_mut().filter(|_| tick) {
+                plan.settle(
+                    line.sequence,
+                    (&self.world, clock),
+                    true,
+                    &mut self.met,
+                    &mut self.out,
+                    &mut self.notes,
+                );
+            }
+            let readings = || (name.clone(), None);
+            for (sensor, watermark) in &pipeline.sensors {
+                let wait = pipeline.close_after;
+                self.notes.push(Note::Passed(readings(), sensor.clone(), *watermark, wait));
                 if clock.now.1 {
-                    let (pipeline_name, on, key) = place();
-                    let limit = clock.tick - pipeline.close_after;
-                    self.notes.push(Note::Ticked(pipeline_name, on, key, limit, *feed));
+                    self.notes.push(Note::Ticked(readings(), sensor.clone(), clock.tick - wait));
                 }
             }
             if tick {
                 let over = |plan: &Plan| plan.ends_at.saturating_add(plan.grid.longest() + plan.open_max);
-                pipeline.plans.retain(|plan| clock.tick <= over(plan).saturating_add(1));
+                let stays = |plan: &Plan| clock.tick <= over(plan).saturating_add(1);
+                let gone = pipeline.plans.iter().filter(|plan| !stays(plan));
+                self.notes.extend(gone.map(|plan| Note::Forgotten(plan.named(), plan.last_end())));
+                pipeline.plans.retain(stays);
             }
         }
     }
@@ -266,66 +285,82 @@ impl Pipeline {
             (name.clone(), (quantity.decimals, wrap))
         });
         let counters: BTreeMap<String, (u8, Option<i128>)> = counters.collect();
-        let plan = |(window, period): (&WindowDefinition, Option<(&String, DailyPeriod)>)| {
-            let (size, slide) = (window.size.nominal(), window.step().nominal());
-            let size = period.map_or(size, |period| Span(period.1.end().0 - period.1.begin().0));
-            let name = period.map(|period| period.0.as_str());
-            let place = (sequence, definition.name.clone(), window.name.clone());
-            let by_sensor = window.by.iter().any(|name| name == "sensor");
-            let calls = window.fields.values().map(|sql| Call::read(sql, by_sensor, window.of));
-            let calls: Vec<Call> = calls.collect();
-            let unit =
-                |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
-            let period_name = (!window.periods.is_empty()).then_some("period");
-            Plan {
-                identity: format!(
-                    "{window:?} {name:?} {:?} {times:?} {columns:?} {counters:?} {clocks:?}",
-                    definition.exclude
-                ),
-                description: Arc::new(PlanDescription {
-                    hash: names.hash(&place, window, name),
-                    pipeline: definition.name.as_str().into(),
-                    window: window.name.as_str().into(),
-                    size_ns: size.0,
-                    slide_ns: slide.0,
-                    unit: window.size.unit().filter(|_| period.is_none()),
-                    by: window.by.iter().map(String::as_str).chain(period_name).map(Into::into).collect(),
-                    fields: window
-                        .fields
-                        .keys()
-                        .zip(&calls)
-                        .map(|(name, call)| Field { name: name.as_str().into(), unit: unit(call) })
-                        .collect(),
-                }),
-                grid: Grid::new(window.size, window.step(), period.map(|own| own.1), &definition.timezone),
-                terms: Terms { hold_max: window.hold_max.unwrap_or(size).0, quantities: counters.clone() },
-                calls,
-                period: name.map(str::to_owned),
-                window: window.clone(),
-                begins_at: i64::MIN,
-                ends_at: i64::MAX,
-                lateness: definition.allowed_lateness.0,
-                close_after,
-                open_max: definition.open_max.0,
-                amend_every: definition.amend_every.0,
-                since: sequence,
-                feeds: feeds.clone(),
-                intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
-                keys: BTreeMap::new(),
-            }
-        };
+        let plan =
+            |(place, (window, period)): (usize, (&WindowDefinition, Option<(&String, DailyPeriod)>))| {
+                let (size, slide) = (window.size.nominal(), window.step().nominal());
+                let size = period.map_or(size, |period| Span(period.1.end().0 - period.1.begin().0));
+                let name = period.map(|period| period.0.as_str());
+                let written = (sequence, definition.name.clone(), window.name.clone());
+                let by_sensor = window.by.iter().any(|name| name == "sensor");
+                let calls = window.fields.values().map(|sql| Call::read(sql, by_sensor, window.of));
+                let calls: Vec<Call> = calls.collect();
+                let unit =
+                    |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
+                let texts = window.fields.values().chain(&definition.exclude);
+                let words: Vec<&str> =
+                    texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+                let used = columns.iter().filter(|(name, _)| words.contains(&name.as_str()));
+                let used: Vec<_> = used.map(|(name, quantity)| (quantity, counters.get(name))).collect();
+                let period_name = (!window.periods.is_empty()).then_some("period");
+                Plan {
+                    identity: format!(
+                        "{window:?} {name:?} {:?} {times:?} {used:?} {clocks:?}",
+                        definition.exclude
+                    ),
+                    description: Arc::new(PlanDescription {
+                        hash: names.hash(&written, window, name),
+                        pipeline: definition.name.as_str().into(),
+                        window: window.name.as_str().into(),
+                        size_ns: size.0,
+                        slide_ns: slide.0,
+                        unit: window.size.unit().filter(|_| period.is_none()),
+                        by: window.by.iter().map(String::as_str).chain(period_name).map(Into::into).collect(),
+                        fields: window
+                            .fields
+                            .keys()
+                            .zip(&calls)
+                            .map(|(name, call)| Field { name: name.as_str().into(), unit: unit(call) })
+                            .collect(),
+                    }),
+                    grid: Grid::new(
+                        window.size,
+                        window.step(),
+                        period.map(|own| own.1),
+                        &definition.timezone,
+                    ),
+                    terms: Terms {
+                        hold_max: window.hold_max.unwrap_or(size).0,
+                        quantities: counters.clone(),
+                    },
+                    calls,
+                    period: name.map(str::to_owned),
+                    window: window.clone(),
+                    begins_at: i64::MIN,
+                    ends_at: i64::MAX,
+                    lateness: definition.allowed_lateness.0,
+                    close_after,
+                    open_max: definition.open_max.0,
+                    amend_every: definition.amend_every.0,
+                    since: sequence,
+                    place,
+                    feeds: feeds.clone(),
+                    intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
+                    keys: BTreeMap::new(),
+                }
+            };
         let plans = definition.windows.iter().flat_map(|window| {
             let whole = window.periods.is_empty().then_some((window, None));
             let periods = window.periods.iter().map(move |(name, period)| (window, Some((name, *period))));
             whole.into_iter().chain(periods)
         });
-        let plans = plans.map(plan).collect();
+        let plans = plans.enumerate().map(plan).collect();
         let (zone_watermark, drained_tick) = (i64::MIN, i64::MIN);
         let (definition, sensors) = (definition.clone(), BTreeMap::new());
         Self { definition, feeds, plans, columns, zone_watermark, drained_tick, close_after, sensors }
     }
 
-    fn clock(&self, world: &World, tick: bool) -> Clock {
+    /// Where its clocks stand; whether this is a tick.
+    pub fn clock(&self, world: &World, tick: bool) -> Clock {
         let drained = tick && world.drained(&self.feeds);
         let (zone, drained_tick) = (self.zone_watermark, self.drained_tick);
         Clock { zone, drained_tick, tick: world.tick, now: (tick, drained) }
@@ -349,8 +384,7 @@ impl Pipeline {
                 *new = Plan { amend_every: new.amend_every, ..plan };
                 continue;
             }
-            let follows = |new: &&Plan| new.window.name == plan.window.name && new.period == plan.period;
-            let successor = self.plans.iter().find(follows);
+            let successor = self.plans.iter().find(|new| new.follows(&plan));
             plan.ends_at = plan.ends_at.min(successor.map_or(at, |new| new.begins_at));
             // Readings from ahead of their time: windows from there on are the successor's.
             let ends_at = plan.ends_at;

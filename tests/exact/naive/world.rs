@@ -7,6 +7,9 @@ use sereno::model::dictionary::TagSet;
 use sereno::model::time::SECOND;
 use sereno::model::{Entry, Event, Quantity, Reading, Record, Span, Timestamp};
 
+/// Unobserved stretches that a feed remembers.
+const STRETCHES_MAX: usize = 256;
+
 /// A record with its sequence and, for an event, its readings.
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -31,6 +34,8 @@ pub struct Feed {
     pub observed: bool,
     /// All the time in which it was unobserved.
     pub unobserved: i64,
+    /// When that was: the last stretches, those that touch being one.
+    stretches: Vec<(i64, i64)>,
     /// Observed time since its last record.
     quiet: i64,
     /// Time unobserved since its last record, while Sereno ran.
@@ -41,6 +46,21 @@ impl Feed {
     /// Unobserved for a minute: nothing waits for it.
     pub fn gone(&self) -> bool {
         !self.observed && self.unseen >= 60 * SECOND
+    }
+
+    /// How much of a span of the arrival clock it was observed.
+    pub fn observed_within(&self, (start, end): (i64, i64)) -> i64 {
+        let shared = |(from, to): &(i64, i64)| ((*to).min(end) - (*from).max(start)).max(0);
+        end - start - self.stretches.iter().map(shared).sum::<i64>()
+    }
+
+    fn deaf(&mut self, from: i64, to: i64) {
+        match self.stretches.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(to),
+            _ => self.stretches.push((from, to)),
+        }
+        let old = self.stretches.len().saturating_sub(STRETCHES_MAX);
+        self.stretches.drain(..old);
     }
 
     fn idle_after(&self) -> i64 {
@@ -114,6 +134,7 @@ impl World {
                         feed.quiet += passed;
                     } else {
                         feed.unobserved += passed;
+                        feed.deaf(from.0 - SECOND, to.0);
                         feed.unseen = if outage { 0 } else { feed.unseen + passed };
                     }
                 }

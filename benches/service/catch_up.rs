@@ -1,0 +1,180 @@
+//! A sink that comes back: InfluxDB was away for a while at CITY-1's pace, and what waits for it in
+//! the logs is written while live events go on at 10,000 a second.
+//!
+//! The backlog is journaled by `sereno replay`, which writes no InfluxDB: to that sink it is an
+//! outage. Then the service runs, with a server that takes everything and counts it. The figure is
+//! the sink's pace until it is less than a second behind, in multiples of the live pace. It does not
+//! depend on how long the outage was; `SERENO_BENCH_OUTAGE_S=3600` makes it the hour.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sereno_simulators::city1::{EVENTS_PER_SECOND, Load};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use super::city1::{City1, SENSORS};
+use super::figures::{Must, Report};
+use super::mqtt::Publisher;
+use super::process::Service;
+use super::site::Site;
+
+const RUNS: usize = 3;
+/// Seconds of CITY-1, unless `SERENO_BENCH_OUTAGE_S` says otherwise.
+const OUTAGE_S: u64 = 180;
+/// The sink's pace in multiples of the live pace.
+const TIMES_LIVE: f64 = 5.0;
+/// A sink that takes longer never catches up.
+const WITHIN: Duration = Duration::from_secs(1_800);
+
+/// Measures.
+pub fn measure(runtime: &Runtime, report: &mut Report) {
+    report.begin("catch_up");
+    let outage = std::env::var("SERENO_BENCH_OUTAGE_S").ok();
+    let outage = outage.map_or(OUTAGE_S, |text| text.parse().expect("SERENO_BENCH_OUTAGE_S is a number"));
+    let (mut times, mut live) = (Vec::new(), Vec::new());
+    for number in 1..=RUNS {
+        let server = runtime.block_on(Server::start());
+        let tables = format!(
+            "[influx]\nurl = \"http://127.0.0.1:{}\"\norg = \"bench\"\nbucket = \"bench\"\n",
+            server.port
+        );
+        let site = City1::site(&tables);
+        let data = site.data();
+        let waiting = backlog(&site, &data, outage);
+        let service = Service::start(runtime, &site, data.path());
+        let caught = runtime.block_on(catch_up(&site, &server, waiting));
+        service.stop();
+        let pace = caught.written as f64 / caught.seconds;
+        println!(
+            "  run {number}: {} events in {:.1} s beside {:.0} live events/s",
+            caught.written, caught.seconds, caught.live
+        );
+        times.push(pace / EVENTS_PER_SECOND as f64);
+        live.push(caught.live);
+    }
+    report.add("a sink catches up, times live", "x", times, Some(Must::AtLeast(TIMES_LIVE)));
+    report.add("live events acknowledged meanwhile", "events/s", live, None);
+}
+
+/// Journals so many seconds of the load, the last of them a minute ago; events that it stored.
+fn backlog(site: &Site, data: &tempfile::TempDir, seconds: u64) -> u64 {
+    let start_ms = now_ms() - i64::try_from(seconds * 1_000).expect("an outage is no century") - 60_000;
+    let load = Load { seed: 1, sensors: SENSORS, events: seconds * EVENTS_PER_SECOND, start_ms };
+    let file = site.path("outage.ndjson");
+    let mut out = BufWriter::new(File::create(&file).expect("the folder can be written"));
+    let written = load.write(&mut out).expect("the disk has room for the load");
+    drop(out);
+    let mut command = site.command("replay", data.path());
+    command.args(["--feed", "air"]).arg(&file).stdin(Stdio::null());
+    let output = command.output().expect("the binary starts");
+    assert!(output.status.success(), "sereno replay: {}", String::from_utf8_lossy(&output.stderr));
+    std::fs::remove_file(&file).expect("the load can be removed");
+    written.lines - written.malformed
+}
+
+/// How it went.
+struct Caught {
+    /// Events that the sink wrote until it had caught up.
+    written: u64,
+    /// From its first request.
+    seconds: f64,
+    /// Live events acknowledged a second.
+    live: f64,
+}
+
+/// Publishes live until the sink is less than a second behind.
+async fn catch_up(site: &Site, server: &Server, mut said: u64) -> Caught {
+    let mut publisher = Publisher::connect(site.mqtt);
+    while server.events() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (began, before) = (Instant::now(), server.events());
+    let mut published = 0;
+    for second in 1.. {
+        let load =
+            Load { seed: second, sensors: SENSORS, events: EVENTS_PER_SECOND, start_ms: now_ms() - 1_000 };
+        let mut lines = Vec::new();
+        let written = load.write(&mut lines).expect("memory takes everything");
+        for line in String::from_utf8(lines).expect("the load is text").lines() {
+            publisher.push("ciudad/aire".to_owned(), line.to_owned()).await;
+        }
+        said += written.lines - written.malformed;
+        published += written.lines;
+        publisher.wait_for(published).await;
+        let elapsed = began.elapsed();
+        if server.events() + EVENTS_PER_SECOND >= said {
+            let seconds = elapsed.as_secs_f64();
+            publisher.end().await;
+            let live = published as f64 / seconds;
+            return Caught { written: server.events() - before, seconds, live };
+        }
+        assert!(elapsed < WITHIN, "{} of {said} events are written", server.events());
+        tokio::time::sleep(Duration::from_secs(second).saturating_sub(elapsed)).await;
+    }
+    unreachable!("seconds do not end")
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(now.as_millis()).expect("the clock is before the year 292 million")
+}
+
+/// An InfluxDB that takes everything and counts the points of the feed.
+struct Server {
+    port: u16,
+    events: Arc<AtomicU64>,
+}
+
+impl Server {
+    /// Starts one; in a runtime.
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let events = Arc::<AtomicU64>::default();
+        let shared = events.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, shared.clone()));
+            }
+        });
+        Self { port, events }
+    }
+
+    fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+}
+
+/// Serves one connection until its end.
+async fn serve(stream: TcpStream, events: Arc<AtomicU64>) -> Option<()> {
+    stream.set_nodelay(true).ok()?;
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    loop {
+        let mut length = 0;
+        loop {
+            line.clear();
+            if stream.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let header = line.trim().to_ascii_lowercase();
+            if header.is_empty() {
+                break;
+            }
+            if let Some(value) = header.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.ok()?;
+        let points = body.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"air,")).count();
+        events.fetch_add(points as u64, Ordering::Relaxed);
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").await.ok()?;
+    }
+}

@@ -1,0 +1,112 @@
+//! Rules on windows asked again: the episodes of each key over windows that were computed anew, and
+//! the transitions by which alerts of that time change.
+//!
+//! Rules that a silence decides (`absent_for`, `no_data`) are left out: when a sensor was silent
+//! depends on when Sereno listened, and a recompute knows only what was said.
+
+use std::sync::Arc;
+
+use super::moment::{Cause, Evidence};
+use super::past::{BEFORE, Past};
+use super::rules::RulePlan;
+use crate::alert::{Episode, Step, Verdict, episodes};
+use crate::model::definition::NoData;
+use crate::model::{Aggregate, Key, ResultRow, Timestamp};
+use crate::rule::Row;
+use crate::window::WindowPlan;
+
+/// One rule on one key, over a range.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Hash of the window's plan.
+    pub window: u64,
+    /// The rule.
+    pub rule: Arc<RulePlan>,
+    /// The key.
+    pub key: Key,
+    /// Its episodes, in order; the first may have begun before the range, the last may go on.
+    pub episodes: Vec<Episode>,
+    /// Episodes that begin after the first and end by the second are whole.
+    pub range: (Timestamp, Timestamp),
+}
+
+/// Who knows what was published of the time that is judged again.
+pub trait Standing {
+    /// Whether a window is one that late readings can still amend.
+    fn may_amend(&self, row: &Aggregate) -> bool;
+    /// Puts the episodes in the place of the alerts that were published; the steps that this takes.
+    fn judge_again(&mut self, judged: &Judged) -> Vec<Step>;
+}
+
+/// Judges the rows of one window, by key and start, and lets `standing` say what changes.
+pub fn judge(
+    (window, rules): (&WindowPlan, &[Arc<RulePlan>]),
+    rows: &[&Aggregate],
+    past: &Past,
+    cause: Cause,
+    standing: &mut dyn Standing,
+) -> Vec<ResultRow> {
+    // What began with the first window that the readings cover may have begun before it.
+    let covered = past.from.minus(BEFORE);
+    let ends = |at| window.grid.end_after(at);
+    let sure = ends(ends(covered.plus(window.grid.longest())));
+    let range = (past.from.max(sure), past.to);
+    let whole = |row: &&&Aggregate| covered <= row.start && row.end <= past.to;
+    let mut transitions = Vec::new();
+    for rows in rows.chunk_by(|left, right| left.key == right.key) {
+        let Some(key) = rows.first().map(|row| row.key.clone()) else { continue };
+        for rule in rules.iter().filter(|rule| is_judged(rule)) {
+            let verdicts = rows.iter().filter(whole).map(|row| (row.end, verdict(rule, row)));
+            let episodes = episodes(verdicts, past.to, &rule.timing);
+            let hash = window.description.hash;
+            let judged = Judged { window: hash, rule: rule.clone(), key: key.clone(), episodes, range };
+            for step in standing.judge_again(&judged) {
+                let evidence = evidence(rows, step.episode.raised_at);
+                let transition = rule.recorded(&step, &key, &evidence, cause);
+                transitions.push(ResultRow::Transition(Box::new(transition)));
+            }
+        }
+    }
+    transitions
+}
+
+/// Whether a recompute judges a rule.
+fn is_judged(rule: &RulePlan) -> bool {
+    rule.absent_for.is_none() && rule.timing.no_data == NoData::Hold
+}
+
+/// What a rule says of a window.
+fn verdict(rule: &RulePlan, row: &Aggregate) -> Verdict {
+    if !row.sufficient {
+        return Verdict::NO_DATA;
+    }
+    verdict_of(rule, &row.key, (&row.fields, row.count, row.capture))
+}
+
+/// Whether a rule says something of a window in which nothing arrived.
+pub fn judges_the_empty(rule: &RulePlan, key: &Key, fields: usize) -> bool {
+    let fields = vec![None; fields];
+    let said = |capture| verdict_of(rule, key, (&fields, 0, capture)).has_data();
+    said(None) || said(Some(0.0))
+}
+
+fn verdict_of(
+    rule: &RulePlan,
+    key: &Key,
+    (fields, count, capture): (&[Option<f64>], u64, Option<f64>),
+) -> Verdict {
+    // The places of `Schema::of_window`.
+    let mut numbers = fields.to_vec();
+    numbers.extend([Some(count as f64), capture]);
+    let texts: Vec<Option<&str>> = key.0.iter().map(|value| Some(&**value)).collect();
+    rule.verdict(&Row { numbers: &numbers, texts: &texts })
+}
+
+/// What the last window by `at` says.
+fn evidence(rows: &[&Aggregate], at: Timestamp) -> Evidence {
+    let after = rows.partition_point(|row| row.end <= at);
+    let Some(row) = after.checked_sub(1).and_then(|last| rows.get(last)) else {
+        return Evidence { fields: Vec::new(), window: (at, at) };
+    };
+    Evidence::of_window(&row.plan, &row.fields, (row.count, row.capture), (row.start, row.end))
+}

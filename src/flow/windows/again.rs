@@ -1,0 +1,47 @@
+//! Alerts of a window's final past judged again.
+
+use super::{KeyRun, WindowRun};
+use crate::alert::Step;
+use crate::flow::judged::{Judged, judges_the_empty};
+use crate::flow::rules::RulePlan;
+use crate::model::{Key, Timestamp};
+use crate::window::WindowPlan;
+
+impl WindowRun {
+    /// Whether the course of a rule on a key is this window's, judged and not handed over.
+    #[must_use]
+    pub fn holds_course(&self, rule: &str, key: &Key) -> bool {
+        let place = self.rules.iter().position(|slot| &*slot.now.rule.name == rule);
+        let run = self.table.find(key).and_then(|number| self.keys.get(number as usize));
+        let course = place.and_then(|place| run?.courses.get(place));
+        course.is_some_and(|course| course.has_begun() && !course.is_over())
+    }
+
+    /// Puts episodes in the place of the final alerts of a rule on a key; the steps that this takes.
+    pub fn judge_again(&mut self, judged: &Judged) -> Vec<Step> {
+        let Judged { rule, key, episodes, range, .. } = judged;
+        let Some(place) = self.rules.iter().position(|slot| slot.now.rule.name == rule.name) else {
+            return Vec::new();
+        };
+        let Some(number) = self.table.find(key).map(|number| number as usize) else { return Vec::new() };
+        let run = self.keys.get(number).filter(|run| run.says_all(&self.plan, rule));
+        let Some(course) = run.and_then(|run| run.courses.get(place)) else { return Vec::new() };
+        // What was never judged here may have been by an earlier definition of the window.
+        let known = if course.has_begun() { Timestamp::MIN } else { self.bounds.begins_at };
+        let range = (range.0.max(known), range.1);
+        if course.is_judged_as(episodes, range) {
+            return Vec::new();
+        }
+        let course = self.keys.get_mut(number).and_then(|run| run.courses.get_mut(place));
+        course.map(|course| course.judge_again(rule, key, episodes, range)).unwrap_or_default()
+    }
+}
+
+impl KeyRun {
+    /// Whether all that a rule was told of the key can be computed again. Of a registered sensor it
+    /// cannot be told in which windows nothing arrived, nor the interval that it was expected at.
+    fn says_all(&self, plan: &WindowPlan, rule: &RulePlan) -> bool {
+        let Some(registration) = self.registration.as_deref() else { return true };
+        !registration.has_interval() && !judges_the_empty(rule, &self.key, plan.fields.len())
+    }
+}

@@ -1,0 +1,104 @@
+//! How a reader treats a sink that cannot take what it read.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+use crate::journal::FsDisk;
+
+/// A sink that fails as told, and what was asked of it.
+#[derive(Default)]
+struct Told {
+    asked: AtomicUsize,
+    ended: AtomicBool,
+    /// The kind of failure, and how often.
+    failures: Mutex<Vec<std::io::ErrorKind>>,
+    away: bool,
+}
+
+struct Fake(Arc<Told>);
+
+impl Sink for Fake {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        match self.0.failures.lock().unwrap().pop() {
+            Some(kind) => Err(ServiceError::io("the cursors of a sink")(kind.into())),
+            None => Ok(()),
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        self.0.away
+    }
+
+    fn end(&mut self) -> Result<(), ServiceError> {
+        self.0.ended.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// A reader of empty logs that is to stop when it has read everything.
+fn follow(dir: &Path, stop: bool) -> Follow {
+    let disk: Arc<FsDisk> = Arc::default();
+    let progress = || Arc::new(Progress::new(0));
+    Follow {
+        batches: BatchReader::new(disk.clone(), dir, 0),
+        rows: ResultReader::new(disk, dir, 0),
+        journal: progress(),
+        flow: progress(),
+        results: progress(),
+        dictionary: SharedDictionary::default(),
+        metrics: Arc::new(Metrics::new()),
+        holder: None,
+        gaps: None,
+        stop: Arc::new(AtomicBool::new(stop)),
+    }
+}
+
+#[test]
+fn a_sink_whose_disk_is_full_is_asked_again_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Arc::new(Told::default());
+    told.failures.lock().unwrap().extend([std::io::ErrorKind::StorageFull; 2]);
+    let follow = follow(folder.path(), false);
+    follow.patiently(&mut Fake(told.clone()), |sink, _| sink.rest()).unwrap();
+    assert_eq!(told.asked.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn any_other_failure_is_a_doubt_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Arc::new(Told::default());
+    told.failures.lock().unwrap().push(std::io::ErrorKind::PermissionDenied);
+    assert!(follow(folder.path(), false).run(&mut Fake(told.clone())).is_err());
+    assert_eq!((told.asked.load(Ordering::SeqCst), told.ended.load(Ordering::SeqCst)), (1, false));
+}
+
+#[test]
+fn a_full_disk_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Arc::new(Told::default());
+    told.failures.lock().unwrap().push(std::io::ErrorKind::StorageFull);
+    let failure = follow(folder.path(), true).run(&mut Fake(told.clone())).unwrap_err();
+    assert!(failure.is_disk_full());
+    assert!(!told.ended.load(Ordering::SeqCst), "what was not taken is not ended");
+}
+
+#[test]
+fn nothing_is_read_for_a_sink_that_is_away_and_it_does_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = Arc::new(Told { away: true, ..Told::default() });
+    let follow_on = || {
+        let mut follow = follow(folder.path(), true);
+        // The logs have more; nothing is there to be read from, so that reading would fail.
+        follow.journal = Arc::new(Progress::new(5));
+        follow.run(&mut Fake(told.clone()))
+    };
+    follow_on().unwrap();
+    assert!(!told.ended.load(Ordering::SeqCst));
+}
