@@ -74,7 +74,8 @@ lint: setup own ## clippy without the heavy features, and the front end's checks
 golden: ## compute the pipelines' expected answers again, by programs that share no code with Sereno
 	@for program in pipelines/*/expected/compute.py tests/fixtures/*/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done
 
-bench: setup console own ## figures: events/s, latencies, start-up, memory
+bench: setup console own ## figures: CPU an event, events/s, latencies, start-up, memory
+	$(CARGO) bench --workspace --locked --bench core
 	$(CARGO) bench --workspace --locked --bench service
 
 clean: ## forget what this machine built

@@ -30,6 +30,8 @@ mod memory;
 mod mqtt;
 #[path = "service/process.rs"]
 mod process;
+#[path = "service/queries.rs"]
+mod queries;
 #[path = "service/recovery.rs"]
 mod recovery;
 #[path = "service/replay.rs"]

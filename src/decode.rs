@@ -4,8 +4,8 @@
 //! [`crate::model::Decoded`] of each [`crate::model::Arrival`]. Bad input is data, never a
 //! failure: whatever cannot be read is in `rejected` with its reason, and no input panics.
 //!
-//! One file a noun. What is shared: [`template`] (topics), `pointer`, `trie` and `scan` (JSON in
-//! one pass), `token` (one JSON scalar), `number` (exact decimals), `time`, `measure` (one
+//! One file a noun. What is shared: [`template`] (topics), `pointer`, `trie`, `layout`, `scan` and
+//! `words` (JSON in one pass), `token` (one JSON scalar), `number` (exact decimals), `time`, `measure` (one
 //! quantity), `labels` (sensor and tags), `mapping` (all of these for one feed). What reads a
 //! format: `json`, [`senml`] over `pack` and `record`, `chirpstack` and `tts` over `uplink`, `scalar`.
 //!
@@ -25,6 +25,7 @@ mod corpora_tests;
 mod decoder;
 mod json;
 mod labels;
+mod layout;
 mod mapping;
 mod measure;
 mod number;
@@ -48,6 +49,7 @@ mod token;
 mod trie;
 mod tts;
 mod uplink;
+mod words;
 
 pub use decoder::{Decoder, PAYLOAD_BYTES_MAX};
 pub use number::Decimal;

@@ -23,9 +23,9 @@ pub mod recompute;
 pub mod rules;
 pub mod slots;
 pub mod state;
-pub mod unobserved;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod unobserved;
 pub mod windows;
 
 pub use engine::{Engine, Source, Tally};

@@ -19,6 +19,7 @@ pub mod mark;
 #[cfg(test)]
 mod memory_disk;
 pub mod progress;
+pub mod quota;
 pub mod reader;
 pub mod result_codec;
 pub mod results;

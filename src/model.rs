@@ -26,7 +26,7 @@ pub use decimal::{DecimalError, Value};
 pub use dictionary::{DeviceId, Dictionary, Entry, FeedId, QuantityId, TagSet, TagSetId};
 pub use event::{Event, Reading};
 pub use fault::Fault;
-pub use ingest::{Ack, Durable, Gate, Input, Submission};
+pub use ingest::{Ack, Durable, Gate, Input, Submission, Throttle, UsedUp};
 pub use key::{Key, KeyGroup};
 pub use record::{Accounts, Batch, DeviceAccounts, FeedAccounts, Record, Refusal};
 pub use result::{Aggregate, AlertId, AlertState, Field, ResultRow, Retraction, Transition};

@@ -122,6 +122,8 @@ pub struct Metrics {
     readings: Family<Two, Counter>,
     /// `sereno_journal_bytes`: bytes of the journal on disk.
     pub journal_bytes: Gauge,
+    /// `sereno_host_clock_ahead_seconds`: how far the host's clock is ahead while it is not followed.
+    pub host_clock_ahead_seconds: Gauge,
     /// `sereno_journal_epoch_written`: epochs before it are written.
     pub journal_epoch_written: Gauge,
     /// `sereno_journal_epoch_synced`: epochs before it are synced.
@@ -172,6 +174,7 @@ impl Metrics {
             events: Family::default(),
             readings: Family::default(),
             journal_bytes: Gauge::default(),
+            host_clock_ahead_seconds: Gauge::default(),
             journal_epoch_written: Gauge::default(),
             journal_epoch_synced: Gauge::default(),
             journal_sync_seconds: seconds(),
@@ -208,6 +211,8 @@ impl Metrics {
         r.register("sereno_journal_epoch_written", "Journal epochs before this are written", written);
         let synced = self.journal_epoch_synced.clone();
         r.register("sereno_journal_epoch_synced", "Journal epochs before this are synced", synced);
+        let ahead = self.host_clock_ahead_seconds.clone();
+        r.register("sereno_host_clock_ahead_seconds", "Jump of the host's clock that is not followed", ahead);
         let syncs = self.journal_sync_seconds.clone();
         r.register("sereno_journal_sync_seconds", "Duration of journal syncs", syncs);
     }
@@ -372,6 +377,7 @@ mod tests {
             "sereno_events_total{feed=\"air\",outcome=\"stored\"} 2",
             "sereno_readings_total{feed=\"air\",outcome=\"stored\"} 5",
             "sereno_journal_bytes 0",
+            "sereno_host_clock_ahead_seconds 0",
             "sereno_journal_epoch_written 0",
             "sereno_journal_epoch_synced 0",
             "sereno_journal_sync_seconds_count 0",

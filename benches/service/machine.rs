@@ -50,3 +50,11 @@ pub fn children_cpu_seconds() -> f64 {
     let ticks = |field: usize| fields[field - 3].parse::<f64>().expect("a number of ticks");
     (ticks(16) + ticks(17)) / TICKS
 }
+
+/// CPU nanoseconds of the calling thread (first field of schedstat, Documentation/scheduler of
+/// Linux).
+#[allow(dead_code, reason = "each benchmark uses what it needs of this file")]
+pub fn thread_cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has schedstat");
+    text.split_whitespace().next().and_then(|field| field.parse().ok()).expect("a number of nanoseconds")
+}

@@ -44,6 +44,8 @@ pub struct Totals {
     pub sensors: u64,
     /// Messages or parts of messages refused.
     pub quarantined: u64,
+    /// How far the host's clock is ahead while it is not followed, in seconds.
+    pub host_clock_ahead_seconds: i64,
 }
 
 /// The view; shared by the thread that feeds it and the requests that read it.
@@ -63,6 +65,7 @@ struct View {
     quarantine: quarantine_ring::QuarantineRing,
     rate: rate::Rate,
     events: u64,
+    host_clock_ahead_seconds: i64,
 }
 
 impl LiveView {
@@ -103,6 +106,7 @@ impl LiveView {
             events: view.events,
             sensors: view.sensors.count(),
             quarantined: view.quarantine.pushed(),
+            host_clock_ahead_seconds: view.host_clock_ahead_seconds,
         }
     }
 
@@ -201,6 +205,7 @@ impl View {
             Control::PipelineRemoved { name } => {
                 self.pipelines.remove(name);
             }
+            Control::HostClock { ahead_seconds } => self.host_clock_ahead_seconds = *ahead_seconds,
             // It changes results, not what is defined.
             Control::Recompute { .. } => {}
         }

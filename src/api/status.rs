@@ -43,6 +43,9 @@ pub struct Status {
     pub journal_bytes: u64,
     /// The last checkpoint of the dataflow's state since the start.
     pub checkpoint: CheckpointStatus,
+    /// How far the host's clock jumped ahead of the time that Sereno goes by, in seconds; negative:
+    /// back. 0 unless it jumped by more than a minute and is not followed.
+    pub host_clock_ahead_seconds: i64,
     /// What follows the logs, and whether it has a gap.
     pub sinks: Vec<SinkStatus>,
     /// Time zone of the city, by its tz database name.
@@ -98,6 +101,7 @@ pub(super) async fn status(state: &ApiState) -> Result<Status, ApiError> {
         quarantined: totals.quarantined,
         journal_bytes: u64::try_from(state.metrics.journal_bytes.get()).unwrap_or_default(),
         checkpoint: checkpoint(&state.metrics.checkpoint),
+        host_clock_ahead_seconds: totals.host_clock_ahead_seconds,
         sinks: state
             .holders
             .sinks()

@@ -161,7 +161,9 @@ fn controls_are_feeds_then_pipelines() {
                 format!("{} reads {:?}", pipeline.name, pipeline.reads.unwrap())
             }
             Control::PipelineRemoved { name } => format!("removed {name}"),
-            other @ Control::Recompute { .. } => panic!("{other:?} of a configuration"),
+            other @ (Control::Recompute { .. } | Control::HostClock { .. }) => {
+                panic!("{other:?} of a configuration")
+            }
         })
         .collect();
     assert_eq!(names, ["feed air", "feed zzz", "aaa reads [\"zzz\"]", "air-quality reads [\"air\"]"]);

@@ -7,6 +7,7 @@ use super::pointer::Pointer;
 use super::template::Template;
 use super::token::{Token, shown};
 use super::trie::{Fields, Slot, Trie};
+use super::words;
 use crate::model::definition::FeedDefinition;
 use crate::model::{Fault, Reason, Rejected};
 
@@ -151,8 +152,7 @@ impl Source {
 /// [`Reason::BadName`]: empty, longer than 256 bytes, or with control characters.
 pub(super) fn label(what: &str, text: &str) -> Result<Arc<str>, Rejected> {
     let fits = (1..=LABEL_BYTES_MAX).contains(&text.len());
-    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if fits && (plain || !text.contains(char::is_control)) {
+    if fits && (words::is_printable_ascii(text.as_bytes()) || !text.contains(char::is_control)) {
         return Ok(text.into());
     }
     let detail =

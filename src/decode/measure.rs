@@ -87,7 +87,16 @@ impl Measure {
     ///
     /// # Errors
     /// The refusal of this one reading.
+    #[inline]
     pub(super) fn read(&self, raw: &str) -> Result<DecodedReading, Rejected> {
+        // A text that begins with a digit or a minus is a number, and most numbers are short.
+        match number::short(raw, self.quantity.decimals) {
+            Some(value) => self.accept(value, raw),
+            None => self.read_token(raw),
+        }
+    }
+
+    fn read_token(&self, raw: &str) -> Result<DecodedReading, Rejected> {
         match Token::of(raw).map_err(|rejected| Rejected { reading: true, ..rejected })? {
             Token::Number(text) => self.accept(number::value(text, self.quantity.decimals), text),
             Token::Text(text) => self.read_text(&text),
@@ -121,22 +130,30 @@ impl Measure {
         self.accept(decimal.value(self.quantity.decimals), "the value")
     }
 
+    #[inline]
     fn accept(&self, value: Result<Value, DecimalError>, text: &str) -> Result<DecodedReading, Rejected> {
-        let name = self.name();
-        let value = value.map_err(|error| {
-            let reason = match error {
-                DecimalError::NotANumber => Reason::NotANumber,
-                DecimalError::OutOfRange => Reason::OutOfRange,
-            };
-            Rejected::reading(reason, format!("{name}: {} is {error}", shown(text)))
-        })?;
+        let value = value.map_err(|error| self.no_value(error, text))?;
         // Nearest floats keep the order of the decimals they come from, limits included.
         let float = value.to_f64(self.quantity.decimals);
         if float < self.min || float > self.max {
-            let detail = format!("{name}: {float} is outside {} to {}", self.min, self.max);
-            return Err(Rejected::reading(Reason::OutOfRange, detail));
+            return Err(self.outside(float));
         }
         Ok(DecodedReading { quantity: self.quantity.clone(), value })
+    }
+
+    #[cold]
+    fn no_value(&self, error: DecimalError, text: &str) -> Rejected {
+        let reason = match error {
+            DecimalError::NotANumber => Reason::NotANumber,
+            DecimalError::OutOfRange => Reason::OutOfRange,
+        };
+        Rejected::reading(reason, format!("{}: {} is {error}", self.name(), shown(text)))
+    }
+
+    #[cold]
+    fn outside(&self, float: f64) -> Rejected {
+        let detail = format!("{}: {float} is outside {} to {}", self.name(), self.min, self.max);
+        Rejected::reading(Reason::OutOfRange, detail)
     }
 }
 

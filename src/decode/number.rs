@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::model::decimal::DECIMALS_MAX;
+use crate::model::decimal::{DECIMALS_MAX, MANTISSA_MAX};
 use crate::model::{DecimalError, Value};
 
 /// The most significant digits a decimal holds; more are refused, not rounded.
@@ -137,31 +137,42 @@ const POWERS: [i64; DECIMALS_MAX as usize + 1] = [
 /// # Errors
 /// Those of [`Value::parse`].
 pub(super) fn value(text: &str, decimals: u8) -> Result<Value, DecimalError> {
-    match short(text.as_bytes(), decimals) {
-        Some(mantissa) => Value::from_mantissa(i128::from(mantissa)),
+    match short(text, decimals) {
+        Some(value) => value,
         None => Value::parse(text.as_bytes(), decimals),
     }
 }
 
-/// A number without exponent that needs no rounding; `None`: it is another, or none.
-fn short(text: &[u8], decimals: u8) -> Option<i64> {
+/// The value of a short number without exponent that needs no rounding; `None`: the text is
+/// something else, a number or not.
+///
+/// # Errors
+/// Those of [`Value::parse`].
+#[inline]
+pub(super) fn short(text: &str, decimals: u8) -> Option<Result<Value, DecimalError>> {
+    let text = text.as_bytes();
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.len() > SHORT_BYTES_MAX || !digits.first()?.is_ascii_digit() {
         return None;
     }
+    // Sixteen digits fit: nothing wraps.
     let mut mantissa: i64 = 0;
-    let mut point = None;
+    let mut behind = None;
     for (place, &byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => mantissa = mantissa * 10 + i64::from(byte - b'0'),
-            b'.' if point.is_none() => point = Some(place + 1),
-            _ => return None,
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            mantissa = mantissa.wrapping_mul(10).wrapping_add(i64::from(digit));
+        } else if byte == b'.' && behind.is_none() {
+            behind = Some(digits.len() - place - 1);
+        } else {
+            return None;
         }
     }
-    let written = point.map_or(0, |point| digits.len() - point);
-    let power = POWERS.get(usize::from(decimals).checked_sub(written)?)?;
+    let power = POWERS.get(usize::from(decimals).checked_sub(behind.unwrap_or(0))?)?;
     let magnitude = mantissa.checked_mul(*power)?;
-    Some(if digits.len() < text.len() { -magnitude } else { magnitude })
+    let mantissa = if digits.len() < text.len() { -magnitude } else { magnitude };
+    let holds = (-MANTISSA_MAX..=MANTISSA_MAX).contains(&mantissa);
+    Some(if holds { Ok(Value(mantissa)) } else { Err(DecimalError::OutOfRange) })
 }
 
 /// Whether a text spells a plain decimal, as [`Decimal::parse`] reads it.

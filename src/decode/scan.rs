@@ -5,35 +5,99 @@
 //! string with an escape, a number where a feed expects members, nesting deeper than 64 levels and
 //! every fault of the document are left to the plain path, which reads it again from the beginning.
 
-use super::trie::{Fields, Head, Node};
+use super::layout::{self, Layout, Met};
+use super::trie::{Fields, Head, Node, Slot};
+use super::words::{WORD_BYTES, first_end, word};
 
 /// The deepest nesting of what is skipped.
 const SKIPPED_DEPTH_MAX: u32 = 64;
-/// A byte in each byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
-/// The highest bit of each byte of a word.
-const HIGH: u64 = 0x80 * EACH;
+/// A value that a layout can expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A number.
+    Number,
+    /// A string without escapes.
+    String,
+}
 
 /// Reads a document into `fields`; `None` leaves it to the plain path, whatever is in `fields`.
 pub(super) fn document<'a>(root: &Node, text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
-    let mut scan = Scan { text, at: 0 };
-    scan.blanks();
-    scan.wanted(root, fields)?;
-    scan.blanks();
-    (scan.at == text.len()).then_some(())
+    Scan::new(text).document(root, fields)
+}
+
+/// As [`document`]; with it the document's layout, where it can be one.
+pub(super) fn learn<'a>(root: &Node, text: &'a str, fields: &mut Fields<'a>) -> Option<Option<Layout>> {
+    let mut scan = Scan { met: (text.len() <= layout::BYTES_MAX).then(Vec::new), ..Scan::new(text) };
+    scan.document(root, fields)?;
+    Some(scan.met.filter(|met| !met.is_empty()).and_then(|met| Layout::new(text, &met)))
 }
 
 /// How far a text is read.
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
+pub(super) struct Scan<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    /// While learning, and as long as the document can be a layout: the numbers and strings so far.
+    met: Option<Vec<Met>>,
 }
 
 impl<'a> Scan<'a> {
+    /// At the beginning of a text.
+    #[inline]
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, met: None }
+    }
+
+    fn document(&mut self, root: &Node, fields: &mut Fields<'a>) -> Option<()> {
+        self.blanks();
+        self.wanted(root, fields)?;
+        self.blanks();
+        (self.at == self.text.len()).then_some(())
+    }
+
+    /// A value of this kind.
+    #[inline]
+    pub(super) fn value_of(&mut self, kind: Kind) -> Option<()> {
+        match (kind, self.next()?) {
+            (Kind::String, b'"') => {
+                self.string_end()?;
+                self.expect(b'"')
+            }
+            (Kind::Number, b'-') => {
+                let first = self.next()?;
+                self.number(first)
+            }
+            (Kind::Number, first) => self.number(first),
+            (Kind::String, _) => None,
+        }
+    }
+
+    /// Learns a value, unless there are too many.
+    fn meet(&mut self, from: usize, kind: Kind) {
+        let to = self.at;
+        if let Some(met) = &mut self.met {
+            met.push(Met { from, to, kind, slot: None });
+            if met.len() > layout::VALUES_MAX {
+                self.met = None;
+            }
+        }
+    }
+
+    /// Learns what the value that began at `from` is wanted for. Only numbers and strings vary within
+    /// a layout: where another value is wanted, the document is none.
+    fn meet_wanted(&mut self, from: usize, slot: Slot) {
+        let last = self.met.as_mut().and_then(|met| met.last_mut());
+        match last.filter(|met| met.from == from) {
+            Some(met) => met.slot = Some(slot),
+            None => self.met = None,
+        }
+    }
+
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
@@ -44,6 +108,7 @@ impl<'a> Scan<'a> {
         (self.next()? == wanted).then_some(())
     }
 
+    #[inline]
     fn blanks(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
             self.at += 1;
@@ -58,6 +123,7 @@ impl<'a> Scan<'a> {
             }
             let from = self.at;
             self.skipped()?;
+            self.meet_wanted(from, slot);
             fields.set(slot, self.text.get(from..self.at)?);
             return Some(());
         }
@@ -73,6 +139,7 @@ impl<'a> Scan<'a> {
     fn object(&mut self, node: &Node, fields: &mut Fields<'a>) -> Option<()> {
         if let Some(slot) = node.presence {
             fields.set(slot, "{}");
+            self.met = None;
         }
         self.at += 1;
         self.blanks();
@@ -98,6 +165,7 @@ impl<'a> Scan<'a> {
     fn list(&mut self, node: &Node, fields: &mut Fields<'a>) -> Option<()> {
         if let Some(slot) = node.presence {
             fields.set(slot, "[]");
+            self.met = None;
         }
         self.at += 1;
         self.blanks();
@@ -121,13 +189,17 @@ impl<'a> Scan<'a> {
     }
 
     /// A key with its colon, up to the value.
+    #[inline]
     fn key(&mut self) -> Option<(Head, &'a str)> {
         self.expect(b'"')?;
         let from = self.at;
         let first = word(self.text.as_bytes(), from);
-        self.string_end()?;
+        match first.and_then(first_end) {
+            Some(bytes) => self.at += bytes,
+            None => self.string_end()?,
+        }
         let key = self.text.get(from..self.at)?;
-        self.at += 1;
+        self.expect(b'"')?;
         self.blanks();
         self.expect(b':')?;
         self.blanks();
@@ -138,24 +210,22 @@ impl<'a> Scan<'a> {
         Some((head, key))
     }
 
-    /// From behind a string's first quote to its last, which stays unread.
+    /// From within a string to its last quote, or to what only the plain path reads.
     fn string_end(&mut self) -> Option<()> {
         let bytes = self.text.as_bytes();
         while let Some(word) = word(bytes, self.at) {
-            let ends = ends(word);
-            if ends != 0 {
-                self.at += (ends.trailing_zeros() / 8) as usize;
-                return (self.peek()? == b'"').then_some(());
-            }
-            self.at += Head::BYTES;
-        }
-        loop {
-            match self.peek()? {
-                b'"' => return Some(()),
-                b'\\' | 0..=0x1f => return None,
-                _ => self.at += 1,
+            match first_end(word) {
+                Some(before) => {
+                    self.at += before;
+                    return Some(());
+                }
+                None => self.at += WORD_BYTES,
             }
         }
+        while !matches!(self.peek()?, b'"' | b'\\' | 0..=0x1f) {
+            self.at += 1;
+        }
+        Some(())
     }
 
     /// Any value, without a look at what is in it.
@@ -215,26 +285,22 @@ impl<'a> Scan<'a> {
     }
 
     fn scalar(&mut self) -> Option<()> {
-        match self.next()? {
-            b'"' => {
-                self.string_end()?;
-                self.at += 1;
-                Some(())
-            }
-            b't' => self.word("rue"),
-            b'f' => self.word("alse"),
-            b'n' => self.word("ull"),
-            b'-' => {
-                let first = self.next()?;
-                self.number(first)
-            }
-            first => self.number(first),
-        }
+        let from = self.at;
+        let kind = match self.peek()? {
+            b't' => return self.word("true"),
+            b'f' => return self.word("false"),
+            b'n' => return self.word("null"),
+            b'"' => Kind::String,
+            _ => Kind::Number,
+        };
+        self.value_of(kind)?;
+        self.meet(from, kind);
+        Some(())
     }
 
-    fn word(&mut self, rest: &str) -> Option<()> {
-        let found = self.text.as_bytes().get(self.at..)?.starts_with(rest.as_bytes());
-        self.at += rest.len();
+    fn word(&mut self, word: &str) -> Option<()> {
+        let found = self.text.as_bytes().get(self.at..)?.starts_with(word.as_bytes());
+        self.at += word.len();
         found.then_some(())
     }
 
@@ -271,20 +337,4 @@ impl<'a> Scan<'a> {
         self.digits();
         (self.at > from).then_some(())
     }
-}
-
-/// Eight bytes in the order of memory.
-fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Marks of the bytes at which a string's plain part ends: quotes, backslashes, control characters.
-/// The lowest mark is at the first of them; what is marked above it need not be one.
-fn ends(word: u64) -> u64 {
-    let equal = |byte: u8| {
-        let apart = word ^ (u64::from(byte) * EACH);
-        apart.wrapping_sub(EACH) & !apart
-    };
-    let control = word.wrapping_sub(0x20 * EACH) & !word;
-    (equal(b'"') | equal(b'\\') | control) & HIGH
 }

@@ -1,5 +1,5 @@
-//! The two ways through a document find the same: the scan's fields are the plain path's, and what
-//! the plain path refuses the scan leaves to it. An event is a function of these fields, so that
+//! All ways through a document find the same: the fields of scan and layouts are the plain path's, and
+//! what the plain path refuses they leave to it. An event is a function of these fields, so that
 //! equal fields are equal events and refusals.
 
 use std::fs;
@@ -36,7 +36,10 @@ fn agree((trie, slots): &(Trie, Vec<Slot>), text: &str) -> bool {
         slots.iter().map(|slot| fields.get(*slot).map(str::to_owned)).collect::<Vec<_>>()
     };
     let plain = trie.read_plainly(text).map(found);
+    // The second time perhaps by the layout that was learned the first time.
     assert_eq!(trie.read(text).map(found), plain, "{text}");
+    assert_eq!(trie.read(text).map(found), plain, "{text}");
+    assert!(trie.learned(text).is_none() || plain.is_ok(), "a layout takes what is no document: {text}");
     let fast = trie.scan(text);
     assert!(fast.is_none() || plain.is_ok(), "the scan takes what is no document: {text}");
     fast.is_some()
@@ -68,6 +71,7 @@ fn city_lines_and_their_malformed_forms_are_read_alike() {
     for n in (0..100_000).step_by(37) {
         let line = line(n);
         assert!(agree(&city, &line), "the usual line goes the fast way: {line}");
+        assert!(city.0.learned(&line).is_some(), "and its layout was learned: {line}");
         let spoilt = [
             line[..1 + n as usize % (line.len() - 1)].to_owned(),
             line.replacen("\"pm25\":", "\"pm25\":NaN", 1),
@@ -92,6 +96,7 @@ fn city_lines_and_their_malformed_forms_are_read_alike() {
 fn every_byte_in_every_place_is_read_alike() {
     let city = trie(PLACES[0]);
     let line = line(4_242);
+    agree(&city, &line);
     for at in 0..line.len() {
         for byte in 0..=0x7f_u8 {
             let mut bytes = line.clone().into_bytes();

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::words;
 use crate::model::{Reason, Rejected};
 
 /// Characters of a found value that a refusal shows.
@@ -51,7 +52,7 @@ impl<'a> Token<'a> {
 
 fn unescaped(raw: &str) -> Result<Cow<'_, str>, Rejected> {
     let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(raw);
-    if !inner.as_bytes().contains(&b'\\') {
+    if !words::contains(inner.as_bytes(), b'\\') {
         return Ok(inner.into());
     }
     serde_json::from_str::<String>(raw).map(Cow::Owned).map_err(|_| {

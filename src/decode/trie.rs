@@ -5,29 +5,37 @@
 //! whole document is validated. The walk recurses no deeper than the longest pointer, and
 //! skipping does not recurse at all, so that a payload of brackets costs its length.
 //!
-//! There are two ways through a document with one result: [`super::scan`] reads what devices
-//! usually send, and gives up on anything else; then [`Walk`] reads the document from its beginning
-//! and says what is wrong with it, where something is.
+//! There are three ways through a document, with one result: by a learned [`Layout`], by
+//! [`super::scan`], which reads what devices usually send and gives up on anything else, and by
+//! [`Walk`], the plain path, which also says what is wrong with a document.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::layout::Layout;
 use super::pointer::Pointer;
 use super::scan;
+use super::words::WORD_BYTES;
 use crate::model::{Reason, Rejected};
 
 /// Where a value stands in [`Fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(usize);
 
+/// The most layouts that a feed's documents are expected to have; others are read by the scan.
+const LAYOUTS_MAX: usize = 4;
+
 /// The wanted places of a document.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     root: Node,
     slots: usize,
+    /// In the order in which they were learned.
+    layouts: [OnceLock<Layout>; LAYOUTS_MAX],
 }
 
 /// A place on the way to what is wanted.
@@ -61,7 +69,7 @@ pub(super) struct Head {
 }
 
 /// Slots that need no allocation.
-const INLINE_SLOTS: usize = 16;
+const INLINE_SLOTS: usize = 12;
 
 /// Values found in one document, by slot.
 #[derive(Debug, Default)]
@@ -76,6 +84,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The JSON text of a value; `None` when it is missing or `null`.
+    #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<&'a str> {
         let place = self.first.get(slot.0).or_else(|| self.more.get(slot.0.checked_sub(INLINE_SLOTS)?));
         place.copied().flatten()
@@ -87,6 +96,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes the text of a value; of equal keys the last counts.
+    #[inline]
     pub(super) fn set(&mut self, slot: Slot, text: &'a str) {
         let first = self.first.get_mut(slot.0);
         let place = first.or_else(|| self.more.get_mut(slot.0.checked_sub(INLINE_SLOTS)?));
@@ -117,17 +127,37 @@ impl Trie {
     ///
     /// # Errors
     /// [`Reason::BadJson`] with line and column: the whole message is refused.
+    #[inline]
     pub(super) fn read<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
-        match self.scan(text) {
+        match self.learned(text).or_else(|| self.scan(text)) {
             Some(fields) => Ok(fields),
             None => self.read_plainly(text),
         }
     }
 
-    /// Reads a document by the fast path; `None` when it is not a usual one.
+    /// Reads a document of a learned layout.
+    #[inline]
+    pub(super) fn learned<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
+        self.layouts.iter().map_while(OnceLock::get).find_map(|layout| {
+            let mut fields = Fields::new(self.slots);
+            layout.read(text, &mut fields)?;
+            Some(fields)
+        })
+    }
+
+    /// Reads a document by the scan, and learns its layout as long as there is room; `None` when it
+    /// is not a usual one.
     pub(super) fn scan<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
         let mut fields = Fields::new(self.slots);
-        scan::document(&self.root, text, &mut fields)?;
+        match self.layouts.iter().find(|layout| layout.get().is_none()) {
+            None => scan::document(&self.root, text, &mut fields)?,
+            Some(room) => {
+                if let Some(layout) = scan::learn(&self.root, text, &mut fields)? {
+                    // Another connection may have learned another one meanwhile, which is as good.
+                    let _ = room.set(layout);
+                }
+            }
+        }
         Some(fields)
     }
 
@@ -168,6 +198,7 @@ impl Node {
     }
 
     /// Where a member leads to, by the head of its key and the key itself.
+    #[inline]
     pub(super) fn by_key(&self, head: Head, key: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.is(head, key)).map(|child| &child.node)
     }
@@ -180,23 +211,21 @@ impl Node {
 
 impl Child {
     fn is(&self, head: Head, key: &str) -> bool {
-        self.head == head && (head.bytes <= Head::BYTES || *self.key == *key)
+        self.head == head && (head.bytes <= WORD_BYTES || *self.key == *key)
     }
 }
 
 impl Head {
-    /// Bytes of a word.
-    pub(super) const BYTES: usize = 8;
-
     /// The head of a key.
     pub(super) fn of(key: &[u8]) -> Self {
-        let word = key.iter().take(Self::BYTES).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let word = key.iter().take(WORD_BYTES).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         Self { bytes: key.len(), word }
     }
 
     /// The head of a key of `bytes` bytes with whose text `word` begins.
+    #[inline]
     pub(super) fn of_word(bytes: usize, word: u64) -> Self {
-        let kept = if bytes < Self::BYTES { (1 << (8 * bytes)) - 1 } else { u64::MAX };
+        let kept = if bytes < WORD_BYTES { (1 << (8 * bytes)) - 1 } else { u64::MAX };
         Self { bytes, word: word & kept }
     }
 }

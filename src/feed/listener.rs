@@ -21,6 +21,7 @@ mod publications;
 mod session;
 mod subscribe;
 mod tls;
+mod turns;
 mod wire;
 
 pub use authority::Authority;

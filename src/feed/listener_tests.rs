@@ -2,7 +2,7 @@
 //! well-behaved client does.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -190,21 +190,21 @@ async fn a_message_read_by_a_connection_that_lost_its_session_is_not_lost_and_no
     let (mut first, _) = Bare::connect(served.port, "device", false, 60).await;
     // Given a sequencer that takes nothing, and its channel full,
     served.sequencer.pause(true);
-    for number in 0..CHANNEL + 1 {
-        first.publish("time/a", &number.to_string(), 0, 0, false).await;
+    for number in 1..=CHANNEL as u16 + 1 {
+        first.publish("time/a", &number.to_string(), 1, number, false).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // when a message at QoS 2 waits on a connection whose client comes back on another one,
-    first.publish("protocol/a", "x", 2, 8, false).await;
+    first.publish("protocol/a", "x", 2, 88, false).await;
     first.publish("time/a", "y", 0, 0, false).await;
     a_moment().await;
     let (mut second, present) = Bare::connect(served.port, "device", false, 60).await;
     assert!(present && first.is_closed().await);
-    second.publish("protocol/a", "x", 2, 8, true).await;
+    second.publish("protocol/a", "x", 2, 88, true).await;
     a_moment().await;
     served.sequencer.pause(false);
     // then it comes once, as new, and what the first connection had at QoS 0 comes too.
-    assert_eq!(second.read(4).await, ack(0x50, 8));
+    assert_eq!(second.read(4).await, ack(0x50, 88));
     until("all", || served.sequencer.payloads().len() >= CHANNEL + 3).await;
     let taken = served.sequencer.taken();
     let copies: Vec<bool> = taken.iter().filter(|one| one.payload == "x").map(|one| one.repeated).collect();
@@ -252,4 +252,44 @@ async fn own_topics_are_closed_to_clients() {
     assert!(bare.is_closed().await);
     assert_eq!(served.counters.forbidden.load(Ordering::Relaxed), 1);
     assert!(served.sequencer.payloads().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_floods_is_read_ten_times_a_second_and_its_neighbour_at_once() {
+    let served = serve_anyone().await;
+    let (mut flood, _) = Bare::connect(served.port, "flood", true, 0).await;
+    let (mut neighbour, _) = Bare::connect(served.port, "neighbour", true, 0).await;
+    let begun = Instant::now();
+    let mut waited = Duration::ZERO;
+    for id in 1..=5 {
+        flood.publish("time/flood", "flood", 1, id, false).await;
+        assert_eq!(flood.read(4).await, ack(0x40, id), "what is refused is acknowledged");
+        let asked = Instant::now();
+        neighbour.publish("time/neighbour", "1", 1, id, false).await;
+        assert_eq!(neighbour.read(4).await, ack(0x40, id));
+        waited += asked.elapsed();
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(400), "five floods in {:?}", begun.elapsed());
+    assert!(waited < begun.elapsed() / 2, "the neighbour waited {waited:?} of {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_at_qos_0_does_not_fill_the_channel() {
+    let served = serve_anyone().await;
+    until("the feeds are up", || served.sequencer.connected().len() == 2).await;
+    served.sequencer.pause(true);
+    let (mut flood, _) = Bare::connect(served.port, "flood", true, 0).await;
+    // One batch is in the hand of the sequencer, and all the others that may be under way fit.
+    for _ in 0..3 * CHANNEL {
+        flood.publish("time/flood", "1", 0, 0, false).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (mut neighbour, _) = Bare::connect(served.port, "neighbour", true, 0).await;
+    neighbour.publish("time/neighbour", "2", 1, 1, false).await;
+    until("the neighbour's message is in the channel", || served.sequencer.input.capacity() == 0).await;
+    served.sequencer.pause(false);
+    assert_eq!(neighbour.read(4).await, ack(0x40, 1));
+    let at = served.sequencer.payloads().iter().position(|payload| payload == "2").unwrap();
+    assert!(at <= CHANNEL, "{at} messages of the flood went before");
+    until("the flood goes on", || served.sequencer.payloads().len() == 3 * CHANNEL + 1).await;
 }

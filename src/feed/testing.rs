@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Clock, Decode, Filter, Route, Routes};
 use crate::model::definition::{AckLevel, Identity};
-use crate::model::{Arrival, Decoded, Durable, Input, Timestamp};
+use crate::model::{Arrival, Decoded, Durable, Input, Reason, Rejected, Timestamp};
 
 /// What the sequencer's channel holds.
 pub(super) const CHANNEL: usize = 4;
@@ -119,11 +119,14 @@ impl Sequencer {
     }
 }
 
+/// Takes everything; a payload `flood` is beyond its device's quota.
 struct Anything;
 
 impl Decode for Anything {
-    fn decode(&self, _: &Arrival) -> Decoded {
-        Decoded::default()
+    fn decode(&self, arrival: &Arrival) -> Decoded {
+        let flood = arrival.payload.starts_with(b"flood");
+        let rejected = flood.then(|| Rejected::message(Reason::OverRate, "more than its quota"));
+        Decoded { rejected: rejected.into_iter().collect(), ..Decoded::default() }
     }
 }
 

@@ -184,7 +184,7 @@ impl Interpreter {
                 }
             }
             // Its readings come with the batch: see `apply_with`.
-            Control::Recompute { .. } => return,
+            Control::Recompute { .. } | Control::HostClock { .. } => return,
         }
         self.index_readers();
     }

@@ -101,6 +101,18 @@ fn what_reaches_over_an_edge_or_still_fires_is_left_alone() {
 }
 
 #[test]
+fn an_alert_that_reaches_over_an_edge_is_left_alone_where_no_episode_does() {
+    let mut city = city(HIGH, &[10, 80, 80, 80, 10]);
+    city.lines();
+    city.change(MINUTE, &rule(r#""when": "top > 500""#));
+    city.recompute(120, 1_200);
+    city.recompute(0, 240);
+    assert_eq!(city.lines(), [""; 0]);
+    city.recompute(0, 1_200);
+    assert_eq!(city.lines(), ["high aire-1: resolved -> inactive at 120, annulled by a recompute"]);
+}
+
+#[test]
 fn what_late_readings_may_still_change_is_left_to_them() {
     let mut city = city(HIGH, &[10]);
     city.says_each((3_670, 3_700, 10), "aire-1", 80);

@@ -83,6 +83,12 @@ impl<'a> ArrivalClock<'a> {
         self.now
     }
 
+    /// How far the wall clock is ahead, in whole seconds, while it is not followed; 0: it is followed.
+    #[must_use]
+    pub fn ahead_seconds(&self) -> i64 {
+        self.jumped.map_or(0, |(_, held)| held / SECOND)
+    }
+
     fn jump(&mut self, steady: Timestamp, off: i64, monotonic: i64) -> Timestamp {
         match self.jumped {
             Some((since, held)) if (off - held).abs() < SECOND => {
@@ -145,6 +151,24 @@ mod tests {
         assert_eq!(clock.now(), Timestamp(310 * SECOND));
         fake.pass(301, 301);
         assert_eq!(clock.now(), Timestamp(4_211 * SECOND));
+    }
+
+    #[test]
+    fn it_says_how_far_a_jumped_clock_is_ahead_until_it_is_followed() {
+        let fake = Fake::default();
+        let mut clock = ArrivalClock::new(&fake, Timestamp::MIN);
+        let mut ahead = |fake: &Fake, seconds, wall| {
+            fake.pass(seconds, wall);
+            clock.now();
+            clock.ahead_seconds()
+        };
+        assert_eq!(ahead(&fake, 1, 31), 0, "half a minute is slewed");
+        assert_eq!(ahead(&fake, 1, 3_601), 3_629);
+        assert_eq!(ahead(&fake, 300, 300), 3_629);
+        assert_eq!(ahead(&fake, 1, -7_199), -3_570, "set back too far");
+        assert_eq!(ahead(&fake, 1, 3_601), 0, "set right");
+        assert_eq!(ahead(&fake, 1, 3_601), 3_629);
+        assert_eq!(ahead(&fake, 601, 601), 0, "stable for ten minutes, and followed");
     }
 
     #[test]

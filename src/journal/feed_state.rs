@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
+
+use super::identity::{Held, Recent};
+use super::quota::{Bucket, QUARANTINE_BYTES_PER_HOUR};
 use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
@@ -13,6 +17,10 @@ const QUIET: Span = Span::seconds(2);
 const LIVE_IN_A_ROW: u32 = 100;
 /// And so does this long for a feed whose messages carry no time.
 const TIMELESS: Span = Span::seconds(300);
+/// Bytes of a refusal in the journal beside its texts and payload.
+const REFUSAL_BYTES: usize = 32;
+/// That refusals are only counted is logged at most this often.
+const FULL_TOLD_EVERY: Span = Span::seconds(3_600);
 /// Quantities recalled by identity; a feed with more looks the others up by name.
 const RECALLED_MAX: usize = 64;
 
@@ -29,6 +37,15 @@ pub struct FeedState {
     pub quantities: Vec<QuantityId>,
     /// The decoder's own quantities with their ids, found by identity without a look-up by name.
     recalled: Vec<(Arc<Quantity>, QuantityId)>,
+    /// What its messages have used up of its quota.
+    pub messages: Bucket,
+    /// What its refusals have used up of the quarantine.
+    quarantine: Bucket,
+    full_told_at: Option<Timestamp>,
+    /// How long nothing could come, before its connection came up.
+    pub outage: Span,
+    /// What its devices' rings forgot last.
+    pub recent: Recent,
     latest: Option<Timestamp>,
     stepped: Option<Timestamp>,
     link: Link,
@@ -45,6 +62,8 @@ pub struct KeptFeed {
     pub latest: Option<Timestamp>,
     /// The watermark's last whole second.
     pub stepped: Option<Timestamp>,
+    /// What its devices' rings forgot last, with the device, the oldest first.
+    pub recent: Vec<(u32, Held)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,14 +88,17 @@ impl FeedState {
             quantities: self.quantities.clone(),
             latest: self.latest,
             stepped: self.stepped,
+            recent: self.recent.iter().map(|(device, held)| (device, held.clone())).collect(),
         }
     }
 
     /// The feed as a snapshot kept it.
     #[must_use]
     pub fn restored(kept: KeptFeed) -> Self {
-        let KeptFeed { devices, quantities, latest, stepped } = kept;
-        Self { devices, quantities, latest, stepped, ..Self::default() }
+        let KeptFeed { devices, quantities, latest, stepped, recent: kept } = kept;
+        let mut recent = Recent::default();
+        kept.into_iter().for_each(|(device, held)| recent.add(device, held));
+        Self { devices, quantities, latest, stepped, recent, ..Self::default() }
     }
 
     /// Out-of-orderness in force.
@@ -108,6 +130,10 @@ impl FeedState {
 
     /// The connection came up or went down.
     pub fn connected(&mut self, up: bool, now: Timestamp) {
+        if up && self.link == Link::Down {
+            // What has waited is about as old as the latest that came.
+            self.outage = self.latest.map_or(Span::ZERO, |latest| now.since(latest));
+        }
         self.link = match (up, self.link) {
             (false, _) => Link::Down,
             (true, Link::Down) => Link::Draining { since: now, last_message: now, live: 0, timed: false },
@@ -118,6 +144,30 @@ impl FeedState {
     /// Messages come from a file, whose arrival times are its own: there is no backlog.
     pub fn replayed(&mut self) {
         self.link = Link::Drained;
+    }
+
+    /// Whether the quarantine has room for a refusal with `bytes` of texts and payload; takes it.
+    pub fn has_room(&mut self, bytes: usize, now: Timestamp) -> bool {
+        let bytes = (bytes + REFUSAL_BYTES) as u64;
+        let room = self.quarantine.take(now, bytes, QUARANTINE_BYTES_PER_HOUR, Span::ZERO).is_ok();
+        let told = self.full_told_at.is_some_and(|at| now.since(at) < FULL_TOLD_EVERY);
+        if !room && !told {
+            self.full_told_at = Some(now);
+            let feed = self.definition.as_ref().map_or("", |definition| &definition.name);
+            warn!(
+                feed,
+                "the quarantine has no more room for this feed's refusals; further ones are only counted"
+            );
+        }
+        room
+    }
+
+    /// A connected feed counts as not observed until its backlog has drained: after a pause of Sereno,
+    /// and while its messages are refused for the feed's rate, silence of a device says nothing.
+    pub fn drain_again(&mut self, now: Timestamp) {
+        if self.link != Link::Down {
+            self.link = Link::Draining { since: now, last_message: now, live: 0, timed: false };
+        }
     }
 
     /// A message came in; `event_at` is the time it carries, if any.

@@ -1,9 +1,23 @@
-//! What tells a repeated event from a new one.
+//! What tells a repeated event from a new one: a ring of each device's last events, and behind the
+//! rings of a feed what they forgot last ([`Recent`]).
+//!
+//! An event is remembered as its time, its counter, a bit for each of its quantities, and 32 well-mixed
+//! bits of each value: its print. So a part of what a device said is told from another value of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::model::{Reading, Timestamp};
 
-/// Events that a device's identity ring remembers, those that came last. An older repeat counts as new.
+pub use self::recent::{RECENT_EVENTS_MAX, Recent};
+
+#[path = "recent.rs"]
+mod recent;
+
+/// Events that a device's identity ring remembers, those that came last.
 pub const RING_EVENTS_MAX: usize = 256;
+/// Bits of quantities.
+const BITS: usize = 64;
 
 /// What a device is known to have said: its last events, in the order in which they were taken in.
 #[derive(Clone, Debug, Default)]
@@ -13,106 +27,220 @@ pub struct Ring {
     oldest: u16,
     /// The latest time of all; most events are later, and then nothing has to be looked through.
     latest: Option<Timestamp>,
+    /// Prints of events with several quantities, the oldest event's first.
+    prints: VecDeque<u32>,
 }
 
 /// What is remembered of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Its time, or its number where the device counts.
     pub time: Timestamp,
     /// Its frame counter and one; 0 for none.
     pub counter: u32,
-    /// Its values, mixed.
+    /// The sum of its prints.
     pub values: u32,
     /// A bit for each of its quantities.
     pub quantities: u64,
 }
 
-/// What an event is to the ring.
+/// What is remembered of one event, with the prints of its quantities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The event.
+    pub seen: Seen,
+    /// A print for each bit of its quantities, the lowest first, if there are several; 0 where it is not
+    /// known (snapshots before version 2), and then any value is taken for it.
+    pub prints: Arc<[u32]>,
+}
+
+/// An event that is asked about or to be remembered.
+#[derive(Clone, Debug)]
+pub struct Said {
+    seen: Seen,
+    /// By bit.
+    prints: [u32; BITS],
+}
+
+/// What an event is to what is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// Not held: take it in.
     New,
     /// Held with the same values.
     Duplicate,
-    /// Held with other values for the same quantities.
+    /// Held, and some of it with other values.
     Conflict,
-    /// Some of its quantities are held, these are not (a bit each).
+    /// Some of its quantities are not held.
     Partly {
         /// Bits of the quantities not yet held.
         fresh: u64,
+        /// Bits of those held with another value.
+        other: u64,
     },
 }
 
-impl Ring {
-    /// What an event at `time` (or with that sequence number) is; `quantities` has a bit for each of
-    /// its quantities.
-    #[must_use]
-    pub fn look(
-        &self,
-        time: Timestamp,
-        counter: Option<u64>,
-        readings: &[Reading],
-        quantities: u64,
-    ) -> Known {
-        let new = Seen::of(time, counter, readings, quantities);
-        if self.latest.is_none_or(|latest| time > latest) {
-            return Known::New;
-        }
-        let mut held = 0;
-        for seen in self.seen.iter().filter(|seen| seen.time == time) {
-            if seen.counter != new.counter || seen.quantities & new.quantities == 0 {
-                continue;
-            }
-            if seen.quantities == new.quantities {
-                return if seen.values == new.values { Known::Duplicate } else { Known::Conflict };
-            }
-            held |= seen.quantities;
-        }
-        match new.quantities & !held {
-            _ if held == 0 => Known::New,
-            0 => Known::Duplicate,
-            fresh => Known::Partly { fresh },
-        }
-    }
+/// What of an event was found so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    same: u64,
+    other: u64,
+}
 
-    /// Remembers an event that was taken in.
-    pub fn remember(&mut self, time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) {
-        self.add(Seen::of(time, counter, readings, quantities));
-    }
-
-    fn add(&mut self, new: Seen) {
-        self.latest = self.latest.max(Some(new.time));
-        if self.seen.len() < RING_EVENTS_MAX {
-            self.seen.push(new);
-        } else if let Some(oldest) = self.seen.get_mut(usize::from(self.oldest)) {
-            *oldest = new;
-            self.oldest = (self.oldest + 1) % RING_EVENTS_MAX as u16;
+impl Found {
+    fn known(self, quantities: u64) -> Known {
+        let Self { same, other } = self;
+        match quantities & !(same | other) {
+            _ if same | other == 0 => Known::New,
+            0 if other == 0 => Known::Duplicate,
+            0 => Known::Conflict,
+            fresh => Known::Partly { fresh, other },
         }
-    }
-
-    /// Puts what was remembered earlier before what it holds.
-    pub fn prepend(&mut self, earlier: impl IntoIterator<Item = Seen>) {
-        let (later, earliest) = self.seen.split_at_checked(usize::from(self.oldest)).unwrap_or_default();
-        let mut whole = Self::default();
-        earlier.into_iter().for_each(|seen| whole.add(seen));
-        earliest.iter().chain(later).for_each(|seen| whole.add(*seen));
-        *self = whole;
     }
 }
 
-impl Seen {
-    /// What is remembered of an event.
+impl Ring {
+    /// What an event is, by this ring and by what the ring forgot.
     #[must_use]
-    pub fn of(time: Timestamp, counter: Option<u64>, readings: &[Reading], quantities: u64) -> Self {
-        // Commutative over the readings: their order in a message says nothing.
-        let mut values = 0_u32;
-        for reading in readings {
-            values = values.wrapping_add(mix(u64::from(reading.quantity.0), reading.value.0 as u64));
+    pub fn look(&self, said: &Said, device: u32, recent: &Recent) -> Known {
+        if self.latest.is_none_or(|latest| said.seen.time > latest) {
+            return Known::New;
         }
-        let counter = counter.map_or(0, |counter| (counter as u32).wrapping_add(1));
-        Self { time, counter, values, quantities }
+        let mut found = Found::default();
+        let mut prints = 0;
+        for seen in self.in_order() {
+            let several = several(seen.quantities);
+            if said.is_about(seen) {
+                let print =
+                    |at: usize| if several == 0 { Some(&seen.values) } else { self.prints.get(prints + at) };
+                said.compare(seen, print, &mut found);
+            }
+            prints += several;
+        }
+        if self.seen.len() >= RING_EVENTS_MAX {
+            for held in recent.of(device, said.seen.time).filter(|held| said.is_about(&held.seen)) {
+                let print = |at: usize| held.print(at);
+                said.compare(&held.seen, print, &mut found);
+            }
+        }
+        found.known(said.seen.quantities)
     }
+
+    /// Remembers an event that was taken in; the one that it forgets for it.
+    pub fn remember(&mut self, said: &Said) -> Option<Held> {
+        self.add(said.seen, said.prints())
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &Seen> {
+        let (later, earliest) = self.seen.split_at_checked(usize::from(self.oldest)).unwrap_or_default();
+        earliest.iter().chain(later)
+    }
+
+    fn add(&mut self, new: Seen, prints: impl Iterator<Item = u32>) -> Option<Held> {
+        self.latest = self.latest.max(Some(new.time));
+        self.prints.extend(prints);
+        if self.seen.len() < RING_EVENTS_MAX {
+            self.seen.push(new);
+            return None;
+        }
+        let oldest = self.seen.get_mut(usize::from(self.oldest))?;
+        let seen = std::mem::replace(oldest, new);
+        self.oldest = (self.oldest + 1) % RING_EVENTS_MAX as u16;
+        let count = several(seen.quantities).min(self.prints.len());
+        Some(Held { seen, prints: self.prints.drain(..count).collect() })
+    }
+
+    /// Puts what was remembered earlier before what it holds; what does not fit is given back, the
+    /// oldest first.
+    pub fn prepend(&mut self, earlier: impl IntoIterator<Item = Held>) -> Vec<Held> {
+        let mut whole = Self::default();
+        let mut forgotten = Vec::new();
+        for held in earlier {
+            forgotten.extend(whole.add(held.seen, held.prints.iter().copied()));
+        }
+        let mut prints = self.prints.iter().copied();
+        for seen in self.in_order() {
+            forgotten.extend(whole.add(*seen, prints.by_ref().take(several(seen.quantities))));
+        }
+        *self = whole;
+        forgotten
+    }
+}
+
+/// Prints kept beside an event: its sum is the print of a single quantity.
+pub(super) fn several(quantities: u64) -> usize {
+    match quantities.count_ones() {
+        1 => 0,
+        count => count as usize,
+    }
+}
+
+impl Held {
+    /// The print of the quantity at this place among its bits.
+    fn print(&self, at: usize) -> Option<&u32> {
+        if several(self.seen.quantities) == 0 { Some(&self.seen.values) } else { self.prints.get(at) }
+    }
+}
+
+impl Said {
+    /// An event at `time` (or with that number), with the bit of each reading's quantity.
+    #[must_use]
+    pub fn new<'a>(
+        time: Timestamp,
+        counter: Option<u64>,
+        readings: impl Iterator<Item = (&'a Reading, u64)>,
+    ) -> Self {
+        let counter = counter.map_or(0, |counter| (counter as u32).wrapping_add(1));
+        let mut this = Self { seen: Seen { time, counter, ..Seen::default() }, prints: [0; BITS] };
+        for (reading, bit) in readings {
+            // Commutative over the readings: their order in a message says nothing.
+            let print = mix(u64::from(reading.quantity.0), reading.value.0 as u64);
+            this.seen.values = this.seen.values.wrapping_add(print);
+            this.seen.quantities |= bit;
+            if let Some(sum) = this.prints.get_mut(bit.trailing_zeros() as usize) {
+                *sum = sum.wrapping_add(print);
+            }
+        }
+        this
+    }
+
+    /// As it is remembered.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        Held { seen: self.seen, prints: self.prints().collect() }
+    }
+
+    fn prints(&self) -> impl Iterator<Item = u32> {
+        let kept = if several(self.seen.quantities) == 0 { 0 } else { self.seen.quantities };
+        bits(kept).filter_map(|bit| self.prints.get(bit.trailing_zeros() as usize).copied())
+    }
+
+    /// Whether `seen` is of the same time and counter and has some of its quantities.
+    fn is_about(&self, seen: &Seen) -> bool {
+        seen.time == self.seen.time
+            && seen.counter == self.seen.counter
+            && seen.quantities & self.seen.quantities != 0
+    }
+
+    fn compare<'a>(&self, seen: &Seen, print: impl Fn(usize) -> Option<&'a u32>, found: &mut Found) {
+        for (at, bit) in bits(seen.quantities).enumerate() {
+            if bit & self.seen.quantities == 0 {
+                continue;
+            }
+            let mine = self.prints.get(bit.trailing_zeros() as usize);
+            let same = print(at).is_none_or(|held| *held == 0 || Some(held) == mine);
+            if same { found.same |= bit } else { found.other |= bit }
+        }
+    }
+}
+
+/// The single bits of a set, the lowest first.
+fn bits(mut set: u64) -> impl Iterator<Item = u64> {
+    std::iter::from_fn(move || {
+        let bit = set & set.wrapping_neg();
+        set ^= bit;
+        (bit != 0).then_some(bit)
+    })
 }
 
 /// 32 well-mixed bits of a quantity and its value: the finaliser of SplitMix64 (Steele, Lea, Flood,
@@ -121,7 +249,8 @@ fn mix(quantity: u64, value: u64) -> u32 {
     let mut bits = value.wrapping_add(quantity.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((bits ^ (bits >> 31)) >> 32) as u32
+    // 0 stands for a print that is not known.
+    (((bits ^ (bits >> 31)) >> 32) as u32).max(1)
 }
 
 #[cfg(test)]
@@ -129,20 +258,23 @@ mod tests {
     use super::*;
     use crate::model::{QuantityId, Value};
 
-    fn bit(reading: &Reading) -> u64 {
-        1 << reading.quantity.0
+    pub(super) fn said(time: i64, counter: Option<u64>, of: &[(u16, i64)]) -> Said {
+        let reading = |(q, v): &(u16, i64)| Reading { quantity: QuantityId(*q), value: Value(*v) };
+        let readings: Vec<Reading> = of.iter().map(reading).collect();
+        Said::new(Timestamp(time), counter, readings.iter().map(|reading| (reading, 1 << reading.quantity.0)))
     }
 
-    fn readings(of: &[(u16, i64)]) -> Vec<Reading> {
-        of.iter().map(|(q, v)| Reading { quantity: QuantityId(*q), value: Value(*v) }).collect()
-    }
-
+    /// Looks, and remembers what is new, as the sequencer does.
     fn tell(ring: &mut Ring, time: i64, counter: Option<u64>, of: &[(u16, i64)]) -> Known {
-        let readings = readings(of);
-        let mask = readings.iter().fold(0, |mask, reading| mask | bit(reading));
-        let known = ring.look(Timestamp(time), counter, &readings, mask);
-        if known == Known::New {
-            ring.remember(Timestamp(time), counter, &readings, mask);
+        let known = ring.look(&said(time, counter, of), 0, &Recent::default());
+        let fresh = match known {
+            Known::New => u64::MAX,
+            Known::Partly { fresh, .. } => fresh,
+            Known::Duplicate | Known::Conflict => 0,
+        };
+        let taken: Vec<(u16, i64)> = of.iter().copied().filter(|(q, _)| fresh & (1 << q) != 0).collect();
+        if !taken.is_empty() {
+            ring.remember(&said(time, counter, &taken));
         }
         known
     }
@@ -154,37 +286,78 @@ mod tests {
         assert_eq!(tell(&mut ring, 5, None, &[(1, 2), (0, 1)]), Known::Duplicate);
         assert_eq!(tell(&mut ring, 5, None, &[(0, 1), (1, 3)]), Known::Conflict);
         assert_eq!(tell(&mut ring, 5, None, &[(2, 9)]), Known::New);
-        assert_eq!(tell(&mut ring, 5, None, &[(2, 9), (3, 1)]), Known::Partly { fresh: 8 });
+        assert_eq!(tell(&mut ring, 5, None, &[(2, 9), (3, 1)]), Known::Partly { fresh: 8, other: 0 });
         assert_eq!(tell(&mut ring, 5, Some(7), &[(0, 1), (1, 2)]), Known::New);
         assert_eq!(tell(&mut ring, 4, None, &[(0, 1), (1, 2)]), Known::New);
+    }
+
+    #[test]
+    fn sets_that_overlap_are_compared_quantity_by_quantity() {
+        let mut ring = Ring::default();
+        tell(&mut ring, 4, None, &[(0, 7), (5, 7), (6, 7)]);
+        tell(&mut ring, 5, None, &[(0, 1), (1, 2), (2, 3)]);
+        tell(&mut ring, 5, None, &[(3, 4)]);
+        assert_eq!(tell(&mut ring, 5, None, &[(1, 2)]), Known::Duplicate, "a part of what was said");
+        assert_eq!(tell(&mut ring, 5, None, &[(1, 9)]), Known::Conflict, "a part with another value");
+        assert_eq!(tell(&mut ring, 5, None, &[(2, 3), (3, 4)]), Known::Duplicate, "parts of two");
+        assert_eq!(tell(&mut ring, 5, None, &[(2, 3), (3, 9)]), Known::Conflict);
+        assert_eq!(
+            tell(&mut ring, 5, None, &[(0, 1), (1, 9), (3, 4), (4, 5)]),
+            Known::Partly { fresh: 16, other: 2 }
+        );
+        assert_eq!(tell(&mut ring, 5, None, &[(4, 5)]), Known::Duplicate);
     }
 
     #[test]
     fn the_ring_is_bounded() {
         let mut ring = Ring::default();
         for time in 0..10_000 {
-            tell(&mut ring, time, None, &[(0, time)]);
+            tell(&mut ring, time, None, &[(0, time), (1, time)]);
         }
-        assert_eq!(ring.seen.len(), RING_EVENTS_MAX);
+        assert_eq!((ring.seen.len(), ring.prints.len()), (RING_EVENTS_MAX, 2 * RING_EVENTS_MAX));
         assert_eq!(tell(&mut ring, 9_999, None, &[(0, 9_999)]), Known::Duplicate);
-        assert_eq!(tell(&mut ring, 9_744, None, &[(0, 9_744)]), Known::Duplicate);
+        assert_eq!(tell(&mut ring, 9_744, None, &[(1, 9_744)]), Known::Duplicate);
         assert_eq!(tell(&mut ring, 9_743, None, &[(0, 9_743)]), Known::New, "forgotten");
     }
 
     #[test]
+    fn what_a_ring_forgot_is_known_behind_it() {
+        let (mut ring, mut recent) = (Ring::default(), Recent::default());
+        for time in 0..1_000 {
+            if let Some(forgotten) = ring.remember(&said(time, None, &[(0, time), (1, 1)])) {
+                recent.add(3, forgotten);
+            }
+        }
+        let look = |of: &Said| ring.look(of, 3, &recent);
+        assert_eq!(look(&said(0, None, &[(0, 0), (1, 1)])), Known::Duplicate);
+        assert_eq!(look(&said(700, None, &[(1, 2)])), Known::Conflict);
+        assert_eq!(look(&said(743, None, &[(1, 1), (2, 1)])), Known::Partly { fresh: 4, other: 0 });
+        assert_eq!(ring.look(&said(0, None, &[(0, 0)]), 4, &recent), Known::New, "another device's");
+    }
+
+    #[test]
     fn what_was_remembered_earlier_comes_before_and_is_forgotten_first() {
-        let seen = |time: i64| Seen::of(Timestamp(time), None, &readings(&[(0, time)]), 1);
+        let one = |time: i64| said(time, None, if time % 3 == 0 { &[(0, 5), (1, 6)] } else { &[(0, 5)] });
         for (earlier, later) in [(0, 3), (3, 0), (200, 200), (300, 10), (10, 700)] {
             let mut whole = Ring::default();
-            (0..earlier + later).for_each(|time| whole.add(seen(time)));
+            let mut forgotten: Vec<Held> =
+                (0..earlier + later).filter_map(|time| whole.remember(&one(time))).collect();
             let mut ring = Ring::default();
-            (earlier..earlier + later).for_each(|time| ring.add(seen(time)));
-            ring.prepend((0..earlier).map(seen));
+            let mut again: Vec<Held> =
+                (earlier..earlier + later).filter_map(|time| ring.remember(&one(time))).collect();
+            again.extend(ring.prepend((0..earlier).map(|time| one(time).held())));
+            let recent = Recent::default();
             for time in 0..earlier + later {
-                let of = readings(&[(0, time)]);
-                let look = |ring: &Ring| ring.look(Timestamp(time), None, &of, 1);
-                assert_eq!(look(&ring), look(&whole), "{time} of {earlier} and {later}");
+                let other = said(time, None, &[(0, 5), (1, 6), (2, 7)]);
+                assert_eq!(
+                    ring.look(&other, 0, &recent),
+                    whole.look(&other, 0, &recent),
+                    "{time} of {earlier} and {later}"
+                );
             }
+            forgotten.sort_by_key(|held| held.seen.time);
+            again.sort_by_key(|held| held.seen.time);
+            assert_eq!(again, forgotten, "of {earlier} and {later}");
         }
     }
 }

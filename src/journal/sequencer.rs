@@ -5,8 +5,10 @@
 //! knows every name, identity and watermark that was durable. A snapshot ([`super::snapshot`]) spares
 //! folding what lies before it; identity rings are then read from it as devices come back.
 
+mod accept;
 mod fold;
 mod naming;
+mod rate;
 mod recognise;
 mod restore;
 
@@ -14,17 +16,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub(super) use self::recognise::seen;
-use self::recognise::{look, remember};
 use super::feed_state::FeedState;
-use super::identity::{Known, Ring};
+use super::identity::Ring;
 use super::log::LogError;
+use super::quota::{Bucket, Throttled};
 use super::snapshot::Past;
-use crate::model::definition::Identity;
-use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
 use crate::model::time::SECOND;
 use crate::model::{
-    Accounts, Ack, Batch, Control, DecodedEvent, DeviceAccounts, DeviceId, Dictionary, Event, FeedAccounts,
-    FeedId, Reading, Reason, Record, Refusal, Rejected, Span, Submission, TagSetId, Timestamp,
+    Accounts, Ack, Batch, Control, DeviceAccounts, DeviceId, Dictionary, FeedAccounts, FeedId, Record, Span,
+    Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -35,6 +35,8 @@ const TAG_SETS_MAX: usize = 250_000;
 const QUANTITIES_MAX: usize = 10_000;
 /// Refusal records that one message can lead to.
 const REFUSALS_PER_MESSAGE_MAX: usize = 8;
+/// A live sequencer looks at the clock five times a second; a gap longer than this is a pause of Sereno.
+const PAUSE: Span = Span::seconds(5);
 const HOUR: i64 = 3_600 * SECOND;
 
 /// The dictionary as the sequencer shares it with readers: ids are never reused, so a reader may
@@ -54,6 +56,9 @@ pub struct Sequencer {
     dictionary: SharedDictionary,
     feeds: Vec<FeedState>,
     rings: Vec<Ring>,
+    /// By device: what it has used up of its quota since the start. May be shorter than `rings`.
+    buckets: Vec<Bucket>,
+    throttled: Arc<Throttled>,
     /// In the order of their names, so that equal runs remove pipelines in the same order.
     definitions: BTreeMap<String, Arc<Control>>,
     /// Rings that a snapshot holds and no message has needed yet.
@@ -75,6 +80,8 @@ impl Default for Sequencer {
             dictionary: SharedDictionary::default(),
             feeds: Vec::new(),
             rings: Vec::new(),
+            buckets: Vec::new(),
+            throttled: Arc::default(),
             definitions: BTreeMap::new(),
             past: None,
             fault: None,
@@ -145,6 +152,17 @@ impl Sequencer {
         self.push(Record::Control(control));
     }
 
+    /// Journals how far the host's clock is from what is followed, if that is news.
+    pub fn host_clock(&mut self, ahead_seconds: i64, now: Timestamp) {
+        let control = Control::HostClock { ahead_seconds };
+        let known = control_name(&control).is_some_and(|name| self.definitions.contains_key(&name));
+        if known || ahead_seconds != 0 {
+            self.resume(now);
+            self.pass(now);
+            self.configure_one(control);
+        }
+    }
+
     /// Journals that the windows of a range are to be computed again.
     pub fn recompute(&mut self, from: Timestamp, to: Timestamp, now: Timestamp) {
         self.pass(now);
@@ -161,6 +179,16 @@ impl Sequencer {
         }
     }
 
+    /// Sereno itself is back after a pause, if `now` is far behind the last look at the clock: a suspend,
+    /// a full disk, a debugger. What came meanwhile waits in front of it, so that no feed was observed,
+    /// and each drains again.
+    pub fn resume(&mut self, now: Timestamp) {
+        let paused = self.ticked.is_some() && now.since(self.arrived_at) > PAUSE;
+        if paused {
+            self.feeds.iter_mut().for_each(|feed| feed.drain_again(now));
+        }
+    }
+
     /// Lets the arrival clock reach `now`: journals the ticks on the way.
     pub fn pass(&mut self, now: Timestamp) {
         let now = now.max(self.arrived_at);
@@ -168,11 +196,15 @@ impl Sequencer {
             // Nothing has arrived yet, and a file will bring the first arrival time.
             return;
         }
-        self.arrived_at = now;
-        if now.0.div_euclid(HOUR) != self.batch.arrived_at.0.div_euclid(HOUR)
-            || self.batch.records.len() >= BATCH_RECORDS_MAX
-        {
+        self.throttled.pass(now);
+        let hour_over = now.0.div_euclid(HOUR) != self.arrived_at.0.div_euclid(HOUR);
+        if hour_over || self.batch.records.len() >= BATCH_RECORDS_MAX {
+            // Before the clock moves: what was counted belongs to the hour that is over.
             self.cut();
+        }
+        self.arrived_at = now;
+        if self.batch.records.is_empty() {
+            self.batch.arrived_at = now;
         }
         let to = Timestamp(now.0 - now.0.rem_euclid(SECOND));
         let from = self.ticked.map_or(to, |ticked| ticked.plus(Span(SECOND)));
@@ -191,183 +223,6 @@ impl Sequencer {
             return;
         }
         self.push(Record::Tick { from, to, observed });
-    }
-
-    /// Decides what one message becomes.
-    pub fn accept(&mut self, message: Submission, now: Timestamp) {
-        self.pass(message.arrived_at.unwrap_or(now));
-        let id = self.feed_id(&message.feed);
-        if message.arrived_at.is_some() {
-            self.with_feed(id, FeedState::replayed);
-        }
-        let at = self.arrived_at;
-        let carried = message.decoded.events.iter().find_map(|event| event.event_at);
-        self.with_feed(id, |feed| feed.message(carried, at));
-        self.count_message(id, &message);
-        if !message.repeated {
-            for rejected in message.decoded.rejected.iter().take(REFUSALS_PER_MESSAGE_MAX) {
-                self.refuse(id, &message, rejected);
-            }
-            for event in &message.decoded.events {
-                self.event(id, &message, event);
-            }
-        }
-        self.acks.extend(message.ack);
-    }
-
-    fn count_message(&mut self, id: FeedId, message: &Submission) {
-        let decoded = &message.decoded;
-        let rejected_readings = decoded.rejected.iter().filter(|rejected| rejected.reading).count() as u64;
-        self.with_feed(id, |feed| {
-            let delta = &mut feed.delta;
-            delta.messages_received += 1;
-            if message.repeated {
-                delta.messages_repeated += 1;
-                return;
-            }
-            delta.readings_rejected += rejected_readings;
-            match (decoded.events.is_empty(), decoded.rejected.is_empty()) {
-                (true, true) if decoded.ignored.is_some() => delta.messages_ignored += 1,
-                (true, _) => delta.messages_quarantined += 1,
-                (false, true) => delta.messages_decoded += 1,
-                (false, false) => delta.messages_partly_decoded += 1,
-            }
-        });
-    }
-
-    fn event(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent) {
-        let arrived_at = self.arrived_at;
-        let count = found.readings.len() as u64;
-        let max_skew = self.definition(id, |definition| definition.max_skew).unwrap_or(Span::seconds(300));
-        let event_at = found.event_at.unwrap_or(arrived_at);
-        self.with_feed(id, |feed| {
-            feed.delta.events_found += 1;
-            feed.delta.readings_found += count;
-        });
-        if event_at > arrived_at.plus(max_skew) {
-            let ahead = Span(event_at.since(arrived_at).0 / SECOND * SECOND);
-            let detail = format!(
-                "the device's clock is {ahead} ahead: it says {event_at}; set the clock of {}",
-                found.sensor
-            );
-            let delta =
-                Accounts { events_quarantined: 1, readings_quarantined: count, ..Accounts::default() };
-            self.with_feed(id, |feed| feed.delta.add(&delta));
-            let known = read(&self.dictionary).device_id(id, &found.sensor);
-            if let Some(device) = known {
-                self.not_stored(device, &Accounts { events_found: 1, readings_found: count, ..delta });
-            }
-            self.refuse(id, message, &Rejected::message(Reason::FutureTime, detail));
-            return;
-        }
-        let Some((device, tags, readings)) = self.names(id, found) else {
-            self.with_feed(id, |feed| {
-                feed.delta.events_refused += 1;
-                feed.delta.readings_refused += count;
-            });
-            let detail = format!(
-                "{} would be one name more than this feed may use; raise devices_max or mend the device",
-                found.sensor
-            );
-            self.refuse(id, message, &Rejected::message(Reason::OverQuota, detail));
-            return;
-        };
-        self.identified(id, message, found, Named { device, tags, event_at, readings });
-    }
-
-    fn identified(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent, mut named: Named) {
-        let identity = self.definition(id, |definition| definition.identity).unwrap_or_default();
-        let by_ring = identity == Identity::Sequence && found.counter.is_some()
-            || identity == Identity::Time && found.event_at.is_some();
-        if by_ring && !self.recall(named.device) {
-            return;
-        }
-        let (Some(feed), Some(ring)) =
-            (self.feeds.get_mut(id.index()), self.rings.get_mut(named.device.index()))
-        else {
-            return;
-        };
-        let count = named.readings.len() as u64;
-        let known = if by_ring {
-            look(feed, ring, identity, named.event_at, found.counter, &named.readings)
-        } else {
-            Known::New
-        };
-        let found_all = Accounts { events_found: 1, readings_found: count, ..Accounts::default() };
-        match known {
-            Known::Duplicate => {
-                let delta =
-                    Accounts { events_duplicate: 1, readings_duplicate: count, ..Accounts::default() };
-                feed.delta.add(&delta);
-                self.not_stored(named.device, &sum(found_all, delta));
-                return;
-            }
-            Known::Conflict => {
-                let delta =
-                    Accounts { events_conflicting: 1, readings_conflicting: count, ..Accounts::default() };
-                feed.delta.add(&delta);
-                self.not_stored(named.device, &sum(found_all, delta));
-                let detail = format!(
-                    "{} already said something else for {}; the first stays",
-                    found.sensor, named.event_at
-                );
-                self.refuse(id, message, &Rejected::message(Reason::Conflict, detail));
-                return;
-            }
-            Known::Partly { fresh } => {
-                named.readings.retain(|reading| feed.bit(reading.quantity) & fresh != 0);
-                let known = count - named.readings.len() as u64;
-                feed.delta.readings_duplicate += known;
-                let delta =
-                    Accounts { readings_found: known, readings_duplicate: known, ..Accounts::default() };
-                self.devices.entry(named.device).or_default().add(&delta);
-            }
-            Known::New => {}
-        }
-        if by_ring {
-            remember(feed, ring, identity, named.event_at, found.counter, &named.readings);
-        }
-        feed.delta.events_stored += 1;
-        feed.delta.readings_stored += named.readings.len() as u64;
-        let step = feed.saw(named.event_at, self.arrived_at);
-        self.store(id, found.counter, &named);
-        if let Some(watermark) = step {
-            self.push(Record::Step { feed: id, watermark });
-        }
-    }
-
-    /// A known device's event, or part of it, that does not become a record.
-    fn not_stored(&mut self, device: DeviceId, delta: &Accounts) {
-        self.devices.entry(device).or_default().add(delta);
-    }
-
-    fn store(&mut self, feed: FeedId, counter: Option<u64>, named: &Named) {
-        self.begin();
-        let start = self.batch.readings.len() as u32;
-        self.batch.readings.extend_from_slice(&named.readings);
-        let event = Event {
-            feed,
-            device: named.device,
-            tags: named.tags,
-            event_at: named.event_at,
-            arrived_at: self.arrived_at,
-            counter,
-            readings: start..self.batch.readings.len() as u32,
-        };
-        self.push(Record::Event(event));
-    }
-
-    fn refuse(&mut self, feed: FeedId, message: &Submission, rejected: &Rejected) {
-        let kept = message.payload.slice(..message.payload.len().min(PAYLOAD_KEPT_BYTES_MAX));
-        self.push(Record::Refusal(Box::new(Refusal {
-            feed,
-            arrived_at: self.arrived_at,
-            reason: rejected.reason,
-            detail: rejected.detail.clone(),
-            topic: message.topic.clone(),
-            payload: kept,
-            payload_bytes: message.payload.len() as u64,
-        })));
     }
 
     fn push(&mut self, record: Record) {
@@ -424,24 +279,12 @@ impl Sequencer {
     }
 }
 
-/// An event whose names have ids.
-struct Named {
-    device: DeviceId,
-    tags: TagSetId,
-    event_at: Timestamp,
-    readings: Vec<Reading>,
-}
-
-fn sum(mut left: Accounts, right: Accounts) -> Accounts {
-    left.add(&right);
-    left
-}
-
 fn control_name(control: &Control) -> Option<String> {
     match control {
         Control::Feed { feed } => Some(format!("feed {}", feed.name)),
         Control::Pipeline { pipeline } => Some(format!("pipeline {}", pipeline.name)),
         Control::PipelineRemoved { name } => Some(format!("pipeline {name}")),
+        Control::HostClock { .. } => Some("host clock".to_owned()),
         Control::Recompute { .. } => None,
     }
 }
@@ -453,3 +296,7 @@ fn read(dictionary: &SharedDictionary) -> std::sync::RwLockReadGuard<'_, Diction
 #[cfg(test)]
 #[path = "sequencer_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "rate_tests.rs"]
+mod rate_tests;

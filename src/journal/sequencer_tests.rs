@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::arrival::Quantity;
-use crate::model::{Decoded, DecodedReading, Value};
+use crate::model::{Decoded, DecodedEvent, DecodedReading, Reason, Rejected, Submission, Value};
 
-fn s(seconds: i64) -> Timestamp {
+pub(super) fn s(seconds: i64) -> Timestamp {
     Timestamp(seconds * SECOND)
 }
 
-fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent {
+pub(super) fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent {
     let reading = |(name, value): &(&str, i64)| DecodedReading {
         quantity: Arc::new(Quantity { name: (*name).into(), unit: "".into(), decimals: 0 }),
         value: Value(*value),
@@ -24,7 +24,7 @@ fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> DecodedEvent 
     }
 }
 
-fn message(events: Vec<DecodedEvent>) -> Submission {
+pub(super) fn message(events: Vec<DecodedEvent>) -> Submission {
     Submission {
         feed: "air".into(),
         topic: "ciudad/x".into(),
@@ -36,13 +36,13 @@ fn message(events: Vec<DecodedEvent>) -> Submission {
     }
 }
 
-fn total(finished: &[Finished]) -> crate::model::Accounts {
+pub(super) fn total(finished: &[Finished]) -> crate::model::Accounts {
     let mut sum = crate::model::Accounts::default();
     finished.iter().flat_map(|f| &f.batch.accounts).for_each(|accounts| sum.add(&accounts.delta));
     sum
 }
 
-fn events(finished: &[Finished]) -> usize {
+pub(super) fn events(finished: &[Finished]) -> usize {
     finished.iter().flat_map(|f| &f.batch.records).filter(|record| matches!(record, Record::Event(_))).count()
 }
 
@@ -158,4 +158,109 @@ fn what_is_not_stored_of_a_device_is_told_with_the_device() {
     };
     assert_eq!(told, [&DeviceAccounts { device: DeviceId(0), delta: want }]);
     assert!(sequencer.take().is_empty());
+}
+
+fn ticks(finished: &[Finished]) -> Vec<(i64, i64, usize)> {
+    let records = finished.iter().flat_map(|f| &f.batch.records);
+    let tick = |record: &Record| match record {
+        Record::Tick { from, to, observed } => Some((from.0 / SECOND, to.0 / SECOND, observed.len())),
+        _ => None,
+    };
+    records.filter_map(tick).collect()
+}
+
+#[test]
+fn after_a_pause_of_sereno_itself_a_feed_drains_again() {
+    let mut sequencer = Sequencer::default();
+    sequencer.pass(s(10));
+    sequencer.connected(&"air".into(), true, s(10));
+    let mut at = |seconds: i64| {
+        sequencer.resume(s(seconds));
+        sequencer.pass(s(seconds));
+        ticks(&sequencer.take()).pop().unwrap()
+    };
+    at(11);
+    assert_eq!(at(12), (12, 12, 1));
+    assert_eq!(at(17), (13, 17, 1), "five seconds are no pause");
+    assert_eq!(at(200), (18, 200, 0), "nobody was heard during the pause");
+    assert_eq!(at(201), (201, 201, 0));
+    assert_eq!(at(202), (202, 202, 1), "quiet for two seconds: nothing had waited");
+}
+
+#[test]
+fn a_jump_of_the_hosts_clock_is_journaled_once_and_its_end_too() {
+    let mut sequencer = Sequencer::default();
+    let said = |sequencer: &mut Sequencer| -> Vec<i64> {
+        let finished = sequencer.take();
+        let controls = finished.iter().flat_map(|f| &f.batch.records);
+        let ahead = |record: &Record| match record {
+            Record::Control(control) => match &**control {
+                Control::HostClock { ahead_seconds } => Some(*ahead_seconds),
+                _ => None,
+            },
+            _ => None,
+        };
+        controls.filter_map(ahead).collect()
+    };
+    sequencer.host_clock(0, s(1));
+    assert!(said(&mut sequencer).is_empty(), "a right clock is no news");
+    for seconds in 2..5 {
+        sequencer.host_clock(3_600, s(seconds));
+    }
+    let mut again = Sequencer::default();
+    let finished = sequencer.take();
+    finished.iter().for_each(|finished| again.recover(&finished.batch));
+    sequencer.host_clock(0, s(5));
+    sequencer.host_clock(0, s(6));
+    assert_eq!(said(&mut sequencer), [0]);
+    // A start takes the clock as it is.
+    again.host_clock(0, s(5));
+    assert_eq!(said(&mut again), [0], "also where the process ended meanwhile");
+    let first: Vec<&Record> = finished.iter().flat_map(|f| &f.batch.records).collect();
+    let jump = Record::Control(Arc::new(Control::HostClock { ahead_seconds: 3_600 }));
+    assert_eq!(first.iter().filter(|record| ***record == jump).count(), 1);
+}
+
+#[test]
+fn what_is_only_counted_belongs_to_the_hour_in_which_it_arrived() {
+    let mut sequencer = Sequencer::default();
+    let said = || message(vec![event("a", Some(3_590), &[("pm25", 1)])]);
+    sequencer.accept(said(), s(3_598));
+    sequencer.take();
+    // Repeats make no record: in one second of the old hour, in one of the new.
+    sequencer.pass(Timestamp(3_599 * SECOND));
+    sequencer.take();
+    sequencer.accept(said(), Timestamp(3_599 * SECOND + 1));
+    sequencer.accept(said(), s(3_600));
+    let hours: Vec<(i64, u64)> = sequencer
+        .take()
+        .iter()
+        .flat_map(|f| {
+            f.batch.accounts.iter().map(|part| (f.batch.arrived_at.0 / HOUR, part.delta.events_duplicate))
+        })
+        .collect();
+    assert_eq!(hours, [(0, 1), (1, 1)]);
+}
+
+#[test]
+fn parts_of_an_event_are_repeats_conflicts_or_new_each_for_itself() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2), ("o3", 3)])]), s(101));
+    sequencer.take();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 9), ("no2", 4)])]), s(102));
+    sequencer.accept(message(vec![event("a", Some(100), &[("no2", 4), ("o3", 3)])]), s(103));
+    sequencer.accept(message(vec![event("a", Some(100), &[("no2", 4), ("o3", 8)])]), s(104));
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting), (1, 1, 1));
+    let readings = (sum.readings_stored, sum.readings_duplicate, sum.readings_conflicting);
+    assert_eq!(readings, (1, 1 + 2, 1 + 2), "pm25 again, pm10 in conflict, no2 new; then whole events");
+    let conflicts = finished.iter().flat_map(|f| &f.batch.records).filter(|record| match record {
+        Record::Refusal(refusal) => refusal.reason == Reason::Conflict,
+        _ => false,
+    });
+    assert_eq!(conflicts.count(), 2, "each lies in quarantine");
+    let devices: Vec<_> = finished.iter().flat_map(|f| &f.batch.devices).collect();
+    assert_eq!(devices.iter().map(|device| device.delta.readings_conflicting).sum::<u64>(), 3);
 }

@@ -312,6 +312,61 @@ fn failed_syncs_full_disks_and_power_losses_leave_a_snapshot_that_decides_as_the
 }
 
 #[test]
+fn a_fast_devices_redelivery_is_known_beyond_its_ring_and_across_snapshots() {
+    let mut city = City::new();
+    let mut maker = city.maker(None);
+    let all: Vec<Said> = (0..2_000).map(|n| (0, 1, n / 2, Some(n as u64), vec![(0, n), (1, 7)])).collect();
+    for part in all.chunks(100) {
+        city.say(part);
+        if city.now % 6 == 0 {
+            maker.make(city.kept()).unwrap();
+        }
+    }
+    for by_snapshot in [true, false] {
+        let mut again = start(&city.disk, city.writer.next(), by_snapshot);
+        let at = Timestamp(city.now * SECOND);
+        all.iter().for_each(|one| again.accept(submission(one), at));
+        // A part of one that the ring forgot long ago, with another value.
+        again.accept(submission(&(0, 1, 5, Some(10), vec![(1, 8)])), at);
+        let mut sum = crate::model::Accounts::default();
+        again.take().iter().flat_map(|f| &f.batch.accounts).for_each(|part| sum.add(&part.delta));
+        assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting), (0, 2_000, 1));
+    }
+}
+
+#[test]
+fn a_manifest_and_events_of_version_1_are_read() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    let mut content = super::super::wire::Writer::default();
+    [3, 40].iter().for_each(|number| content.uint(*number));
+    content.int(9);
+    content.optional_time(None);
+    [5, 1, 2].iter().for_each(|number| content.uint(*number));
+    content.optional_time(Some(Timestamp(7)));
+    content.optional_time(None);
+    // Its quantities, no definitions, no runs.
+    [1, 4, 0, 0].iter().for_each(|number| content.uint(*number));
+    let mut bytes = b"SERENOSN".to_vec();
+    bytes.extend(1_u32.to_le_bytes());
+    bytes.extend(crc32c::crc32c(&content.0).to_le_bytes());
+    bytes.extend(content.0);
+    crate::journal::disk::replace(&*disk, &dir().join(manifest::file(3)), &bytes).unwrap();
+    let read = manifest::Manifest::read(&*disk, &dir(), 3).unwrap().kept;
+    let quantities = vec![crate::model::QuantityId(4)];
+    let feed =
+        KeptFeed { devices: 2, quantities, latest: Some(Timestamp(7)), stepped: None, recent: Vec::new() };
+    assert_eq!((read.next, read.names, read.feeds), (40, 5, vec![feed]));
+
+    let mut event = super::super::wire::Writer::default();
+    event.int(100);
+    [0, 77, 3].iter().for_each(|number| event.uint(*number));
+    let (mut input, mut before) = (super::super::wire::Reader(&event.0), 0);
+    let held = run::read_event(&mut input, &mut before, false).unwrap();
+    assert_eq!((held.seen.values, held.seen.quantities, &*held.prints), (77, 3, &[0, 0][..]));
+    input.end().unwrap();
+}
+
+#[test]
 fn a_clean_stop_leaves_a_snapshot_of_everything() {
     let folder = tempfile::tempdir().unwrap();
     let disk: Arc<dyn Disk> = Arc::new(FsDisk);

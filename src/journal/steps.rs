@@ -81,9 +81,18 @@ impl Appender {
         self.writer.next()
     }
 
+    /// Journals that the wall clock is so many whole seconds ahead of the arrival clock and not followed,
+    /// or 0: followed; unless that is known. The record leaves with the next [`Appender::take`].
+    pub fn host_clock(&mut self, ahead_seconds: i64, now: Timestamp) {
+        self.sequencer.host_clock(ahead_seconds, now);
+    }
+
     /// Takes inputs in at `now` and ends the batch. `live`: the arrival clock makes ticks.
     pub fn take(&mut self, inputs: impl IntoIterator<Item = Input>, now: Timestamp, live: bool) -> Taken {
         let mut taken = Taken::default();
+        if live {
+            self.sequencer.resume(now);
+        }
         for input in inputs {
             match input {
                 Input::Messages(messages) => {

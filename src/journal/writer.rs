@@ -21,6 +21,7 @@ use super::holders::Holders;
 use super::log::{LogError, LogKind, LogWriter};
 use super::mark::Mark;
 use super::progress::Progress;
+use super::quota::Throttled;
 use super::reader::BatchReader;
 use super::sequencer::{Sequencer, SharedDictionary};
 use super::snapshot::Maker;
@@ -110,6 +111,12 @@ impl Journal {
     #[must_use]
     pub fn dictionary(&self) -> SharedDictionary {
         self.sequencer.dictionary()
+    }
+
+    /// Whose messages it refuses for their rate.
+    #[must_use]
+    pub fn throttled(&self) -> Arc<Throttled> {
+        self.sequencer.throttled()
     }
 
     /// Arrival time of its last record; `Timestamp::MIN` when it is empty.
@@ -231,6 +238,9 @@ fn append_loop(
             waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut received, INPUTS_AT_ONCE)).await });
         let closed = count == Ok(0);
         let now = if live { arrival.now() } else { appender.last_arrival() };
+        if live {
+            appender.host_clock(arrival.ahead_seconds(), now);
+        }
         let taken = appender.take(received.drain(..), now, live);
         append_all(appender)?;
         offers.offer(appender);

@@ -30,6 +30,14 @@ pub struct Decoded {
     pub ignored: Option<&'static str>,
 }
 
+impl Decoded {
+    /// Whether the message was not decoded because it is refused for its rate in any case.
+    #[must_use]
+    pub fn is_over_rate(&self) -> bool {
+        self.rejected.first().is_some_and(|rejected| rejected.reason == Reason::OverRate)
+    }
+}
+
 /// One event before the dictionary knows its names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodedEvent {
@@ -153,4 +161,6 @@ reasons! {
     BadTopic = 17, "bad_topic";
     /// Too deep, too many records or otherwise beyond a named limit of the decoder.
     TooComplex = 18, "too_complex";
+    /// More messages an hour than the feed, or the device, may send.
+    OverRate = 19, "over_rate";
 }

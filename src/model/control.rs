@@ -25,6 +25,11 @@ pub enum Control {
         /// Its name.
         name: String,
     },
+    /// The host's wall clock jumped by more than a minute and is not followed, or is right again.
+    HostClock {
+        /// How far it is ahead of the arrival clock, whole seconds; negative: behind; 0: it is followed.
+        ahead_seconds: i64,
+    },
     /// Windows of the past are computed again from all journaled readings, by today's definitions.
     Recompute {
         /// The earliest start of a window, inclusive.

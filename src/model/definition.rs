@@ -174,6 +174,12 @@ pub struct FeedDefinition {
     /// The most devices the feed may name; further ones are refused and counted.
     #[serde(default = "default_devices_max")]
     pub devices_max: u32,
+    /// The most messages an hour of the whole feed; further ones are refused and counted.
+    #[serde(default = "default_messages_per_hour_max")]
+    pub messages_per_hour_max: u32,
+    /// The most events an hour of one device; further ones are refused and counted.
+    #[serde(default = "default_device_messages_per_hour_max")]
+    pub device_messages_per_hour_max: u32,
     /// Sensors that are expected to report: windows of theirs in which nothing arrives are
     /// published too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -389,6 +395,14 @@ fn default_idle_after() -> Span {
     Span::seconds(60)
 }
 fn default_devices_max() -> u32 {
+    1_000_000
+}
+/// About 55,000 a second.
+fn default_messages_per_hour_max() -> u32 {
+    200_000_000
+}
+/// About 280 a second.
+fn default_device_messages_per_hour_max() -> u32 {
     1_000_000
 }
 fn default_time_format() -> String {

@@ -69,6 +69,25 @@ pub trait Gate: Send + Sync {
     fn journaled(&self, ticket: u64, epoch: u64);
 }
 
+/// What the sequencer refuses for its rate, for whoever decodes: what is refused anyway need not be
+/// decoded.
+pub trait Throttle: Send + Sync {
+    /// Whether nobody is refused: the first look, and the only one at usual times.
+    fn is_idle(&self) -> bool;
+
+    /// Whose quota refuses a message of `feed`, and of `sensor` where its topic names one, at present.
+    fn refuses(&self, feed: &str, sensor: Option<&str>) -> Option<UsedUp>;
+}
+
+/// Whose message-rate quota is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsedUp {
+    /// The whole feed's.
+    Feed,
+    /// The device's.
+    Sensor,
+}
+
 /// How far the journal is durable, in epochs: everything before the number is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Durable {

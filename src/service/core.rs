@@ -18,7 +18,7 @@ use crate::journal::{
     BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
     Retention, SystemClock,
 };
-use crate::model::{Input, Span, Timestamp};
+use crate::model::{Input, Span, Throttle, Timestamp};
 
 /// Inputs that may wait for the sequencer; each is a burst of at most a thousand messages.
 const INPUTS_WAITING_MAX: usize = 64;
@@ -58,6 +58,8 @@ pub struct Core {
     pub dictionary: SharedDictionary,
     /// Arrival time of the last record when the core started.
     pub last_arrival: Timestamp,
+    /// Whose messages are refused for their rate.
+    pub throttled: Arc<dyn Throttle>,
     journal_dir: PathBuf,
     results_dir: PathBuf,
     engine: Engine,
@@ -83,6 +85,7 @@ impl Core {
         })?;
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());
+        let throttled = journal.throttled();
         let begun = Beginning {
             disk: &disk,
             checkpoints: &dir.checkpoints(),
@@ -124,6 +127,7 @@ impl Core {
             holders,
             dictionary,
             last_arrival,
+            throttled,
             journal_dir: dir.journal(),
             results_dir: dir.results(),
             engine,

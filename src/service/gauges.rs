@@ -1,5 +1,5 @@
-//! Metrics that nobody pushes: how far journal and flow are, how large the journal is, what became of
-//! events in windows, how the last checkpoint went; looked up now and then.
+//! Metrics that nobody pushes: how far journal and flow are, how large the journal is, how far off the
+//! host's clock, what became of events in windows, how the last checkpoint went; looked up now and then.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::Core;
 use super::run::stopped;
+use crate::api::LiveView;
 use crate::flow::Tally;
 use crate::journal::Progress;
 use crate::journal::checkpoint::Written;
@@ -22,6 +24,8 @@ pub struct Sources {
     pub journal: Arc<Progress>,
     /// How far the flow has come.
     pub flow: Arc<Progress>,
+    /// What readers were told of the host's clock.
+    pub live: Arc<LiveView>,
     /// What became of events in windows.
     pub tally: Tally,
     /// What is known of checkpoints.
@@ -44,7 +48,15 @@ pub async fn run(sources: Sources, metrics: Arc<Metrics>, stop: watch::Receiver<
 }
 
 impl Sources {
+    /// Those of a running core.
+    pub fn of(core: &Core, live: Arc<LiveView>, journal_dir: PathBuf) -> Self {
+        let (journal, flow, checkpoints) =
+            (core.journal.clone(), core.flow.clone(), core.checkpoints.clone());
+        Self { journal, flow, live, tally: core.tally(), checkpoints, journal_dir }
+    }
+
     fn look(&self, metrics: &Metrics) {
+        metrics.host_clock_ahead_seconds.set(self.live.totals().host_clock_ahead_seconds);
         let now = self.journal.now();
         let lag = self.journal.records().saturating_sub(self.flow.records());
         metrics.flow_lag_records.set(whole(lag));

@@ -99,14 +99,14 @@ impl Service {
         let (stop_feeds, _) = watch::channel(false);
         let (stop_others, stopping) = watch::channel(false);
         let mut others = JoinSet::new();
-        let tables = Arc::new(RouteTables::new(&configuration)?);
+        let tables = Arc::new(RouteTables::new(&configuration, core.throttled.clone())?);
         let mut feeds = JoinSet::new();
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
         let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
-        keep_house(&mut others, &core, &dir, &configuration, (&parts.metrics, gaps), &stopping);
+        keep_house(&mut others, &core, &dir, &configuration, (&parts, gaps), &stopping);
         if let Some(source) = options.source {
             others.spawn(reload::watch(source, core.inputs.clone(), tables, stopping));
         }
@@ -183,18 +183,13 @@ fn keep_house(
     core: &Core,
     dir: &DataDir,
     configuration: &Configuration,
-    (metrics, gaps): (&Arc<Metrics>, Arc<Gaps>),
+    (parts, gaps): (&Parts, Arc<Gaps>),
     stop: &watch::Receiver<bool>,
 ) {
+    let metrics = &parts.metrics;
     let syncs = metrics.clone();
     core.journal.time_syncs(Box::new(move |took| syncs.journal_sync_seconds.observe(took.as_secs_f64())));
-    let sources = super::gauges::Sources {
-        journal: core.journal.clone(),
-        flow: core.flow.clone(),
-        tally: core.tally(),
-        checkpoints: core.checkpoints.clone(),
-        journal_dir: dir.journal(),
-    };
+    let sources = super::gauges::Sources::of(core, parts.live.clone(), dir.journal());
     others.spawn(super::gauges::run(sources, metrics.clone(), stop.clone()));
     let settings = &configuration.sereno.journal;
     let retention = core.retention(settings.keep, settings.behind_max);

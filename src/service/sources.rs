@@ -11,27 +11,30 @@ use crate::config::{Configuration, LISTENER};
 use crate::decode::{Decoder, Template};
 use crate::feed::broker::{BrokerOptions, BrokerTls};
 use crate::feed::{Decode, Filter, Route, Routes};
+use crate::journal::quota;
 use crate::model::definition::FeedDefinition;
-use crate::model::{Arrival, Decoded};
+use crate::model::{Arrival, Decoded, DecodedEvent, Throttle, UsedUp};
 
 /// The routes of every source, replaceable while running.
 pub struct RouteTables {
+    throttle: Arc<dyn Throttle>,
     tables: BTreeMap<String, watch::Sender<Arc<Routes>>>,
 }
 
 impl RouteTables {
-    /// Tables for the listener and every configured broker.
+    /// Tables for the listener and every configured broker; what `throttle` says is refused anyway is
+    /// not decoded.
     ///
     /// # Errors
     /// [`ServiceError::Setting`]: a feed that `check` would have refused.
-    pub fn new(configuration: &Configuration) -> Result<Self, ServiceError> {
+    pub fn new(configuration: &Configuration, throttle: Arc<dyn Throttle>) -> Result<Self, ServiceError> {
         let names = std::iter::once(LISTENER.to_owned()).chain(configuration.sereno.brokers.keys().cloned());
         let mut tables = BTreeMap::new();
         for name in names {
-            let routes = routes(configuration, &name)?;
+            let routes = routes(configuration, &name, &throttle)?;
             tables.insert(name, watch::Sender::new(Arc::new(routes)));
         }
-        Ok(Self { tables })
+        Ok(Self { throttle, tables })
     }
 
     /// The table of one source.
@@ -47,7 +50,7 @@ impl RouteTables {
     pub fn replace(&self, configuration: &Configuration) -> Result<(), ServiceError> {
         let mut built = Vec::new();
         for name in self.tables.keys() {
-            built.push(Arc::new(routes(configuration, name)?));
+            built.push(Arc::new(routes(configuration, name, &self.throttle)?));
         }
         for (table, routes) in self.tables.values().zip(built) {
             table.send_replace(routes);
@@ -57,9 +60,13 @@ impl RouteTables {
 }
 
 /// The routes of the feeds of one source.
-fn routes(configuration: &Configuration, source: &str) -> Result<Routes, ServiceError> {
+fn routes(
+    configuration: &Configuration,
+    source: &str,
+    throttle: &Arc<dyn Throttle>,
+) -> Result<Routes, ServiceError> {
     let feeds = configuration.feeds().filter(|feed| configuration.source_of(feed) == source);
-    feeds.map(route).collect::<Result<Vec<_>, _>>().map(Routes::new)
+    feeds.map(|feed| within_rate(feed, throttle)).collect::<Result<Vec<_>, _>>().map(Routes::new)
 }
 
 /// The route of one feed.
@@ -74,6 +81,50 @@ pub fn route(feed: &FeedDefinition) -> Result<Route, ServiceError> {
         .map_err(|faults| wrong(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     let decode = Arc::new(FeedDecoder(decoder));
     Ok(Route { feed: feed.name.as_str().into(), filter, ack: feed.ack, identity: feed.identity, decode })
+}
+
+/// Decodes what is not refused for its rate in any case.
+struct WithinRate {
+    feed: Box<FeedDefinition>,
+    template: Template,
+    decode: Arc<dyn Decode>,
+    throttle: Arc<dyn Throttle>,
+}
+
+impl WithinRate {
+    fn refused(&self, sensor: Option<&str>) -> Decoded {
+        Decoded { rejected: vec![quota::refusal(&self.feed, sensor)], ..Decoded::default() }
+    }
+}
+
+impl Decode for WithinRate {
+    fn decode(&self, arrival: &Arrival) -> Decoded {
+        if self.throttle.is_idle() {
+            return self.decode.decode(arrival);
+        }
+        let captures = self.template.captures(&arrival.topic);
+        let sensor = captures.as_ref().and_then(|captures| captures.get("sensor"));
+        if let Some(used_up) = self.throttle.refuses(&self.feed.name, sensor) {
+            return self.refused(sensor.filter(|_| used_up == UsedUp::Sensor));
+        }
+        let decoded = self.decode.decode(arrival);
+        let refused =
+            |event: &DecodedEvent| self.throttle.refuses(&self.feed.name, Some(&event.sensor)).is_some();
+        match decoded.events.first() {
+            Some(first) if decoded.events.iter().all(refused) => self.refused(Some(&first.sensor)),
+            _ => decoded,
+        }
+    }
+}
+
+/// The route of one feed that decodes nothing that is refused in any case.
+fn within_rate(feed: &FeedDefinition, throttle: &Arc<dyn Throttle>) -> Result<Route, ServiceError> {
+    let route = route(feed)?;
+    let template = Template::parse(&feed.topic)
+        .map_err(|fault| ServiceError::Setting(format!("feed {}: {fault}", feed.name)))?;
+    let (feed, throttle) = (Box::new(feed.clone()), throttle.clone());
+    let decode = Arc::new(WithinRate { feed, template, decode: route.decode, throttle });
+    Ok(Route { decode, ..route })
 }
 
 struct FeedDecoder(Decoder);

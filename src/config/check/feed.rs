@@ -103,9 +103,34 @@ fn check_settings(sereno: &Sereno, feed: &FeedDefinition, report: &mut impl FnMu
     if feed.devices_max == 0 {
         report(Fault::new("the feed takes no device", "allow at least one").under("devices_max"));
     }
+    check_rates(feed, report);
     register::check(feed, report);
     for (name, quantity) in &feed.quantities {
         check_quantity(quantity, &mut |fault| report(at([key("quantity"), key(name)], fault)));
+    }
+}
+
+fn check_rates(feed: &FeedDefinition, report: &mut impl FnMut(Fault)) {
+    let remedy = "allow at least one an hour, or leave it out";
+    if feed.messages_per_hour_max == 0 {
+        report(Fault::new("the feed takes no message", remedy).under("messages_per_hour_max"));
+    }
+    if feed.device_messages_per_hour_max == 0 {
+        report(
+            Fault::new("the feed takes no message of any device", remedy)
+                .under("device_messages_per_hour_max"),
+        );
+    }
+    if let Some(interval) = feed.expected_interval.filter(|interval| *interval > Span::ZERO) {
+        let expected = Span::seconds(3_600).0 / interval.0;
+        if expected > i64::from(feed.device_messages_per_hour_max) {
+            let message = format!(
+                "a device is expected to send {expected} messages an hour, and {} are taken",
+                feed.device_messages_per_hour_max
+            );
+            let remedy = "raise it to several times what a device sends, or mend expected_interval";
+            report(Fault::new(message, remedy).under("device_messages_per_hour_max"));
+        }
     }
 }
 

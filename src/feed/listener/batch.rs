@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::connection::{Connection, End};
 use super::handshake::{Will, is_forbidden};
 use super::session::Session;
+use super::turns::Turns;
 use super::wire::{Answer, NO_SUBSCRIBERS, NOT_AUTHORIZED, Request, SUCCESS};
 use crate::feed::counters::{count, count_many};
 use crate::feed::intake::Placed;
@@ -28,6 +29,8 @@ const HELD_FACTOR: usize = 4;
 pub(super) struct Batch {
     submissions: Vec<Submission>,
     claims: Vec<ClaimOf>,
+    /// Submissions refused for their rate.
+    refused: usize,
 }
 
 /// A submission whose packet identifier is claimed.
@@ -52,9 +55,24 @@ impl Batch {
         self.submissions.is_empty()
     }
 
+    /// Whether most of it was refused for its rate: somebody behind the connection floods.
+    pub(super) fn is_a_flood(&self) -> bool {
+        self.refused * 2 > self.submissions.len()
+    }
+
     /// Hands the batch to the sequencer and marks its claims. A connection that lost its session
     /// keeps back what it claimed: the client sends that again to the owner.
-    pub(super) fn hand_over(mut self, connection: u64, session: &Session, permit: mpsc::Permit<'_, Input>) {
+    pub(super) fn hand_over(
+        mut self,
+        connection: u64,
+        session: &Session,
+        turns: &Arc<Turns>,
+        permit: mpsc::Permit<'_, Input>,
+    ) {
+        if let Some(last) = self.submissions.last_mut().filter(|last| last.ack.is_none()) {
+            turns.begin();
+            last.ack = Some(Ack { gate: Arc::clone(turns) as Arc<dyn Gate>, ticket: 0 });
+        }
         if self.claims.is_empty() {
             permit.send(Input::Messages(self.submissions));
             return;
@@ -148,6 +166,7 @@ impl Connection {
         }
         let ack = self.open_slot(&publish, placed.route.ack);
         let submission = self.intake.submission(placed, publish.payload, repeated, ack);
+        self.batch.refused += usize::from(submission.decoded.is_over_rate());
         self.batch.submissions.push(submission);
         Ok(())
     }

@@ -20,6 +20,7 @@ use super::Shared;
 use super::batch::Batch;
 use super::handshake::{Login, Will};
 use super::session::Session;
+use super::turns::Turns;
 use super::wire::{Answer, Wire};
 use crate::feed::counters::count_many;
 use crate::feed::gate::Released;
@@ -33,6 +34,11 @@ const OUT_BYTES_MAX: usize = 128 * 1_024;
 
 /// The smallest and the largest read, in bytes.
 const READ_BYTES: (usize, usize) = (2 * 1_024, 64 * 1_024);
+
+/// A connection whose batch was mostly refused for its rate is not read for this long: its flood waits
+/// with its sender, and its neighbours for nothing. What it sends within the quota is a batch at most
+/// each time, so that a gateway with one bad device goes on.
+const FLOOD_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// How long a goodbye may take.
 const GOODBYE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
@@ -61,6 +67,7 @@ pub(super) struct Connection {
     pub(super) gate: Arc<OutputGate<Answer>>,
     pub(super) intake: Intake,
     pub(super) batch: Batch,
+    turns: Arc<Turns>,
     pub(super) outgoing: BytesMut,
     incoming: BytesMut,
     /// The buffer may hold whole packets that were not looked at.
@@ -77,6 +84,8 @@ pub(super) struct Connection {
     heard_at: Instant,
     written_at: Instant,
     read_bytes: usize,
+    /// Nothing is taken from the client before.
+    paused_until: Option<Instant>,
     drain_until: Option<Instant>,
 }
 
@@ -102,6 +111,7 @@ impl Connection {
             gate: Arc::default(),
             intake,
             batch: Batch::default(),
+            turns: Arc::default(),
             outgoing,
             unread: !buffer.is_empty(),
             incoming: buffer,
@@ -114,6 +124,7 @@ impl Connection {
             heard_at: now,
             written_at: now,
             read_bytes: READ_BYTES.0,
+            paused_until: None,
             drain_until: None,
         }
     }
@@ -157,6 +168,7 @@ impl Connection {
             let woken = session.wake.notified();
             self.check_session()?;
             self.release();
+            self.paused_until = self.paused_until.filter(|until| Instant::now() < *until);
             self.process()?;
             self.write_publications();
             let may_read = self.may_read();
@@ -178,6 +190,7 @@ impl Connection {
                     _ => return Err(End::Gone),
                 },
                 () = self.gate.ready(&mut self.durable) => {}
+                () = self.turns.freed(), if !self.turns.is_free() => {}
                 () = woken => {}
                 () = sleep_until(deadline) => self.check_deadlines()?,
                 () = stopped(&mut stop), if self.drain_until.is_none() => {
@@ -210,7 +223,8 @@ impl Connection {
     /// beyond it; for others nothing more is read.
     fn has_room(&self) -> bool {
         let limit = usize::from(self.shared.options.limits.receive_max);
-        (self.wire.is_v5() || self.outstanding < limit) && self.outgoing.len() < OUT_BYTES_MAX
+        let is_ready = self.paused_until.is_none() && self.turns.is_free();
+        is_ready && (self.wire.is_v5() || self.outstanding < limit) && self.outgoing.len() < OUT_BYTES_MAX
     }
 
     fn may_read(&self) -> bool {
@@ -236,8 +250,11 @@ impl Connection {
     /// Gives the batch to the sequencer; without a permit the sequencer is gone.
     fn hand_over(&mut self, permit: Option<mpsc::Permit<'_, Input>>) {
         let batch = std::mem::take(&mut self.batch);
+        if batch.is_a_flood() {
+            self.paused_until = Some(Instant::now() + FLOOD_PAUSE);
+        }
         match permit {
-            Some(permit) => batch.hand_over(self.number, &self.session, permit),
+            Some(permit) => batch.hand_over(self.number, &self.session, &self.turns, permit),
             None => self.drain_until = Some(Instant::now()),
         }
     }
@@ -304,7 +321,7 @@ impl Connection {
             Some(until) => until,
             None => far,
         };
-        silent.min(stalled).min(drained)
+        silent.min(stalled).min(drained).min(self.paused_until.unwrap_or(far))
     }
 
     fn check_deadlines(&self) -> Result<(), End> {
@@ -340,7 +357,7 @@ impl Connection {
             };
             select! {
                 permit = input.reserve() => if let Ok(permit) = permit {
-                    std::mem::take(&mut self.batch).hand_over(self.number, &self.session, permit);
+                    std::mem::take(&mut self.batch).hand_over(self.number, &self.session, &self.turns, permit);
                 },
                 () = given_up => {}
             }

@@ -321,6 +321,7 @@ impl Core {
         // Known before it happens: a crash in the middle leaves a part of it journalled.
         self.accepted.lock().unwrap().extend(self.queued.drain(..count).flatten());
         let inputs: Vec<Input> = self.inputs.drain(..count).collect();
+        self.appender.host_clock(self.arrival.ahead_seconds(), now);
         self.appender.take(inputs, now, true);
     }
 

@@ -304,12 +304,13 @@ impl World {
         for round in 0.. {
             assert!(round < 20_000, "it never comes to rest");
             self.pass(100 * MILLISECOND);
-            // Long enough for the last windows to close by tick.
+            // Long enough for the last windows to close by tick, once the pause that it is has passed
+            // and the feeds have drained again.
             if round == 3 {
                 self.pass(1_200 * SECOND);
             }
             self.round(&mut core);
-            if round > 3 && self.broker.is_done() && core.is_quiet() {
+            if round > 33 && self.broker.is_done() && core.is_quiet() {
                 break;
             }
         }
@@ -335,6 +336,11 @@ impl World {
                 self.speak();
             }
             self.pass(SECOND * 300);
+            // A leap of time is a pause of the core; then it runs, and its feeds drain.
+            for _ in 0..3 {
+                core.take(0);
+                self.pass(SECOND);
+            }
             if outage.contains(&(quarter / 4)) {
                 core.take(10);
                 self.work_off(&mut core);

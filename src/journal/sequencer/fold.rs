@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::recognise::remember;
+use super::recognise::{remember, said};
 use super::{Ring, Sequencer, control_name, read};
 use crate::journal::feed_state::FeedState;
 use crate::model::definition::Identity;
@@ -39,7 +39,8 @@ impl Sequencer {
         if identity != Identity::Protocol
             && let Some(ring) = self.rings.get_mut(event.device.index())
         {
-            remember(feed, ring, identity, event.event_at, event.counter, readings);
+            let said = said(feed, identity, event.event_at, event.counter, readings);
+            remember(feed, ring, event.device, &said);
         }
     }
 

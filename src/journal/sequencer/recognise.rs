@@ -1,9 +1,9 @@
 //! Repeats, by the device's identity ring and the feed's kind of identity.
 
 use crate::journal::feed_state::{FeedState, quantity_bit};
-use crate::journal::identity::{Known, Ring, Seen};
+use crate::journal::identity::{Held, Known, Ring, Said};
 use crate::model::definition::Identity;
-use crate::model::{Batch, Event, QuantityId, Reading, Timestamp};
+use crate::model::{Batch, DeviceId, Event, QuantityId, Reading, Timestamp};
 
 fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (Timestamp, Option<u64>) {
     match (identity, counter) {
@@ -12,28 +12,26 @@ fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (
     }
 }
 
-pub(super) fn look(
+/// An event of a feed as its rings are asked.
+pub(super) fn said(
     feed: &mut FeedState,
-    ring: &Ring,
     identity: Identity,
     event_at: Timestamp,
     counter: Option<u64>,
     readings: &[Reading],
-) -> Known {
+) -> Said {
     let (time, counter) = ring_time(identity, event_at, counter);
-    ring.look(time, counter, readings, bits(feed, readings))
+    Said::new(time, counter, readings.iter().map(|reading| (reading, feed.bit(reading.quantity))))
 }
 
-pub(super) fn remember(
-    feed: &mut FeedState,
-    ring: &mut Ring,
-    identity: Identity,
-    event_at: Timestamp,
-    counter: Option<u64>,
-    readings: &[Reading],
-) {
-    let (time, counter) = ring_time(identity, event_at, counter);
-    ring.remember(time, counter, readings, bits(feed, readings));
+pub(super) fn look(feed: &FeedState, ring: &Ring, device: DeviceId, said: &Said) -> Known {
+    ring.look(said, device.0, &feed.recent)
+}
+
+pub(super) fn remember(feed: &mut FeedState, ring: &mut Ring, device: DeviceId, said: &Said) {
+    if let Some(forgotten) = ring.remember(said) {
+        feed.recent.add(device.0, forgotten);
+    }
 }
 
 /// What a ring remembers of a journalled event, by the bits of its feed's quantities.
@@ -42,13 +40,9 @@ pub(in crate::journal) fn seen(
     identity: Identity,
     batch: &Batch,
     event: &Event,
-) -> Seen {
-    let readings = batch.readings_of(event);
-    let bits = readings.iter().fold(0, |bits, reading| bits | quantity_bit(quantities, reading.quantity));
+) -> Held {
     let (time, counter) = ring_time(identity, event.event_at, event.counter);
-    Seen::of(time, counter, readings, bits)
-}
-
-fn bits(feed: &mut FeedState, readings: &[Reading]) -> u64 {
-    readings.iter().fold(0, |bits, reading| bits | feed.bit(reading.quantity))
+    let readings = batch.readings_of(event).iter();
+    let parts = readings.map(|reading| (reading, quantity_bit(quantities, reading.quantity)));
+    Said::new(time, counter, parts).held()
 }

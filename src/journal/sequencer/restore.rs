@@ -57,7 +57,16 @@ impl Sequencer {
     pub(super) fn recall(&mut self, device: DeviceId) -> bool {
         let Some(past) = &mut self.past else { return true };
         match past.recall(device, &mut self.rings) {
-            Ok(()) => true,
+            Ok(forgotten) => {
+                let names = read(&self.dictionary);
+                for (device, held) in forgotten {
+                    let feed = names.device(device).map(|(feed, _)| feed.index());
+                    if let Some(feed) = feed.and_then(|feed| self.feeds.get_mut(feed)) {
+                        feed.recent.add(device.0, held);
+                    }
+                }
+                true
+            }
             Err(failure) => {
                 self.fault = Some(failure);
                 false

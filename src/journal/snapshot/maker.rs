@@ -14,7 +14,7 @@ use super::run::{self, CHUNK_DEVICES, Chunk, Run, RunName};
 use super::{Kept, Restored};
 use crate::journal::disk::Disk;
 use crate::journal::feed_state::KeptFeed;
-use crate::journal::identity::Seen;
+use crate::journal::identity::Held;
 use crate::journal::log::{LogError, at};
 use crate::journal::reader::BatchReader;
 use crate::journal::sequencer::{SharedDictionary, seen};
@@ -141,9 +141,9 @@ impl Maker {
         let Some(feed) = feeds.get(event.feed.index()).filter(|_| identity != Identity::Protocol) else {
             return;
         };
-        let seen: Seen = seen(&feed.quantities, identity, batch, event);
+        let held: Held = seen(&feed.quantities, identity, batch, event);
         let chunk = self.events.entry(event.device.0 / CHUNK_DEVICES).or_default();
-        chunk.entry((event.device.0 % CHUNK_DEVICES) as u8).or_default().push(seen);
+        chunk.entry((event.device.0 % CHUNK_DEVICES) as u8).or_default().push(held);
         self.gathered += 1;
     }
 

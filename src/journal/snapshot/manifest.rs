@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Kept;
-use super::run::{Run, RunName};
+use super::run::{self, Run, RunName};
 use crate::journal::disk::{self, Disk};
 use crate::journal::feed_state::KeptFeed;
 use crate::journal::log::{LogError, at};
@@ -12,7 +12,9 @@ use crate::journal::wire::{BadContent, Reader, Writer};
 use crate::model::{QuantityId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"SERENOSN";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version that keeps nothing behind the rings.
+const WITHOUT_RECENT: u32 = 1;
 const SUFFIX: &str = ".manifest";
 
 /// One snapshot.
@@ -75,10 +77,10 @@ impl Manifest {
         if crc32c::crc32c(content) != sum {
             return Err(damaged("its check sum is wrong"));
         }
-        if version != VERSION {
+        if version != VERSION && version != WITHOUT_RECENT {
             return Err(LogError::Version { path, found: version });
         }
-        match Self::decode(content) {
+        match Self::decode(content, version) {
             Ok(manifest) if manifest.kept.epoch == epoch => Ok(manifest),
             _ => Err(damaged("it does not read")),
         }
@@ -105,6 +107,12 @@ impl Manifest {
             out.optional_time(feed.stepped);
             out.uint(feed.quantities.len() as u64);
             feed.quantities.iter().for_each(|quantity| out.uint(u64::from(quantity.0)));
+            out.uint(feed.recent.len() as u64);
+            let mut before = 0;
+            for (device, held) in &feed.recent {
+                out.uint(u64::from(*device));
+                run::write_event(held, &mut before, &mut out);
+            }
         }
         out.uint(definitions.len() as u64);
         for control in definitions {
@@ -118,12 +126,13 @@ impl Manifest {
         out.0
     }
 
-    fn decode(content: &[u8]) -> Result<Self, BadContent> {
+    fn decode(content: &[u8], version: u32) -> Result<Self, BadContent> {
         let mut input = Reader(content);
         let (epoch, next, arrived_at) = (input.uint()?, input.uint()?, Timestamp(input.int()?));
         let (ticked, names) = (input.optional_time()?, input.uint()?);
         let count = input.count()?;
-        let feeds: Result<Vec<KeptFeed>, BadContent> = (0..count).map(|_| feed(&mut input)).collect();
+        let feeds: Result<Vec<KeptFeed>, BadContent> =
+            (0..count).map(|_| feed(&mut input, version)).collect();
         let count = input.count()?;
         let definitions: Result<Vec<_>, BadContent> = (0..count)
             .map(|_| serde_json::from_slice(input.bytes()?).map(Arc::new).map_err(|_| BadContent))
@@ -141,11 +150,16 @@ impl Manifest {
     }
 }
 
-fn feed(input: &mut Reader<'_>) -> Result<KeptFeed, BadContent> {
+fn feed(input: &mut Reader<'_>, version: u32) -> Result<KeptFeed, BadContent> {
     let devices = input.small()?;
     let (latest, stepped) = (input.optional_time()?, input.optional_time()?);
     let count = input.count()?;
     let quantities: Result<Vec<QuantityId>, BadContent> =
         (0..count).map(|_| input.small().map(QuantityId)).collect();
-    Ok(KeptFeed { devices, quantities: quantities?, latest, stepped })
+    let quantities = quantities?;
+    let count = if version == WITHOUT_RECENT { 0 } else { input.count()? };
+    let mut before = 0;
+    let recent: Result<Vec<_>, BadContent> =
+        (0..count).map(|_| Ok((input.small()?, run::read_event(input, &mut before, true)?))).collect();
+    Ok(KeptFeed { devices, quantities, latest, stepped, recent: recent? })
 }

@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::run::{CHUNK_DEVICES, Chunk, Run};
 use crate::journal::disk::Disk;
-use crate::journal::identity::Ring;
+use crate::journal::identity::{Held, RING_EVENTS_MAX, Ring};
 use crate::journal::log::LogError;
 use crate::model::DeviceId;
 
@@ -29,15 +29,19 @@ impl Past {
     }
 
     /// Has the ring of `device` whole, with those of the devices around it: what the runs hold is put
-    /// before what came since.
+    /// before what came since. Gives back what rings forget by that.
     ///
     /// # Errors
     /// [`LogError`] when the snapshot is damaged there: the service stops. The damaged file is put
     /// aside, so that the next start takes another snapshot or folds the journal.
-    pub fn recall(&mut self, device: DeviceId, rings: &mut [Ring]) -> Result<(), LogError> {
+    pub fn recall(
+        &mut self,
+        device: DeviceId,
+        rings: &mut [Ring],
+    ) -> Result<Vec<(DeviceId, Held)>, LogError> {
         let chunk = device.0 / CHUNK_DEVICES;
         let Some(recalled) = self.recalled.get_mut(chunk as usize).filter(|recalled| !**recalled) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let mut found = Chunk::new();
         for run in &self.runs {
@@ -52,12 +56,17 @@ impl Past {
             }
         }
         let from = chunk as usize * CHUNK_DEVICES as usize;
-        for (at, events) in found {
-            if let Some(ring) = rings.get_mut(from + usize::from(at)) {
-                ring.prepend(events);
+        let mut forgotten = Vec::new();
+        for (at, mut events) in found {
+            let device = from + usize::from(at);
+            // Several runs may hold more than a ring: what it had forgotten stays so.
+            events.drain(..events.len().saturating_sub(RING_EVENTS_MAX));
+            if let Some(ring) = rings.get_mut(device) {
+                let beyond = ring.prepend(events).into_iter();
+                forgotten.extend(beyond.map(|held| (DeviceId(device as u32), held)));
             }
         }
         *recalled = true;
-        Ok(())
+        Ok(forgotten)
     }
 }

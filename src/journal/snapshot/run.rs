@@ -1,6 +1,6 @@
 //! A run: the events that rings remember of a range of epochs, sorted by device.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //!
 //! Little-endian. The file is named `FROM-TO.rings` after its epochs.
 //!
@@ -18,7 +18,10 @@
 //! ```text
 //! chunk = devices:uint { id - 256 i:byte events:uint { event } }
 //! event = time - time of the event before (0 for the first):int counter:uint values:uint quantities:uint
+//!         { print:uint }*n                  n: the bits set in `quantities`, 0 if it is one
 //! ```
+//!
+//! Version 1 has no prints, and is read: what it holds is known, whatever its single values.
 //!
 //! Events of a device stand in the order in which they were taken in, the last 256 at most.
 
@@ -27,13 +30,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::journal::disk::{Disk, LogFile};
-use crate::journal::identity::{RING_EVENTS_MAX, Seen};
+use crate::journal::identity::{Held, RING_EVENTS_MAX, Seen, several};
 use crate::journal::log::{LogError, at};
 use crate::journal::wire::{BadContent, Reader, Writer};
 use crate::model::Timestamp;
 
 const MAGIC: &[u8; 8] = b"SERENORI";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version whose events have no prints.
+const WITHOUT_PRINTS: u32 = 1;
 /// Devices of one chunk.
 pub const CHUNK_DEVICES: u32 = 256;
 const HEAD_BYTES: usize = 16;
@@ -42,7 +47,7 @@ const PLACE_BYTES: usize = 16;
 const WRITE_BYTES: usize = 1 << 20;
 
 /// The events of one chunk's devices, by the low byte of their ids.
-pub type Chunk = BTreeMap<u8, Vec<Seen>>;
+pub type Chunk = BTreeMap<u8, Vec<Held>>;
 
 /// What a manifest says of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,7 @@ pub struct Run {
     name: RunName,
     path: PathBuf,
     file: Arc<dyn LogFile>,
+    version: u32,
     places: Arc<[Place]>,
 }
 
@@ -98,7 +104,7 @@ impl Run {
             return Err(damaged(&path, length.min(name.bytes), "its length is not what the manifest says"));
         }
         let head = read(&*file, &path, 0, HEAD_BYTES)?;
-        let chunks = chunks_of(&head).ok_or_else(|| damaged(&path, 0, "its head is not a run's"))?;
+        let (version, chunks) = head_of(&head).ok_or_else(|| damaged(&path, 0, "its head is not a run's"))?;
         let whole = HEAD_BYTES + chunks as usize * PLACE_BYTES;
         if (whole + 4) as u64 > length {
             return Err(damaged(&path, 12, "its head is longer than the file"));
@@ -109,7 +115,7 @@ impl Run {
             return Err(damaged(&path, 0, "the check sum of its head is wrong"));
         }
         let places = head.get(HEAD_BYTES..).unwrap_or_default().chunks_exact(PLACE_BYTES);
-        Ok(Self { name, path: path.clone(), file, places: places.map(Place::read).collect() })
+        Ok(Self { name, path: path.clone(), file, version, places: places.map(Place::read).collect() })
     }
 
     /// What the manifest says of it.
@@ -148,7 +154,7 @@ impl Run {
         if crc32c::crc32c(&bytes) != place.crc {
             return Err(wrong("the check sum of a chunk is wrong"));
         }
-        decode(&bytes, into).map_err(|_| wrong("a chunk does not read"))
+        decode(&bytes, self.version, into).map_err(|_| wrong("a chunk does not read"))
     }
 }
 
@@ -169,10 +175,13 @@ impl Place {
     }
 }
 
-/// Number of chunks in a run's head, if it is one of this version.
-fn chunks_of(head: &[u8]) -> Option<u32> {
-    let rest = head.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_le_bytes())?;
-    rest.first_chunk::<4>().map(|four| u32::from_le_bytes(*four))
+/// Version and number of chunks in a run's head, if this one reads it.
+fn head_of(head: &[u8]) -> Option<(u32, u32)> {
+    let (version, rest) = head.strip_prefix(MAGIC)?.split_first_chunk::<4>()?;
+    let version = u32::from_le_bytes(*version);
+    let known = version == VERSION || version == WITHOUT_PRINTS;
+    let chunks = rest.first_chunk::<4>().map(|four| u32::from_le_bytes(*four))?;
+    known.then_some((version, chunks))
 }
 
 /// Writes a run chunk by chunk and makes it durable; `chunk` gives the events of each.
@@ -232,24 +241,42 @@ fn encode(chunk: &Chunk, out: &mut Writer) {
         out.uint(events.len() as u64);
         let mut before = 0_i64;
         for event in events {
-            out.int(event.time.0.wrapping_sub(before));
-            before = event.time.0;
-            out.uint(u64::from(event.counter));
-            out.uint(u64::from(event.values));
-            out.uint(event.quantities);
+            write_event(event, &mut before, out);
         }
     }
 }
 
-fn decode(bytes: &[u8], into: &mut Chunk) -> Result<(), BadContent> {
+/// Writes an event; `before` is the time of the one before it.
+pub fn write_event(event: &Held, before: &mut i64, out: &mut Writer) {
+    let Held { seen, prints } = event;
+    out.int(seen.time.0.wrapping_sub(*before));
+    *before = seen.time.0;
+    out.uint(u64::from(seen.counter));
+    out.uint(u64::from(seen.values));
+    out.uint(seen.quantities);
+    prints.iter().for_each(|print| out.uint(u64::from(*print)));
+}
+
+/// Reads an event; without prints they are taken for not known.
+///
+/// # Errors
+/// [`BadContent`].
+pub fn read_event(input: &mut Reader<'_>, before: &mut i64, with_prints: bool) -> Result<Held, BadContent> {
+    *before = before.wrapping_add(input.int()?);
+    let (counter, values, quantities) = (input.small()?, input.small()?, input.uint()?);
+    let seen = Seen { time: Timestamp(*before), counter, values, quantities };
+    let prints: Result<Arc<[u32]>, BadContent> =
+        (0..several(quantities)).map(|_| if with_prints { input.small() } else { Ok(0) }).collect();
+    Ok(Held { seen, prints: prints? })
+}
+
+fn decode(bytes: &[u8], version: u32, into: &mut Chunk) -> Result<(), BadContent> {
     let mut input = Reader(bytes);
     for _ in 0..input.count()? {
         let events = into.entry(input.byte()?).or_default();
         let mut before = 0_i64;
         for _ in 0..input.count()? {
-            before = before.wrapping_add(input.int()?);
-            let (counter, values, quantities) = (input.small()?, input.small()?, input.uint()?);
-            events.push(Seen { time: Timestamp(before), counter, values, quantities });
+            events.push(read_event(&mut input, &mut before, version != WITHOUT_PRINTS)?);
         }
     }
     input.end()

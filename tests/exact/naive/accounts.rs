@@ -1,7 +1,7 @@
 //! The accounts, naively: what became of every message, event and reading, by feed and hour of
 //! arrival, from what was handed over; and what the journal holds of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sereno::model::definition::{FeedDefinition, Identity};
@@ -12,8 +12,6 @@ use crate::case::{Case, Happening, Message};
 
 /// Counters by feed, hour and name.
 pub type Totals = BTreeMap<(String, i64, &'static str), u64>;
-
-const RING: usize = 256;
 
 #[derive(Default)]
 struct Feed {
@@ -78,10 +76,11 @@ fn of_message(message: &Message, feed: &mut Feed, now: i64, count: &mut dyn FnMu
                 count(event, 1);
                 count(reading, readings);
             }
-            Fate::Stored { fresh } => {
+            Fate::Stored { fresh, conflicting } => {
                 count("events_stored", 1);
                 count("readings_stored", fresh);
-                count("readings_duplicate", readings - fresh);
+                count("readings_conflicting", conflicting);
+                count("readings_duplicate", readings - fresh - conflicting);
             }
         }
     }
@@ -89,7 +88,7 @@ fn of_message(message: &Message, feed: &mut Feed, now: i64, count: &mut dyn FnMu
 
 enum Fate {
     Whole(&'static str, &'static str),
-    Stored { fresh: usize },
+    Stored { fresh: usize, conflicting: usize },
 }
 
 fn fate(event: &DecodedEvent, feed: &mut Feed, now: i64) -> Fate {
@@ -109,32 +108,30 @@ fn fate(event: &DecodedEvent, feed: &mut Feed, now: i64) -> Fate {
         (Identity::Time, Some(at), counter) => (at.0, counter),
         (Identity::Sequence, _, Some(number)) => (number as i64, None),
         // Nothing tells a repeat: everything is new.
-        _ => return Fate::Stored { fresh: event.readings.len() },
+        _ => return Fate::Stored { fresh: event.readings.len(), conflicting: 0 },
     };
-    let mut said: BTreeMap<String, i64> =
+    let said: BTreeMap<String, i64> =
         event.readings.iter().map(|reading| (reading.quantity.name.to_string(), reading.value.0)).collect();
-    let same = |held: &&(i64, Option<u64>, BTreeMap<String, i64>)| (held.0, held.1) == own;
-    let names = |values: &BTreeMap<String, i64>| values.keys().cloned().collect::<BTreeSet<String>>();
-    // A shortfall of the sequencer that the semantics do not know: values are compared only with an
-    // event of the very same quantities; of any other what it held already counts as repeated.
-    if let Some(held) = taken.iter().filter(same).find(|held| names(&held.2) == names(&said)) {
-        return if held.2 == said {
-            Fate::Whole("events_duplicate", "readings_duplicate")
-        } else {
-            Fate::Whole("events_conflicting", "readings_conflicting")
-        };
+    let held: BTreeMap<&String, i64> = taken
+        .iter()
+        .filter(|held| (held.0, held.1) == own)
+        .flat_map(|held| held.2.iter().map(|(name, value)| (name, *value)))
+        .collect();
+    let conflicting =
+        said.iter().filter(|(name, value)| held.get(name).is_some_and(|held| held != *value)).count();
+    let fresh: BTreeMap<String, i64> = said
+        .iter()
+        .filter(|(name, _)| !held.contains_key(name))
+        .map(|(name, value)| (name.clone(), *value))
+        .collect();
+    match (fresh.len(), conflicting) {
+        (0, 0) => Fate::Whole("events_duplicate", "readings_duplicate"),
+        (0, _) => Fate::Whole("events_conflicting", "readings_conflicting"),
+        (count, _) => {
+            taken.push((own.0, own.1, fresh));
+            Fate::Stored { fresh: count, conflicting }
+        }
     }
-    let held: BTreeSet<String> = taken.iter().filter(same).flat_map(|held| names(&held.2)).collect();
-    said.retain(|name, _| !held.contains(name));
-    if said.is_empty() {
-        return Fate::Whole("events_duplicate", "readings_duplicate");
-    }
-    let fresh = said.len();
-    taken.push((own.0, own.1, said));
-    if taken.len() > RING {
-        taken.remove(0);
-    }
-    Fate::Stored { fresh }
 }
 
 /// What the headers of the journal say, and what its events are.

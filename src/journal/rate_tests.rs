@@ -1,0 +1,167 @@
+//! A flood is refused, told with its reason and counted; nobody else is.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+
+use super::tests::{event, message, s, total};
+use super::*;
+use crate::model::{DecodedEvent, Gate, Reason, Refusal, Rejected, Submission, Throttle as _, UsedUp};
+
+fn limited(setting: &str, per_hour: u32) -> Sequencer {
+    let mut sequencer = Sequencer::default();
+    let definition = serde_json::json!({"name": "air", "topic": "t", "decoder": "json", (setting): per_hour});
+    let feed = Box::new(serde_json::from_value(definition).unwrap());
+    sequencer.configure(vec![Control::Feed { feed }], s(1));
+    sequencer
+}
+
+fn says(sensor: &str, at: i64) -> Submission {
+    message(vec![event(sensor, Some(at), &[("pm25", 1), ("pm10", 2)])])
+}
+
+fn refusals(finished: &[Finished]) -> Vec<Refusal> {
+    let records = finished.iter().flat_map(|f| f.batch.records.clone());
+    let refusal = |record| match record {
+        Record::Refusal(refusal) => Some(*refusal),
+        _ => None,
+    };
+    records.filter_map(refusal).collect()
+}
+
+#[test]
+fn a_device_beyond_its_quota_is_refused_and_its_neighbour_is_not() {
+    let mut sequencer = limited("device_messages_per_hour_max", 10);
+    sequencer.accept(says("flood", 1), s(100));
+    sequencer.accept(says("neighbour", 1), s(100));
+    sequencer.take();
+    for n in 0..30 {
+        sequencer.accept(says("flood", 1_000 + n), s(100_000));
+    }
+    sequencer.accept(says("neighbour", 1_000), s(100_000));
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.messages_received, sum.events_stored, sum.events_refused), (31, 11, 20));
+    assert_eq!(sum.readings_refused, 40);
+    let told = refusals(&finished);
+    assert_eq!(told.len(), 20);
+    assert!(told.iter().all(|refusal| refusal.reason == Reason::OverRate));
+    assert!(
+        told[0].detail.contains("flood")
+            && told[0].detail.contains("device_messages_per_hour_max of feed air")
+    );
+    let devices: Vec<_> = finished.iter().flat_map(|f| &f.batch.devices).collect();
+    assert_eq!(devices.iter().map(|device| device.delta.events_refused).sum::<u64>(), 20);
+}
+
+#[test]
+fn decoders_know_who_is_refused_until_the_quota_is_back() {
+    let mut sequencer = limited("device_messages_per_hour_max", 10);
+    let throttled = sequencer.throttled();
+    // The first names the device, ten are its quota.
+    for n in 0..11 {
+        sequencer.accept(says("flood", n), s(100));
+        assert_eq!(throttled.refuses("air", Some("flood")), None, "{n}");
+    }
+    sequencer.accept(says("flood", 11), s(100));
+    assert_eq!(throttled.refuses("air", Some("flood")), Some(UsedUp::Sensor));
+    assert_eq!(throttled.refuses("air", Some("neighbour")), None);
+    let mut undecoded = message(Vec::new());
+    undecoded.decoded.rejected.push(Rejected::message(Reason::OverRate, "flood sends more"));
+    sequencer.accept(undecoded, s(459));
+    let sum = total(&sequencer.take());
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.messages_refused, sum.events_found, sum.events_refused), (1, 12, 1));
+    sequencer.pass(s(460));
+    assert_eq!(throttled.refuses("air", Some("flood")), None);
+    sequencer.accept(says("flood", 12), s(460));
+    assert_eq!(total(&sequencer.take()).events_stored, 1);
+}
+
+#[test]
+fn a_feed_beyond_its_quota_is_refused_unread_and_is_not_observed() {
+    let mut sequencer = limited("messages_per_hour_max", 10);
+    sequencer.connected(&"air".into(), true, s(10));
+    sequencer.pass(s(13));
+    let observed = |sequencer: &mut Sequencer, at| {
+        sequencer.take();
+        sequencer.pass(s(at));
+        let finished = sequencer.take();
+        let last = finished.iter().flat_map(|f| &f.batch.records).last().cloned();
+        matches!(last, Some(Record::Tick { observed, .. }) if !observed.is_empty())
+    };
+    assert!(observed(&mut sequencer, 14));
+    for n in 0..12 {
+        sequencer.accept(says(&format!("s{n}"), 14), s(14));
+    }
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.messages_refused, sum.events_found, sum.events_stored), (2, 10, 10));
+    assert!(refusals(&finished)[0].detail.contains("raise messages_per_hour_max of feed air"));
+    assert_eq!(sequencer.throttled().refuses("air", Some("anybody")), Some(UsedUp::Feed));
+    assert!(!observed(&mut sequencer, 15), "who was refused says nothing");
+    assert!(observed(&mut sequencer, 17));
+}
+
+#[test]
+fn what_a_broker_held_during_an_outage_passes() {
+    let mut first = limited("device_messages_per_hour_max", 10);
+    first.connected(&"air".into(), true, s(10));
+    first.accept(says("a", 10), s(10));
+    first.connected(&"air".into(), false, s(11));
+    // Ten hours at ten an hour.
+    first.connected(&"air".into(), true, s(36_010));
+    for n in 0..100 {
+        first.accept(says("a", 20 + n), s(36_010));
+    }
+    let sum = total(&first.take());
+    assert_eq!((sum.events_stored, sum.events_refused), (101, 0));
+}
+
+#[test]
+fn a_file_has_no_rate() {
+    let mut sequencer = limited("device_messages_per_hour_max", 1);
+    for n in 0..50 {
+        sequencer.accept(Submission { arrived_at: Some(s(100)), ..says("a", n) }, s(0));
+    }
+    assert_eq!(total(&sequencer.take()).events_stored, 50);
+}
+
+#[derive(Default)]
+struct Told(Mutex<Vec<u64>>);
+
+impl Gate for Told {
+    fn journaled(&self, ticket: u64, _: u64) {
+        self.0.lock().unwrap().push(ticket);
+    }
+}
+
+#[test]
+fn refusals_beyond_the_room_of_the_quarantine_are_counted_and_acknowledged() {
+    let mut sequencer = limited("devices_max", 10);
+    let gate: Arc<dyn Gate> = Arc::new(Told::default());
+    let large = Bytes::from(vec![b'['; 60_000]);
+    let bad = |ticket| {
+        let mut bad = message(Vec::<DecodedEvent>::new());
+        bad.payload = large.clone();
+        bad.decoded.rejected.push(Rejected::message(Reason::BadJson, "no"));
+        bad.ack = Some(Ack { gate: gate.clone(), ticket });
+        bad
+    };
+    // 64 MiB hold 1,117 of them.
+    for n in 0..2_000 {
+        sequencer.accept(bad(n), s(100));
+    }
+    let finished = sequencer.take();
+    let sum = total(&finished);
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.messages_received, sum.messages_quarantined), (2_000, 2_000));
+    assert_eq!(refusals(&finished).len(), 1_117);
+    assert_eq!(finished.iter().map(|f| f.acks.len()).sum::<usize>(), 2_000);
+    for n in 0..10 {
+        sequencer.accept(bad(n), s(1_900));
+    }
+    assert_eq!(refusals(&sequencer.take()).len(), 10, "half an hour later there is room again");
+}
