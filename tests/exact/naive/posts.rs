@@ -1,6 +1,7 @@
 //! Where a rule judges, naively: on which plan, by which of its definitions; and what it holds of
 //! each key.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Post {
     pub next: Option<(RuleDefinition, i64)>,
     /// The grid of its windows.
     pub grid: Option<Grid>,
+    /// The ends after verdicts, as far as they were asked for.
+    pub known: RefCell<BTreeMap<i64, i64>>,
     /// By key: what had been closed when it came.
     pub closed_to: BTreeMap<Key, i64>,
     /// Where the plan is ending: the end of its last window, and whether a rule of that name goes
@@ -70,7 +73,7 @@ impl Post {
     pub fn new(place: Place, rule: &RuleDefinition) -> Self {
         let (names, next, grid, ends, age) = (Vec::new(), None, None, None, 0);
         let (words, now, closed_to) = (rule.clone(), rule.clone(), BTreeMap::new());
-        Self { place, names, words, now, next, grid, closed_to, ends, age }
+        Self { place, names, words, now, next, grid, known: RefCell::default(), closed_to, ends, age }
     }
 
     /// A rule on readings and one on windows by the sensor are two.
@@ -93,7 +96,7 @@ impl Post {
     pub fn stale<'a>(&'a self, held: &Held) -> impl Fn(i64) -> i64 + use<'a> {
         let rule = self.rule(held);
         move |said| match &self.grid {
-            Some(grid) => grid.end_after(said),
+            Some(grid) => *self.known.borrow_mut().entry(said).or_insert_with(|| grid.end_after(said)),
             None => said + rule.stale_after.0,
         }
     }
