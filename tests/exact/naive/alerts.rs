@@ -46,6 +46,8 @@ pub struct Alerts {
     drained: BTreeMap<String, (i64, Vec<i64>)>,
     /// Of windows the last verdict, of readings the last at which a rule made a step or waited.
     evidence: BTreeMap<(Place, Key), Evidence>,
+    /// How far the watermark of a key had come when time last passed for it.
+    passed: BTreeMap<(Place, Key), i64>,
     /// Events that were too late for a rule on readings, by pipeline.
     pub unjudged: BTreeMap<String, u64>,
     /// How often what happened.
@@ -75,8 +77,8 @@ impl Alerts {
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
         let (posts, lives, evidence) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (unjudged, met, out) = (BTreeMap::new(), Met::default(), Vec::new());
-        let drained = BTreeMap::new();
-        Self { conditions, posts, lives, drained, evidence, unjudged, met, out }
+        let (drained, passed) = (BTreeMap::new(), BTreeMap::new());
+        Self { conditions, posts, lives, drained, evidence, passed, unjudged, met, out }
     }
 
     /// Takes in what a record told; the transitions it caused.
@@ -241,7 +243,8 @@ impl Alerts {
                 }
                 _ => {}
             }
-            let held = self.lives.entry(whose).or_insert_with(|| Held::new(place));
+            let passed = self.passed.get(&(place.clone(), row.key.clone())).copied();
+            let held = self.lives.entry(whose).or_insert_with(|| post.fresh(passed));
             if !held.moved && post.next.as_ref().is_some_and(|next| row.start.0 >= next.1) {
                 if held.life.last.is_some() {
                     held.life.change(&post.timing(held, &post.stale(held)));
@@ -273,7 +276,8 @@ impl Alerts {
         let (place, key) = ((pipeline.to_owned(), None), Key([said.device.clone()].into()));
         let mut late = false;
         for post in self.posts.iter().filter(|post| post.place == place) {
-            let held = self.lives.entry(post.whose(&key)).or_insert_with(|| Held::new(&place));
+            let passed = self.passed.get(&(place.clone(), key.clone())).copied();
+            let held = self.lives.entry(post.whose(&key)).or_insert_with(|| post.fresh(passed));
             let moment = (said.event_at, said.event_at);
             if post.now.absent_for.is_some() {
                 let steps = held.absence.heard(now.arrival(), said.feed, now.unobserved(said.feed));
@@ -312,14 +316,14 @@ impl Alerts {
     /// Time has come, for the rules of a key, to its watermark, and to the last drained tick less
     /// what was unobserved from the last verdict until then.
     fn pass(&mut self, place: &Place, key: &Key, watermark: i64, wait: i64, now: Now<'_>) {
+        self.passed.insert((place.clone(), key.clone()), watermark);
         for post in self.posts.iter().filter(|post| post.place == *place) {
             let held = self.lives.get_mut(&post.whose(key)).filter(|held| held.place == *place);
             let Some(held) = held else { continue };
             let by_tick = held.heard.zip(self.drained.get(&place.0)).and_then(|((feed, then), drained)| {
                 Some(drained.0 - wait - (drained.1.get(feed)? - then).max(0))
             });
-            let until = post.ends.filter(|ends| !ends.1).map_or(i64::MAX, |ends| ends.0);
-            let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(until);
+            let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(post.until());
             let steps = held.life.pass(to, &post.timing(held, &post.stale(held)));
             let evidence = self.evidence.get(&(place.clone(), key.clone())).cloned().unwrap_or_default();
             tell(post, key, &evidence, steps, now, &mut self.met, &mut self.out);
