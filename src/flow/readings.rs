@@ -141,6 +141,8 @@ impl ReadingsRun {
                 // One that waited for nothing learns how far time has come.
                 course.pass(whose, (run.watermark, Timestamp::MAX), moment);
                 let again = course.ring(whose, to, drained, moment);
+                // From a silence on, what was unobserved before it no longer counts.
+                course.pass(whose, (run.watermark, Timestamp::MAX), moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);

@@ -398,6 +398,8 @@ impl WindowRun {
                 // One that waited for nothing learns how far time has come.
                 course.pass(whose, (watermark, until(slot)), moment);
                 let again = course.ring(whose, to, drained, moment);
+                // From a silence on, what was unobserved before it no longer counts.
+                course.pass(whose, (watermark, until(slot)), moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);

@@ -235,9 +235,11 @@ impl Windows {
             let readings = || (name.clone(), None);
             for (sensor, watermark) in &pipeline.sensors {
                 let wait = pipeline.close_after;
-                self.notes.push(Note::Passed(readings(), sensor.clone(), *watermark, wait));
+                let passed = || Note::Passed(readings(), sensor.clone(), *watermark, wait);
+                self.notes.push(passed());
                 if clock.now.1 {
                     self.notes.push(Note::Ticked(readings(), sensor.clone(), clock.tick - wait));
+                    self.notes.push(passed());
                 }
             }
             if tick {
