@@ -25,6 +25,8 @@ pub enum Note {
     Removed(String),
     /// A window was published; the last event of its key came by that feed.
     Published(Place, Box<Aggregate>, usize),
+    /// Windows of a key are sealed that end by then.
+    Sealed(Place, Key, i64),
     /// A watermark has come so far for a key; its ticks count `close_after` later.
     Passed(Place, Key, i64, i64),
     /// The feeds of a pipeline have drained at this tick.
@@ -48,6 +50,8 @@ pub struct Alerts {
     evidence: BTreeMap<(Place, Key), Evidence>,
     /// How far the watermark of a key had come when time last passed for it.
     passed: BTreeMap<(Place, Key), i64>,
+    /// Up to when the windows of a key were sealed then.
+    sealed: BTreeMap<(Place, Key), i64>,
     /// Events that were too late for a rule on readings, by pipeline.
     pub unjudged: BTreeMap<String, u64>,
     /// How often what happened.
@@ -77,8 +81,8 @@ impl Alerts {
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
         let (posts, lives, evidence) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (unjudged, met, out) = (BTreeMap::new(), Met::default(), Vec::new());
-        let (drained, passed) = (BTreeMap::new(), BTreeMap::new());
-        Self { conditions, posts, lives, drained, evidence, passed, unjudged, met, out }
+        let (drained, passed, sealed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { conditions, posts, lives, drained, evidence, passed, sealed, unjudged, met, out }
     }
 
     /// Takes in what a record told; the transitions it caused.
@@ -96,6 +100,10 @@ impl Alerts {
                 Note::Published(place, row, feed) => self.published(&place, &row, feed, now),
                 Note::Passed(..) if matches!(line.record, Record::Control(_)) => {}
                 Note::Passed(place, key, to, wait) => self.pass(&place, &key, to, wait, now),
+                Note::Sealed(place, key, to) => {
+                    let sealed = self.sealed.entry((place, key)).or_insert(to);
+                    *sealed = to.max(*sealed);
+                }
                 Note::Drained(name) => {
                     let unobserved = windows.world.feeds.iter().map(|feed| feed.unobserved).collect();
                     self.drained.insert(name, (windows.world.tick, unobserved));
@@ -180,10 +188,8 @@ impl Alerts {
             return Post { words: new.words, age: new.age, ..old };
         }
         for (_, held) in self.lives.iter_mut().filter(|(whose, held)| old.holds(whose, held)) {
-            let stale = old.stale(held);
-            let timing = old.timing(held, &stale);
             if stands || old.next.is_some() && !held.moved {
-                held.life.change(&timing);
+                held.life.change();
             }
             held.moved = false;
         }
@@ -238,7 +244,9 @@ impl Alerts {
                         continue;
                     }
                     self.met.one("rule: taken over by another plan");
-                    held.life.change(&before.timing(held, &before.stale(held)));
+                    held.life.change();
+                    let sealed = self.sealed.get(&(held.place.clone(), row.key.clone()));
+                    held.life.seal(sealed.copied().unwrap_or(i64::MIN));
                     (held.place, held.moved) = (place.clone(), false);
                 }
                 _ => {}
@@ -247,7 +255,7 @@ impl Alerts {
             let held = self.lives.entry(whose).or_insert_with(|| post.fresh(passed));
             if !held.moved && post.next.as_ref().is_some_and(|next| row.start.0 >= next.1) {
                 if held.life.last.is_some() {
-                    held.life.change(&post.timing(held, &post.stale(held)));
+                    held.life.change();
                 }
                 held.moved = true;
                 self.met.one("rule: moved on to another for");

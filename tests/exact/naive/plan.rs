@@ -250,6 +250,8 @@ impl Plan {
                 }
             }
             notes.push(self.passed(key, state, clock));
+            let sealed_to = if by_tick { tick.1 } else { watermark.1 };
+            notes.push(Note::Sealed(self.named(), key.clone(), sealed_to));
             let sealed_to = watermark.1.max(tick.1);
             state.windows.retain(|_, window| window.end > sealed_to || clock.now.0 && !by_tick);
         }
