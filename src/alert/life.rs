@@ -159,7 +159,9 @@ impl Life {
         identify: Identify<'_>,
     ) -> Option<Vec<Step>> {
         let rank = (counter, verdict.rank());
-        if self.said_at(at).is_some_and(|(counter, said)| (counter, said.rank()) >= rank) {
+        // What is kept for a silence is final all the same.
+        let said = self.said_at(at).filter(|_| self.final_to.is_none_or(|sealed| sealed < at));
+        if said.is_some_and(|(counter, said)| (counter, said.rank()) >= rank) {
             return Some(Vec::new());
         }
         self.enter(Entry { at, mark: Mark::Verdict(verdict), counter }, timing, identify)
@@ -252,6 +254,11 @@ impl Life {
         self.entries.clear();
         self.ended.clear();
         self.forget();
+    }
+
+    /// Time has come as far as for another.
+    pub fn set_clock_of(&mut self, other: &Self) {
+        self.clock = other.clock;
     }
 
     /// Whether time alone may still change it.

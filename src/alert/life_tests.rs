@@ -241,6 +241,25 @@ fn a_silence_is_never_too_late() {
 }
 
 #[test]
+fn a_silence_stands_among_the_final_verdicts_without_data_after_it() {
+    let timing = Timing {
+        stale: Stale::After(Span::seconds(60)),
+        no_data: NoData::Alert,
+        keep: Span::seconds(100),
+        ..TIMING
+    };
+    let mut life = Life::default();
+    assert_eq!(tell_by(&mut life, 0, true, &timing), [(StepKind::Raised, 0)]);
+    tell_by(&mut life, 50, false, &timing);
+    let nothing = |life: &mut Life| life.one_of(s(200), (None, Verdict::NO_DATA), &timing, &id);
+    assert_eq!(nothing(&mut life).map(|steps| seen(&steps)), Some(vec![(StepKind::Resolved, 0)]));
+    life.seal(s(200), true, &timing);
+    assert_eq!(nothing(&mut life), None, "what is kept is final");
+    // At 110 it was firing still: it is not a second alert that begins before the first is over.
+    assert_eq!(seen(&life.silence(s(110), &timing, &id)), [(StepKind::Reopened, 0)]);
+}
+
+#[test]
 fn another_for_tells_no_pending_alert_a_second_time() {
     let timing = Timing { hold: Span::seconds(60), ..TIMING };
     let mut life = Life::default();

@@ -72,6 +72,17 @@ fn a_rule_that_is_gone_resolves_its_alerts_at_once() {
 }
 
 #[test]
+fn what_the_clock_had_closed_for_an_idle_key_is_not_judged_by_another_condition() {
+    let mut city = Timeline::new(MINUTE, &over(90));
+    city.says(10, "aire-1", 80);
+    city.until(1_000);
+    city.change(MINUTE, &over(50));
+    city.late("aire-1", 80, 910);
+    city.until(1_050);
+    assert_eq!(city.lines(), [""; 0]);
+}
+
+#[test]
 fn another_for_begins_with_the_first_window_after_it() {
     let mut city = Timeline::new(MINUTE, &over(50));
     city.says_each((10, 50, 10), "aire-1", 10);

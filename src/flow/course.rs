@@ -258,6 +258,12 @@ impl Course {
         })
     }
 
+    /// Takes the place of one that was handed over; how far time has come the window itself says.
+    pub fn goes_on_from(&mut self, before: Self) {
+        let fresh = std::mem::replace(self, before);
+        self.life.set_clock_of(&fresh.life);
+    }
+
     /// The rule is gone: what is open is resolved at `at`.
     pub fn close(&mut self, whose: Whose<'_>, at: Timestamp, moment: &mut Moment<'_>) {
         let steps = self.life.close(at);

@@ -235,15 +235,19 @@ impl WindowRun {
 
     /// Ticks have come to `to`; `drained` says whether silent keys may be closed.
     pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let sealed_to = to.minus(self.plan.open_max);
         if drained {
             let limit = to.minus(self.plan.close_after);
             self.tick_closed_to = limit;
-            self.close_due(limit, moment);
+            self.close_due(limit.max(sealed_to), moment);
             self.pass_waiting(moment);
             self.end_without_successor(limit, moment);
+        } else {
+            // What is sealed is closed, too: before silences are noted.
+            self.close_due(sealed_to, moment);
         }
         self.ring(to, drained, moment);
-        self.tick_sealed_to = to.minus(self.plan.open_max);
+        self.tick_sealed_to = sealed_to;
         self.seal_due(self.tick_sealed_to, moment);
         self.amend(to, moment);
     }
@@ -431,7 +435,7 @@ fn judge(
     for (course, slot) in run.courses.iter_mut().zip(rules).filter(|(course, slot)| slot.judges(course)) {
         if course.begins() {
             match handover::taken(&plan.description.by, &slot.now.rule.name, key, moment) {
-                Some(before) => *course = before,
+                Some(before) => course.goes_on_from(before),
                 None => course.knows_from(begins_at),
             }
         }

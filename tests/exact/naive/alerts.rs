@@ -2,7 +2,7 @@
 //! is a life; which definition of the rule judges it, and on which plan, stands here. After
 //! `docs/reference/semantics.md`, "Alerts, precisely".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sereno::model::definition::{NoData, PipelineDefinition, RuleDefinition};
@@ -44,6 +44,8 @@ pub struct Alerts {
     conditions: BTreeMap<String, Condition>,
     posts: Vec<Post>,
     lives: BTreeMap<Whose, Held>,
+    /// What was taken over from where, and is over: nothing is judged there any more.
+    over: BTreeSet<(Place, Whose)>,
     /// By pipeline, the last drained tick and what was unobserved of each feed until then.
     drained: BTreeMap<String, (i64, Vec<i64>)>,
     /// Of windows the last verdict, of readings the last at which a rule made a step or waited.
@@ -80,14 +82,20 @@ impl Alerts {
     /// Nothing told yet.
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
         let (posts, lives, evidence) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        let (unjudged, met, out) = (BTreeMap::new(), Met::default(), Vec::new());
+        let (unjudged, met, out, over) = (BTreeMap::new(), Met::default(), Vec::new(), BTreeSet::new());
         let (drained, passed, sealed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { conditions, posts, lives, drained, evidence, passed, sealed, unjudged, met, out }
+        Self { conditions, posts, lives, over, drained, evidence, passed, sealed, unjudged, met, out }
     }
 
     /// Takes in what a record told; the transitions it caused.
-    pub fn hear(&mut self, notes: Vec<Note>, windows: &Windows, line: &Line) -> Vec<ResultRow> {
+    pub fn hear(&mut self, mut notes: Vec<Note>, windows: &Windows, line: &Line) -> Vec<ResultRow> {
         let now = Now { windows, cause: line.sequence };
+        // Windows come before readings, whose event may have been noted before it closed any.
+        notes.sort_by_key(|note| match note {
+            Note::Said(..) | Note::Passed((_, None), ..) | Note::Ticked((_, None), ..) => 1,
+            Note::Forgotten(..) => 2,
+            _ => 0,
+        });
         for note in notes {
             match note {
                 Note::Defined(definition) => self.define(&definition, now),
@@ -211,6 +219,7 @@ impl Alerts {
             let own: Vec<Whose> = own.map(|(whose, _)| whose.clone()).collect();
             for whose in own {
                 let mut held = self.lives.remove(&whose).expect("just seen");
+                self.over.extend(held.left.iter().map(|place| (place.clone(), whose.clone())));
                 let mut steps = held.life.end(at);
                 steps.extend(held.absence.end(at));
                 if !steps.is_empty() {
@@ -232,6 +241,9 @@ impl Alerts {
         self.evidence.insert((place.clone(), row.key.clone()), evidence.clone());
         for post in self.posts.iter().filter(|post| post.place == *place) {
             let whose = post.whose(&row.key);
+            if self.over.contains(&(place.clone(), whose.clone())) {
+                continue;
+            }
             let own = self.lives.get(&whose).is_some_and(|held| held.place == *place);
             if !own && post.ends.is_some_and(|ends| ends.1) {
                 continue;
@@ -247,7 +259,10 @@ impl Alerts {
                     held.life.change();
                     let sealed = self.sealed.get(&(held.place.clone(), row.key.clone()));
                     held.life.seal(sealed.copied().unwrap_or(i64::MIN));
-                    (held.place, held.moved) = (place.clone(), false);
+                    let passed = self.passed.get(&(place.clone(), row.key.clone()));
+                    held.life.set_clock(passed.map(|passed| post.until().min(*passed)));
+                    held.left.push(std::mem::replace(&mut held.place, place.clone()));
+                    held.moved = false;
                 }
                 _ => {}
             }

@@ -272,6 +272,11 @@ impl Life {
         self.entries.clear();
     }
 
+    /// Another window's clock counts from here on.
+    pub fn set_clock(&mut self, to: Option<i64>) {
+        self.clock = to;
+    }
+
     /// The rule is gone.
     pub fn end(&mut self, at: i64) -> Vec<Step> {
         let mut steps = Vec::new();

@@ -46,6 +46,8 @@ pub type Whose = (String, String, Vec<Arc<str>>, Key);
 /// What a rule holds of a key.
 pub struct Held {
     pub place: Place,
+    /// From where it was taken over.
+    pub left: Vec<Place>,
     pub life: Life,
     pub absence: Absence,
     /// The next definition judges it.
@@ -59,7 +61,15 @@ pub struct Held {
 impl Held {
     pub fn new(place: &Place) -> Self {
         let (life, absence) = (Life::default(), Absence::default());
-        Self { place: place.clone(), life, absence, moved: false, heard: None, noted: false }
+        Self {
+            place: place.clone(),
+            left: Vec::new(),
+            life,
+            absence,
+            moved: false,
+            heard: None,
+            noted: false,
+        }
     }
 
     pub fn told(&mut self, verdict: Verdict, feed: usize, unobserved: i64) {
@@ -94,11 +104,7 @@ impl Post {
     /// What it holds of a key before the first verdict: time has passed for it all the same.
     pub fn fresh(&self, passed: Option<i64>) -> Held {
         let mut held = Held::new(&self.place);
-        let stale = self.stale(&held);
-        let timing = self.timing(&held, &stale);
-        if let Some(passed) = passed {
-            held.life.pass(passed.min(self.until()), &timing);
-        }
+        held.life.set_clock(passed.map(|passed| passed.min(self.until())));
         held
     }
 
