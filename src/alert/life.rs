@@ -221,12 +221,18 @@ impl Life {
         if self.fold.state == before { Vec::new() } else { self.reconcile(timing, identify) }
     }
 
-    /// Makes final what was said of times up to and with `to`.
-    pub fn seal(&mut self, to: Timestamp, timing: &Timing) {
+    /// Makes final what was said of times up to and with `to`. With a `silence` still to be noted
+    /// what came after the last verdict with data is kept: the silence stands among it.
+    pub fn seal(&mut self, to: Timestamp, silence: bool, timing: &Timing) {
         if self.final_to.is_some_and(|sealed| to <= sealed) {
             return;
         }
         self.final_to = Some(to);
+        let to = self.fold.last_at.filter(|_| silence).map_or(to, |last| last.min(to));
+        self.seal_entries(to, timing);
+    }
+
+    fn seal_entries(&mut self, to: Timestamp, timing: &Timing) {
         let mut sealed = false;
         while self.entries.front().is_some_and(|entry| entry.at <= to) {
             self.seal_one(timing);
@@ -297,7 +303,8 @@ impl Life {
         {
             let first = self.entries.front().map(|entry| entry.at);
             if let Some(first) = first {
-                self.seal(first, timing);
+                self.final_to = self.final_to.max(Some(first));
+                self.seal_entries(first, timing);
             }
         }
         // Of several that began at one time the oldest goes.

@@ -172,7 +172,7 @@ fn the_id_of_a_final_alert_is_not_taken_by_a_later_episode() {
     let mut life = told(&[(10, true), (2, true), (4, false)]);
     assert_eq!(life.open().map(|open| open.0), Some(AlertId(1_010)));
     tell(&mut life, 6, true);
-    life.seal(s(5), &TIMING);
+    life.seal(s(5), false, &TIMING);
     let steps = tell(&mut life, 8, false);
     assert_eq!(steps.last().map(|step| step.1), Some(2_010));
 }
@@ -180,7 +180,7 @@ fn the_id_of_a_final_alert_is_not_taken_by_a_later_episode() {
 #[test]
 fn final_verdicts_no_longer_change() {
     let mut life = told(&[(2, true), (5, false)]);
-    life.seal(s(5), &TIMING);
+    life.seal(s(5), false, &TIMING);
     assert_eq!(life.verdict(s(3), said(false), &TIMING, &id), None);
     assert_eq!(life.verdict(s(5), said(true), &TIMING, &id), None);
     assert_eq!(tell(&mut life, 7, true), [(StepKind::Raised, 7)]);
@@ -189,7 +189,7 @@ fn final_verdicts_no_longer_change() {
 #[test]
 fn an_open_alert_outlives_the_sealing_of_its_beginning() {
     let mut life = told(&[(2, true), (5, true)]);
-    life.seal(s(5), &TIMING);
+    life.seal(s(5), false, &TIMING);
     assert_eq!(tell(&mut life, 7, false), [(StepKind::Resolved, 2)]);
     assert_eq!(tell(&mut life, 6, false), [(StepKind::Moved, 2)]);
 }
@@ -234,9 +234,9 @@ fn a_silence_is_never_too_late() {
     let mut life = Life::default();
     tell_by(&mut life, 0, false, &timing);
     // Events without this quantity moved the watermark, and with it what is final, past the silence.
-    life.seal(s(100), &timing);
+    life.seal(s(100), false, &timing);
     assert_eq!(seen(&life.silence(s(60), &timing, &id)), [(StepKind::Raised, 60)]);
-    life.seal(s(200), &timing);
+    life.seal(s(200), false, &timing);
     assert_eq!(tell_by(&mut life, 300, false, &timing), [(StepKind::Resolved, 60)]);
 }
 

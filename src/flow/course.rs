@@ -194,7 +194,8 @@ impl Course {
 
     /// Makes final what was said of times up to and with `to`.
     pub fn seal(&mut self, to: Timestamp, rule: &RulePlan) {
-        self.life.seal(to, &rule.timing);
+        let silence = rule.timing.no_data != NoData::Hold && !self.noted;
+        self.life.seal(to, silence, &rule.timing);
     }
 
     /// Whether the watermark or a tick may change it.

@@ -151,11 +151,11 @@ impl WindowRun {
         if let Some(key) = new {
             self.keys.push(KeyRun::new(key, &self.rules));
         }
+        self.keys.get_mut(number as usize)?.heard_by = arrived.event.feed;
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
             self.catch_up(number, moment);
             let run = self.keys.get_mut(number as usize)?;
-            run.heard_by = arrived.event.feed;
             let (event_at, sequence) = (arrived.event.event_at, moment.cause.sequence);
             let added = run.windows.add(&self.plan, self.bounds, arrived.feed, event_at, sequence, samples);
             match added {

@@ -1,7 +1,8 @@
 //! Everything published is a pure function of the journal: the engine against an evaluator that is
 //! too simple to be wrong, on generated cases, byte for byte.
 //!
-//! `SERENO_EXACT_CASES` says how many cases (by default 1,000), `SERENO_EXACT_SEED` repeats one.
+//! `SERENO_EXACT_CASES` says how many cases (by default 1,000), `SERENO_EXACT_FROM` with which seed
+//! they begin (by default 0), `SERENO_EXACT_SEED` repeats one.
 //! A failure prints the seed, what differs first, and the script cut down to what still fails; with
 //! `SERENO_EXACT_GO_ON` all that fail are told, none cut down.
 
@@ -32,6 +33,12 @@ const CASES_FOR_ALL: usize = 1_000;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
+}
+
+/// So many seeds in a row.
+fn seeds(number_of_them: u64) -> Vec<u64> {
+    let from = number("SERENO_EXACT_FROM", 0);
+    (from..from + number_of_them).collect()
 }
 
 /// Leaves out parts of the script for as long as it still fails.
@@ -84,7 +91,7 @@ fn describe(case: &Case) -> String {
 fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
     let seeds: Vec<u64> = match std::env::var("SERENO_EXACT_SEED") {
         Ok(seed) => vec![seed.parse().expect("a seed")],
-        Err(_) => (0..number("SERENO_EXACT_CASES", 1_000)).collect(),
+        Err(_) => seeds(number("SERENO_EXACT_CASES", 1_000)),
     };
     let (mut rows, mut met) = (0, Met::default());
     let (number, mut failed) = (seeds.len(), 0);
@@ -119,7 +126,7 @@ fn the_engine_equals_the_naive_evaluator_byte_for_byte() {
 fn two_orders_of_the_same_readings_end_alike() {
     let seeds: Vec<u64> = match std::env::var("SERENO_EXACT_SEED") {
         Ok(seed) => vec![seed.parse().expect("a seed")],
-        Err(_) => (0..number("SERENO_EXACT_CASES", 1_000) / 5).collect(),
+        Err(_) => seeds(number("SERENO_EXACT_CASES", 1_000) / 5),
     };
     let mut compared = 0;
     for seed in seeds {

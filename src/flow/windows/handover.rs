@@ -25,7 +25,18 @@ impl WindowRun {
     fn hand_over(&mut self, rule: &str, key: &Key) -> Option<Course> {
         let at = self.rules.iter().position(|slot| &*slot.now.rule.name == rule)?;
         let number = self.table.find(key)?;
-        self.keys.get_mut(number as usize)?.courses.get_mut(at)?.hand_over()
+        let sealed_to = self.watermark_of(number).minus(self.plan.allowed_lateness).max(self.tick_sealed_to);
+        let slot = self.rules.get(at)?;
+        let course = self.keys.get_mut(number as usize)?.courses.get_mut(at)?;
+        // An idle key learns only now how far its windows are sealed.
+        course.seal(sealed_to, slot.rule(course));
+        course.hand_over()
+    }
+
+    /// The watermark of a key.
+    fn watermark_of(&self, number: u32) -> Timestamp {
+        let own = || self.keys.get(number as usize).map_or(Timestamp::MIN, |run| run.watermark);
+        if self.table.by_sensor() { own() } else { self.zone_watermark }
     }
 
     /// The window goes on under these rules: courses of those of the same name go on, what is open
@@ -48,8 +59,12 @@ impl WindowRun {
                 }
             }
         }
+        let ticked = self.tick_closed_to.max(self.tick_sealed_to);
+        let by_sensor = self.table.by_sensor();
         for (number, run) in (0_u32..).zip(&mut self.keys) {
-            run.replace_rules(&old, &self.rules, &turns, moment);
+            // An idle key has not learnt how far its windows are closed.
+            let watermark = if by_sensor { run.watermark } else { self.zone_watermark };
+            run.replace_rules(&old, &self.rules, &turns, watermark.max(ticked), moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
@@ -148,6 +163,7 @@ impl KeyRun {
         old: &[Slot],
         new: &[Slot],
         turns: &[Option<(usize, Turn)>],
+        closed_to: Timestamp,
         moment: &mut Moment<'_>,
     ) {
         let mut before: Vec<Option<Course>> =
@@ -158,14 +174,14 @@ impl KeyRun {
                 Some((slot, mut course, turn)) => {
                     slot.turn(&mut course, turn);
                     if turn == Turn::Changes {
-                        course.seal(self.windows.closed_to(), &new.now.rule);
+                        course.seal(closed_to, &new.now.rule);
                     }
                     course
                 }
                 // A new rule judges what closes after it.
                 None => {
                     let mut course = new.course();
-                    course.seal(self.windows.closed_to(), &new.now.rule);
+                    course.seal(closed_to, &new.now.rule);
                     course
                 }
             });

@@ -25,6 +25,8 @@ pub enum Note {
     Removed(String),
     /// A window was published; the last event of its key came by that feed.
     Published(Place, Box<Aggregate>, usize),
+    /// Windows of a key are sealed that end by then.
+    Sealed(Place, Key, i64),
     /// A watermark has come so far for a key; its ticks count `close_after` later.
     Passed(Place, Key, i64, i64),
     /// The feeds of a pipeline have drained at this tick.
@@ -46,6 +48,10 @@ pub struct Alerts {
     drained: BTreeMap<String, (i64, Vec<i64>)>,
     /// Of windows the last verdict, of readings the last at which a rule made a step or waited.
     evidence: BTreeMap<(Place, Key), Evidence>,
+    /// How far the watermark of a key had come when time last passed for it.
+    passed: BTreeMap<(Place, Key), i64>,
+    /// Up to when the windows of a key were sealed then.
+    sealed: BTreeMap<(Place, Key), i64>,
     /// Events that were too late for a rule on readings, by pipeline.
     pub unjudged: BTreeMap<String, u64>,
     /// How often what happened.
@@ -75,8 +81,8 @@ impl Alerts {
     pub fn new(conditions: BTreeMap<String, Condition>) -> Self {
         let (posts, lives, evidence) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
         let (unjudged, met, out) = (BTreeMap::new(), Met::default(), Vec::new());
-        let drained = BTreeMap::new();
-        Self { conditions, posts, lives, drained, evidence, unjudged, met, out }
+        let (drained, passed, sealed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { conditions, posts, lives, drained, evidence, passed, sealed, unjudged, met, out }
     }
 
     /// Takes in what a record told; the transitions it caused.
@@ -94,6 +100,10 @@ impl Alerts {
                 Note::Published(place, row, feed) => self.published(&place, &row, feed, now),
                 Note::Passed(..) if matches!(line.record, Record::Control(_)) => {}
                 Note::Passed(place, key, to, wait) => self.pass(&place, &key, to, wait, now),
+                Note::Sealed(place, key, to) => {
+                    let sealed = self.sealed.entry((place, key)).or_insert(to);
+                    *sealed = to.max(*sealed);
+                }
                 Note::Drained(name) => {
                     let unobserved = windows.world.feeds.iter().map(|feed| feed.unobserved).collect();
                     self.drained.insert(name, (windows.world.tick, unobserved));
@@ -178,10 +188,8 @@ impl Alerts {
             return Post { words: new.words, age: new.age, ..old };
         }
         for (_, held) in self.lives.iter_mut().filter(|(whose, held)| old.holds(whose, held)) {
-            let stale = old.stale(held);
-            let timing = old.timing(held, &stale);
             if stands || old.next.is_some() && !held.moved {
-                held.life.change(&timing);
+                held.life.change();
             }
             held.moved = false;
         }
@@ -236,15 +244,18 @@ impl Alerts {
                         continue;
                     }
                     self.met.one("rule: taken over by another plan");
-                    held.life.change(&before.timing(held, &before.stale(held)));
+                    held.life.change();
+                    let sealed = self.sealed.get(&(held.place.clone(), row.key.clone()));
+                    held.life.seal(sealed.copied().unwrap_or(i64::MIN));
                     (held.place, held.moved) = (place.clone(), false);
                 }
                 _ => {}
             }
-            let held = self.lives.entry(whose).or_insert_with(|| Held::new(place));
+            let passed = self.passed.get(&(place.clone(), row.key.clone())).copied();
+            let held = self.lives.entry(whose).or_insert_with(|| post.fresh(passed));
             if !held.moved && post.next.as_ref().is_some_and(|next| row.start.0 >= next.1) {
                 if held.life.last.is_some() {
-                    held.life.change(&post.timing(held, &post.stale(held)));
+                    held.life.change();
                 }
                 held.moved = true;
                 self.met.one("rule: moved on to another for");
@@ -273,7 +284,8 @@ impl Alerts {
         let (place, key) = ((pipeline.to_owned(), None), Key([said.device.clone()].into()));
         let mut late = false;
         for post in self.posts.iter().filter(|post| post.place == place) {
-            let held = self.lives.entry(post.whose(&key)).or_insert_with(|| Held::new(&place));
+            let passed = self.passed.get(&(place.clone(), key.clone())).copied();
+            let held = self.lives.entry(post.whose(&key)).or_insert_with(|| post.fresh(passed));
             let moment = (said.event_at, said.event_at);
             if post.now.absent_for.is_some() {
                 let steps = held.absence.heard(now.arrival(), said.feed, now.unobserved(said.feed));
@@ -312,14 +324,14 @@ impl Alerts {
     /// Time has come, for the rules of a key, to its watermark, and to the last drained tick less
     /// what was unobserved from the last verdict until then.
     fn pass(&mut self, place: &Place, key: &Key, watermark: i64, wait: i64, now: Now<'_>) {
+        self.passed.insert((place.clone(), key.clone()), watermark);
         for post in self.posts.iter().filter(|post| post.place == *place) {
             let held = self.lives.get_mut(&post.whose(key)).filter(|held| held.place == *place);
             let Some(held) = held else { continue };
             let by_tick = held.heard.zip(self.drained.get(&place.0)).and_then(|((feed, then), drained)| {
                 Some(drained.0 - wait - (drained.1.get(feed)? - then).max(0))
             });
-            let until = post.ends.filter(|ends| !ends.1).map_or(i64::MAX, |ends| ends.0);
-            let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(until);
+            let to = by_tick.map_or(watermark, |to| to.max(watermark)).min(post.until());
             let steps = held.life.pass(to, &post.timing(held, &post.stale(held)));
             let evidence = self.evidence.get(&(place.clone(), key.clone())).cloned().unwrap_or_default();
             tell(post, key, &evidence, steps, now, &mut self.met, &mut self.out);

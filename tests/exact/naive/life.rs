@@ -174,6 +174,8 @@ impl Fold {
 pub struct Life {
     /// The fold of what earlier definitions of the rule judged: final.
     before: Fold,
+    /// The fold of everything, as it was when something was last told or time last passed.
+    now: Fold,
     /// What is said of times at or before is final.
     final_to: Option<i64>,
     /// By time, a silence (no verdict) after the verdict of its instant; of several verdicts at one
@@ -186,7 +188,8 @@ pub struct Life {
     pub last: Option<i64>,
     standing: Vec<(Name, Episode)>,
     annulled: Vec<Name>,
-    merged: Vec<Name>,
+    /// Merged, or final.
+    closed: Vec<Name>,
     pending: Option<(Name, Episode)>,
 }
 
@@ -251,9 +254,16 @@ impl Life {
         self.compare(timing)
     }
 
-    /// Another definition judges from here on: what was judged is final, to the last verdict, and what fires is decided by the next verdict.
-    pub fn change(&mut self, timing: &Timing<'_>) {
-        self.before = self.fold(timing);
+    /// Another definition judges from here on: what was judged is final, to the last verdict, and
+    /// what fires is decided by the next verdict.
+    pub fn change(&mut self) {
+        // Episodes that are over are final, and nothing more is compared with them.
+        self.before = Fold { over: Vec::new(), ..self.now.clone() };
+        let (over, open) = std::mem::take(&mut self.standing)
+            .into_iter()
+            .partition::<Vec<_>, _>(|alert| alert.1.resolved.is_some());
+        self.closed.extend(over.into_iter().map(|alert| alert.0));
+        self.standing = open;
         if let State::Firing(_, _, undecided) = &mut self.before.state {
             *undecided = true;
         }
@@ -293,6 +303,7 @@ impl Life {
     /// Folds everything again and tells what differs from what was told.
     fn compare(&mut self, timing: &Timing<'_>) -> Vec<Step> {
         let fold = self.fold(timing);
+        self.now = fold.clone();
         let mut episodes = fold.over;
         let mut now = None;
         (self.waits, self.last) = (false, fold.last);
@@ -351,7 +362,7 @@ impl Life {
                 }
             };
             for (joined, was) in own {
-                self.merged.push(joined);
+                self.closed.push(joined);
                 steps.push((What::Merged(name), joined, was));
             }
             self.standing.push((name, episode));
@@ -385,11 +396,11 @@ impl Life {
         name
     }
 
-    /// The first name of a begin that neither stands nor was merged.
+    /// The first name of a begin that neither stands nor was merged or is final.
     fn free(&self, began: i64, others: &[(Name, Episode)]) -> Name {
         let taken = |name: &Name| {
             let stands = self.standing.iter().chain(others).any(|alert| alert.0 == *name);
-            stands || self.merged.contains(name)
+            stands || self.closed.contains(name)
         };
         (0..).map(|number| (began, number)).find(|name| !taken(name)).expect("numbers do not end")
     }

@@ -102,9 +102,10 @@ impl Plan {
         (self.description.pipeline.to_string(), Some((self.since, self.place)))
     }
 
-    /// The end of the last window of a plan that has ended.
+    /// The end of the last window of a plan that has ended, or its own if that is later: between
+    /// periods of the day it is in no window.
     pub fn last_end(&self) -> i64 {
-        self.grid.end(self.grid.before(self.ends_at))
+        self.grid.end(self.grid.before(self.ends_at)).max(self.ends_at)
     }
 
     /// By key, the end of what is closed.
@@ -249,6 +250,8 @@ impl Plan {
                 }
             }
             notes.push(self.passed(key, state, clock));
+            let sealed_to = if by_tick { tick.1 } else { watermark.1 };
+            notes.push(Note::Sealed(self.named(), key.clone(), sealed_to));
             let sealed_to = watermark.1.max(tick.1);
             state.windows.retain(|_, window| window.end > sealed_to || clock.now.0 && !by_tick);
         }

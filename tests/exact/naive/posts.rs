@@ -86,6 +86,22 @@ impl Post {
         held.place == self.place && whose.1 == self.words.name
     }
 
+    /// Time passes no further here.
+    pub fn until(&self) -> i64 {
+        self.ends.filter(|ends| !ends.1).map_or(i64::MAX, |ends| ends.0)
+    }
+
+    /// What it holds of a key before the first verdict: time has passed for it all the same.
+    pub fn fresh(&self, passed: Option<i64>) -> Held {
+        let mut held = Held::new(&self.place);
+        let stale = self.stale(&held);
+        let timing = self.timing(&held, &stale);
+        if let Some(passed) = passed {
+            held.life.pass(passed.min(self.until()), &timing);
+        }
+        held
+    }
+
     /// The definition that judges a key.
     pub fn rule(&self, held: &Held) -> &RuleDefinition {
         self.next.as_ref().filter(|_| held.moved).map_or(&self.now, |next| &next.0)

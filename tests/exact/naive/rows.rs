@@ -53,7 +53,10 @@ impl Teller<'_> {
             notify: self.arrival - at <= self.rule.notify_within.0,
             reason: reason.into(),
             title: self.rule.title.clone(),
-            message: LocalText { es: self.fill(&self.rule.message.es), en: self.fill(&self.rule.message.en) },
+            message: LocalText {
+                es: self.fill(&self.rule.message.es, "sin dato"),
+                en: self.fill(&self.rule.message.en, "no data"),
+            },
             labels: self.rule.labels.clone(),
             evidence: self.evidence.0.clone(),
             window: (stamp(self.evidence.1.0), stamp(self.evidence.1.1)),
@@ -79,9 +82,12 @@ impl Teller<'_> {
         }
     }
 
-    fn fill(&self, text: &str) -> String {
+    /// A message; the words of a rule on readings may be those of a plan that has no sensor.
+    fn fill(&self, text: &str, none: &str) -> String {
         let parts = self.names.iter().zip(self.key.0.iter());
-        parts.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        let filled =
+            parts.fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
+        filled.replace("{sensor}", none)
     }
 
     /// The id that a name stands for.

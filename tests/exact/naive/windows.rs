@@ -372,7 +372,7 @@ impl Pipeline {
                 continue;
             }
             let follows = |new: &&Plan| new.window.name == plan.window.name && new.period == plan.period;
-            let successor = self.plans.iter().find(follows);
+            let successor = self.plans.iter().filter(|new| new.ends_at == i64::MAX).find(follows);
             plan.ends_at = plan.ends_at.min(successor.map_or(at, |new| new.begins_at));
             // Readings from ahead of their time: windows from there on are the successor's.
             let ends_at = plan.ends_at;
