@@ -21,7 +21,9 @@ async fn status_shows_the_service_at_a_glance() {
     let want = json!({
         "version": env!("CARGO_PKG_VERSION"), "ready": true, "started_at": at(0), "now": at(4),
         "events_per_second": 0.2, "events": 2, "sensors": 2, "alerts_firing": 1, "quarantined": 1,
-        "journal_bytes": 4096, "host_clock_ahead_seconds": 0, "sinks": [], "zone": "America/Bogota", "languages": ["es", "en"]
+        "journal_bytes": 4096, "host_clock_ahead_seconds": 0, "sinks": [], "zone": "America/Bogota",
+        "languages": ["es", "en"],
+        "checkpoint": {"age_seconds": 0.0, "pause_seconds": 0.0, "bytes": 0, "keys": 0, "failures": 0}
     });
     assert_eq!(city.get("/api/v1/status").await, (200, want));
 }

@@ -8,6 +8,7 @@ use super::begin::Beginning;
 use super::plan::Plan;
 use super::*;
 use crate::flow::interpreter::order;
+use crate::flow::past::Past;
 use crate::flow::testing::{Action, action, journal, names, one_goes_on};
 use crate::flow::{Engine, Interpreter};
 use crate::journal::ends::Ends;
@@ -66,7 +67,7 @@ impl World {
     /// Folds and publishes up to epoch `to`; what is published twice is compared.
     fn go_on(&self, begun: &mut Begun, to: u64) -> Result<(), ResultsError> {
         for epoch in begun.next..to {
-            let rows = apply(&mut begun.folds, &self.batches[epoch as usize]);
+            let rows = self.apply(&mut begun.folds, &self.batches[epoch as usize]);
             begun.results.publish(&rows)?;
         }
         begun.next = begun.next.max(to);
@@ -77,20 +78,30 @@ impl World {
     fn rows(&self, disk: Arc<dyn Disk>) -> Vec<ResultRow> {
         let mut reader = ResultReader::new(disk.clone(), Path::new("results"), 0);
         let end = LogWriter::open(disk, Path::new("results"), LogKind::Results, u64::MAX).unwrap();
-        std::iter::from_fn(|| reader.next(end.next()).unwrap()).flat_map(|(_, rows)| rows).collect()
+        first_plans(std::iter::from_fn(|| reader.next(end.next()).unwrap()).flat_map(|(_, rows)| rows))
     }
 
     /// The rows of one fold over the whole journal.
     fn expected(&self) -> Vec<ResultRow> {
         let mut folds = vec![Interpreter::new(0, 1)];
-        self.batches.iter().flat_map(|batch| apply(&mut folds, batch)).collect()
+        first_plans(self.batches.iter().flat_map(|batch| self.apply(&mut folds, batch)))
+    }
+
+    /// The rows of a batch, with what its recomputes are about.
+    fn apply(&self, folds: &mut [Interpreter], batch: &Batch) -> Vec<ResultRow> {
+        let mut past = Past::asked_by(batch);
+        past.iter_mut().for_each(|past| self.batches.iter().for_each(|batch| past.gather(batch)));
+        let mut rows: Vec<ResultRow> =
+            folds.iter_mut().flat_map(|fold| fold.apply_with(batch, &past)).collect();
+        order(&mut rows);
+        rows
     }
 }
 
-fn apply(folds: &mut [Interpreter], batch: &Batch) -> Vec<ResultRow> {
-    let mut rows: Vec<ResultRow> = folds.iter_mut().flat_map(|fold| fold.apply(batch)).collect();
-    order(&mut rows);
-    rows
+/// The rows with each plan once: a segment of the results log begins with all plans.
+fn first_plans(rows: impl Iterator<Item = ResultRow>) -> Vec<ResultRow> {
+    let mut known = BTreeSet::new();
+    rows.filter(|row| !matches!(row, ResultRow::Plan(_, plan) if !known.insert(plan.hash))).collect()
 }
 
 /// Writes a checkpoint of what was begun.
@@ -368,7 +379,7 @@ fn published_anew_if(changed: impl Fn(&mut Manifest)) {
     world.go_on(&mut begun, 100).unwrap();
     take(&mut begun, &mut Plan::new(None));
     for batch in &world.batches[100..200] {
-        let mut rows = apply(&mut begun.folds, batch);
+        let mut rows = world.apply(&mut begun.folds, batch);
         otherwise(&mut rows);
         begun.results.publish(&rows).unwrap();
     }
