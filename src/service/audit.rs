@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn each_feed_is_held_to_its_own_records_also_one_that_the_accounts_do_not_name() {
         let mut dictionary = Dictionary::default();
-        ["air", "noise"].iter().for_each(|name| _ = dictionary.insert(&Entry::Feed((*name).into())));
+        for name in ["air", "noise"] {
+            dictionary.insert(&Entry::Feed(name.into()));
+        }
         let of_noise = |mut mixed: Batch, count: usize| {
             for record in mixed.records.iter_mut().take(count) {
                 let Record::Event(event) = record else { continue };

@@ -102,7 +102,7 @@ fn day_evening_and_night_levels_are_the_published_ones() {
     let mut readings = Vec::new();
     for minute in 0..28 * 60 {
         let (day, hour) = (2 + (7 * 60 + minute) / 1_440, (7 + minute / 60) % 24);
-        let of = usize::from(hour < 7 || hour >= 19) + usize::from(hour < 7 || hour >= 23);
+        let of = usize::from(!(7..19).contains(&hour)) + usize::from(!(7..23).contains(&hour));
         let at = format!("2026-03-{day:02} {hour:02}:{:02}:30", minute % 60);
         readings.push((at.clone(), "loud", [80.0, 65.0, 45.0][of]));
         readings.push((at, "quiet", [70.0, 55.0, 55.0][of]));

@@ -132,19 +132,17 @@ impl Sequencer {
         let count = named.readings.len() as u64;
         let mut asked = said(feed, identity, named.event_at, found.counter, &named.readings);
         let known = if by_ring { look(feed, ring, named.device, &asked) } else { Known::New };
-        let mut conflicting = false;
-        let found_all = Accounts { events_found: 1, readings_found: count, ..Accounts::default() };
+        let (mut conflicting, none) = (false, Accounts::default());
+        let found_all = Accounts { events_found: 1, readings_found: count, ..none };
         match known {
             Known::Duplicate => {
-                let delta =
-                    Accounts { events_duplicate: 1, readings_duplicate: count, ..Accounts::default() };
+                let delta = Accounts { events_duplicate: 1, readings_duplicate: count, ..none };
                 feed.delta.add(&delta);
                 self.not_stored(named.device, &sum(found_all, delta));
                 return;
             }
             Known::Conflict => {
-                let delta =
-                    Accounts { events_conflicting: 1, readings_conflicting: count, ..Accounts::default() };
+                let delta = Accounts { events_conflicting: 1, readings_conflicting: count, ..none };
                 feed.delta.add(&delta);
                 self.not_stored(named.device, &sum(found_all, delta));
                 self.refuse(id, message, &conflict(found, named.event_at));

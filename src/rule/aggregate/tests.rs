@@ -42,6 +42,8 @@ fn reads_what_it_prints() {
 fn says_what_there_is() {
     let example = "write one aggregate of one quantity, as in mean(pm25)";
     let quantile = "write for example quantile(pm25, 0.999)";
+    let between = "a quantile lies between 0 and 1, with six decimals at most";
+    let share = "write for example 0.999; 0 is min and 1 is max";
     for (text, message, remedy) in [
         ("meen(pm25)", "there is no aggregate `meen`", "did you mean `mean`?"),
         ("avg(pm25)", "there is no aggregate `avg`", "it is called `mean` here"),
@@ -64,16 +66,8 @@ fn says_what_there_is() {
         ("pm25", "a window's field is an aggregate, and this is none", example),
         ("quantile(pm25)", "`quantile` takes a quantity and which quantile", quantile),
         ("quantile(pm25, a)", "which quantile is a number", quantile),
-        (
-            "quantile(pm25, 1)",
-            "a quantile lies between 0 and 1, with six decimals at most",
-            "write for example 0.999; 0 is min and 1 is max",
-        ),
-        (
-            "quantile(pm25, 0.9999999)",
-            "a quantile lies between 0 and 1, with six decimals at most",
-            "write for example 0.999; 0 is min and 1 is max",
-        ),
+        ("quantile(pm25, 1)", between, share),
+        ("quantile(pm25, 0.9999999)", between, share),
         (
             "capture_percent(x)",
             "the capture is that of the window, not of a quantity",

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod alerts;
 pub mod calendar;
 pub mod call;
+pub mod defined;
 pub mod fields;
 pub mod grid;
 pub mod life;

@@ -11,17 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sereno::model::definition::{PipelineDefinition, WindowDefinition};
-use sereno::model::result::{Field, PlanDescription};
-use sereno::model::{Control, DailyPeriod, Key, Quantity, Record, ResultRow, Span};
+use sereno::model::{Control, Key, Quantity, Record, ResultRow};
 
 use super::alerts::Note;
-use super::call::Call;
+use super::defined::Defined;
 use super::fields;
-use super::grid::Grid;
 use super::met::Met;
 use super::plan::{Clock, Plan};
 use super::register;
-use super::sensors::Terms;
 use super::world::{Line, Said, World};
 use crate::condition::Condition;
 
@@ -38,7 +35,12 @@ pub struct PlanNames {
 impl PlanNames {
     /// The hash of a plan. Of periods of which nothing was published those of one length are told
     /// apart by nothing: they are named in their order.
-    fn hash(&self, place: &(u64, String, String), window: &WindowDefinition, period: Option<&str>) -> u64 {
+    pub fn hash(
+        &self,
+        place: &(u64, String, String),
+        window: &WindowDefinition,
+        period: Option<&str>,
+    ) -> u64 {
         let none = Vec::new();
         let all = self.hashes.get(place).unwrap_or(&none);
         let known = |name: Option<&str>| {
@@ -261,86 +263,14 @@ impl Pipeline {
         sequence: u64,
         names: &PlanNames,
     ) -> Self {
-        let defined: Vec<_> = feeds.iter().filter_map(|id| world.feeds[*id].definition.as_ref()).collect();
-        let mut columns = BTreeMap::new();
-        for (name, quantity) in defined.iter().flat_map(|feed| &feed.quantities) {
-            let unit = quantity.unit.clone().into_boxed_str();
-            let own = Quantity { name: name.clone().into_boxed_str(), unit, decimals: quantity.decimals };
-            columns.insert(name.clone(), Arc::new(own));
-        }
-        let longest = defined.iter().map(|feed| feed.out_of_orderness.0).max().unwrap_or(30_000_000_000);
-        let close_after = definition.close_after.map_or(longest + 5_000_000_000, |span| span.0);
-        let times =
-            (definition.allowed_lateness, definition.close_after, definition.open_max, &definition.timezone);
-        let clocks: Vec<_> =
-            defined.iter().map(|feed| (&feed.name, feed.out_of_orderness, feed.expected_interval)).collect();
-        let counters = defined.iter().flat_map(|feed| &feed.quantities).map(|(name, quantity)| {
-            let wrap =
-                quantity.counter_max.map(|count| (count * 10_f64.powi(quantity.decimals.into())) as i128);
-            (name.clone(), (quantity.decimals, wrap))
-        });
-        let counters: BTreeMap<String, (u8, Option<i128>)> = counters.collect();
-        type Written<'a> = (&'a WindowDefinition, Option<(&'a String, DailyPeriod)>);
-        let plan = |(place, (window, period)): (usize, Written<'_>)| {
-            let (size, slide) = (window.size.nominal(), window.step().nominal());
-            let size = period.map_or(size, |period| Span(period.1.end().0 - period.1.begin().0));
-            let name = period.map(|period| period.0.as_str());
-            let written = (sequence, definition.name.clone(), window.name.clone());
-            let by_sensor = window.by.iter().any(|name| name == "sensor");
-            let calls = window.fields.values().map(|sql| Call::read(sql, by_sensor, window.of));
-            let calls: Vec<Call> = calls.collect();
-            let unit =
-                |call: &Call| call.unit(columns.get(&call.quantity).map_or("", |own| &*own.unit)).into();
-            let texts = window.fields.values().chain(&definition.exclude);
-            let words: Vec<&str> =
-                texts.flat_map(|sql| sql.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
-            let used = columns.iter().filter(|(name, _)| words.contains(&name.as_str()));
-            let used: Vec<_> = used.map(|(name, quantity)| (quantity, counters.get(name))).collect();
-            let period_name = (!window.periods.is_empty()).then_some("period");
-            Plan {
-                identity: format!(
-                    "{window:?} {name:?} {:?} {times:?} {used:?} {clocks:?}",
-                    definition.exclude
-                ),
-                description: Arc::new(PlanDescription {
-                    hash: names.hash(&written, window, name),
-                    pipeline: definition.name.as_str().into(),
-                    window: window.name.as_str().into(),
-                    size_ns: size.0,
-                    slide_ns: slide.0,
-                    unit: window.size.unit().filter(|_| period.is_none()),
-                    by: window.by.iter().map(String::as_str).chain(period_name).map(Into::into).collect(),
-                    fields: window
-                        .fields
-                        .keys()
-                        .zip(&calls)
-                        .map(|(name, call)| Field { name: name.as_str().into(), unit: unit(call) })
-                        .collect(),
-                }),
-                grid: Grid::new(window.size, window.step(), period.map(|own| own.1), &definition.timezone),
-                terms: Terms { hold_max: window.hold_max.unwrap_or(size).0, quantities: counters.clone() },
-                calls,
-                period: name.map(str::to_owned),
-                window: window.clone(),
-                begins_at: i64::MIN,
-                ends_at: i64::MAX,
-                lateness: definition.allowed_lateness.0,
-                close_after,
-                open_max: definition.open_max.0,
-                amend_every: definition.amend_every.0,
-                since: sequence,
-                place,
-                feeds: feeds.clone(),
-                intervals: defined.iter().map(|f| f.expected_interval.map(|span| span.0)).collect(),
-                keys: BTreeMap::new(),
-            }
-        };
+        let defined = Defined::new((definition, sequence), &feeds, world, names);
         let plans = definition.windows.iter().flat_map(|window| {
             let whole = window.periods.is_empty().then_some((window, None));
             let periods = window.periods.iter().map(move |(name, period)| (window, Some((name, *period))));
             whole.into_iter().chain(periods)
         });
-        let plans = plans.enumerate().map(plan).collect();
+        let plans = plans.enumerate().map(|(place, written)| defined.plan(place, written)).collect();
+        let (columns, close_after) = (defined.columns, defined.close_after);
         let (zone_watermark, drained_tick) = (i64::MIN, i64::MIN);
         let (definition, sensors) = (definition.clone(), BTreeMap::new());
         Self { definition, feeds, plans, columns, zone_watermark, drained_tick, close_after, sensors }
