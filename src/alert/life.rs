@@ -212,15 +212,15 @@ impl Life {
         Some(steps)
     }
 
-    /// Lets time pass to `to`.
-    pub fn advance(&mut self, to: Timestamp, timing: &Timing, identify: Identify<'_>) -> Vec<Step> {
+    /// Lets time pass to `to`; `None` when that changes nothing.
+    pub fn advance(&mut self, to: Timestamp, timing: &Timing, identify: Identify<'_>) -> Option<Vec<Step>> {
         if self.clock.is_some_and(|clock| clock >= to) {
-            return Vec::new();
+            return None;
         }
         self.clock = Some(to);
         let before = self.fold.state;
         self.ended.extend(self.fold.advance(to, timing));
-        if self.fold.state == before { Vec::new() } else { self.reconcile(timing, identify) }
+        (self.fold.state != before).then(|| self.reconcile(timing, identify))
     }
 
     /// Makes final what was said of times up to and with `to`. With a `silence` still to be noted

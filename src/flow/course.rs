@@ -99,18 +99,19 @@ impl Course {
     }
 
     /// Lets time pass to the key's own watermark and, as far as it was observed, to the last tick
-    /// with drained feeds; no further than `until`.
+    /// with drained feeds; no further than `until`. Says whether that changed anything.
     pub fn pass(
         &mut self,
         whose: Whose<'_>,
         (watermark, until): (Timestamp, Timestamp),
         moment: &mut Moment<'_>,
-    ) {
+    ) -> bool {
         let observed = self.heard.map(|heard| heard.passed(moment).minus(whose.rule.close_after));
         let to = observed.map_or(watermark, |observed| observed.max(watermark)).min(until);
         let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
-        let steps = self.life.advance(to, &whose.rule.timing, &identify);
+        let Some(steps) = self.life.advance(to, &whose.rule.timing, &identify) else { return false };
         whose.tell(steps, moment);
+        true
     }
 
     /// The earliest tick at which it may be silent or absent.

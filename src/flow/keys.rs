@@ -42,9 +42,60 @@ pub struct KeyTable {
     by_sensor: bool,
     share: Share,
     keys: HashMap<Key, Option<u32>>,
-    /// By (device, tag set), whichever of them the key needs; `Some(None)` is another worker's.
-    cache: HashMap<(u32, u32), Option<u32>>,
+    known: Known,
     owned: u32,
+}
+
+/// The keys of what was seen: events come in any order, and most of them of what is known.
+#[derive(Clone, Debug)]
+enum Known {
+    /// By device or by tag set, where one of them decides.
+    Single(Vec<Place>),
+    /// By device and tag set, where both do; `None` is another worker's.
+    Pairs(HashMap<(u32, u32), Option<u32>>),
+}
+
+/// What is known of the key of one device or tag set.
+#[derive(Clone, Copy, Debug, Default)]
+enum Place {
+    /// Nothing yet.
+    #[default]
+    New,
+    /// It is another worker's.
+    Others,
+    /// Its number here.
+    Own(u32),
+}
+
+impl Known {
+    fn find(&self, device: u32, tags: u32, by_sensor: bool) -> Option<Option<u32>> {
+        match self {
+            Self::Single(places) => match *places.get(if by_sensor { device } else { tags } as usize)? {
+                Place::New => None,
+                Place::Others => Some(None),
+                Place::Own(number) => Some(Some(number)),
+            },
+            Self::Pairs(pairs) => pairs.get(&(device, tags)).copied(),
+        }
+    }
+
+    fn note(&mut self, device: u32, tags: u32, by_sensor: bool, number: Option<u32>) {
+        match self {
+            Self::Single(places) => {
+                // Ids count up without gaps, so that this is no longer than the dictionary.
+                let at = if by_sensor { device } else { tags } as usize;
+                if places.len() <= at {
+                    places.resize(at + 1, Place::New);
+                }
+                if let Some(place) = places.get_mut(at) {
+                    *place = number.map_or(Place::Others, Place::Own);
+                }
+            }
+            Self::Pairs(pairs) => {
+                pairs.insert((device, tags), number);
+            }
+        }
+    }
 }
 
 impl KeyTable {
@@ -55,13 +106,14 @@ impl KeyTable {
         let by =
             by.get(..by.len().saturating_sub(usize::from(period.is_some()))).unwrap_or_default().to_vec();
         let by_sensor = by.iter().any(|name| &**name == SENSOR);
+        let both = by_sensor && by.len() > 1;
         Self {
             by,
             period: period.cloned(),
             by_sensor,
             share,
             keys: HashMap::new(),
-            cache: HashMap::new(),
+            known: if both { Known::Pairs(HashMap::new()) } else { Known::Single(Vec::new()) },
             owned: 0,
         }
     }
@@ -75,14 +127,13 @@ impl KeyTable {
     /// The number of an event's key, `None` when another worker owns it; with it the key itself
     /// when it is seen for the first time.
     pub fn of(&mut self, event: &Event, dictionary: &Dictionary) -> Option<(u32, Option<Key>)> {
-        let device = if self.by_sensor { event.device.0 } else { 0 };
-        let tags = if self.by_sensor && self.by.len() == 1 { 0 } else { event.tags.0 };
-        if let Some(known) = self.cache.get(&(device, tags)) {
+        let (device, tags) = (event.device.0, event.tags.0);
+        if let Some(known) = self.known.find(device, tags, self.by_sensor) {
             return known.map(|number| (number, None));
         }
         let key = self.key(event, dictionary);
         let found = self.admit(key);
-        self.cache.insert((device, tags), found.as_ref().map(|found| found.0));
+        self.known.note(device, tags, self.by_sensor, found.as_ref().map(|found| found.0));
         found
     }
 

@@ -183,9 +183,11 @@ impl WindowRun {
     fn catch_up(&mut self, number: u32, moment: &mut Moment<'_>) {
         if !self.table.by_sensor() {
             self.close(number, self.zone_watermark, moment);
+            self.pass(number, moment);
             self.seal(number, self.zone_watermark.minus(self.plan.allowed_lateness), moment);
         }
-        self.close(number, self.tick_closed_to, moment);
+        // Ticks may have sealed what they did not close (a feed that never drained).
+        self.close(number, self.tick_closed_to.max(self.tick_sealed_to), moment);
         self.pass(number, moment);
         self.seal(number, self.tick_sealed_to, moment);
     }
@@ -281,6 +283,7 @@ impl WindowRun {
                 run.close_timer = None;
             }
             self.close(number, limit, moment);
+            self.pass(number, moment);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             if let Some(end) = run.next_close(&self.plan) {
                 run.close_timer = Some(end);
@@ -289,13 +292,15 @@ impl WindowRun {
         }
     }
 
+    /// Closes a key's windows; time is to pass for its rules afterwards.
     fn close(&mut self, number: u32, to: Timestamp, moment: &mut Moment<'_>) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let from = run.windows.closed_to();
+        if to <= from {
+            return;
+        }
         let mut published = run.windows.close(&self.plan, self.bounds, to);
-        if to > from
-            && let Some(registration) = run.registration.as_deref()
-        {
+        if let Some(registration) = run.registration.as_deref() {
             let step = (from, to);
             registration.fill(&self.plan, self.bounds, step, moment.cause.sequence, &mut published);
         }
@@ -310,6 +315,9 @@ impl WindowRun {
             if let Some(run) = self.keys.get_mut(number as usize) {
                 run.seal_timer = None;
             }
+            // What nothing closed in time (a feed that never drained) is published before it is sealed.
+            self.close(number, limit, moment);
+            self.pass(number, moment);
             self.seal(number, limit, moment);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             if let Some(end) = run.next_seal(&self.plan) {
@@ -319,14 +327,10 @@ impl WindowRun {
         }
     }
 
+    /// Seals a key's windows; those that end by `to` are closed, and time has passed for its rules.
     fn seal(&mut self, number: u32, to: Timestamp, moment: &mut Moment<'_>) {
-        // What nothing closed in time (a feed that never drained) is published before it is sealed.
-        self.close(number, to, moment);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let published = run.windows.seal(&self.plan, to);
-        if !published.is_empty() {
-            self.pass(number, moment);
-        }
         self.publish(number, published, moment);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
@@ -336,6 +340,9 @@ impl WindowRun {
 
     /// Publishes revisions and lets the rules judge them; then their time passes.
     fn publish(&mut self, number: u32, published: Vec<Publication>, moment: &mut Moment<'_>) {
+        if published.is_empty() {
+            return;
+        }
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
             let expected = run.expected_events(&self.plan, &publication);
@@ -366,20 +373,28 @@ impl WindowRun {
             }));
         }
         self.pass(number, moment);
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
     }
 
     /// Lets time pass for a key's rules, after all that it closes: to the key's watermark, and by
     /// ticks as far as it was observed.
     fn pass(&mut self, number: u32, moment: &mut Moment<'_>) {
+        if self.rules.is_empty() {
+            return;
+        }
         let last_end = self.last_end();
         let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
+        let mut changed = false;
         for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
             let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
-            course.pass(whose, (watermark, until(slot)), moment);
+            changed |= course.pass(whose, (watermark, until(slot)), moment);
         }
-        note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        if changed {
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        }
     }
 
     fn pass_waiting(&mut self, moment: &mut Moment<'_>) {
