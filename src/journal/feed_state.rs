@@ -205,7 +205,7 @@ impl FeedState {
 
     /// Remembers the id of a decoder's quantity.
     pub fn note(&mut self, quantity: &Arc<Quantity>, id: QuantityId) {
-        if self.recalled.len() < RECALLED_MAX && self.recall(quantity).is_none() {
+        if self.recall(quantity).is_none() && self.recalled.len() < RECALLED_MAX {
             self.recalled.push((quantity.clone(), id));
         }
     }

@@ -23,8 +23,8 @@ use super::quota::{Bucket, Throttled};
 use super::snapshot::Past;
 use crate::model::time::SECOND;
 use crate::model::{
-    Accounts, Ack, Batch, Control, DeviceAccounts, DeviceId, Dictionary, FeedAccounts, FeedId, Record, Span,
-    Timestamp,
+    Accounts, Ack, Batch, Control, DeviceAccounts, DeviceId, Dictionary, FeedAccounts, FeedId, Reading,
+    Record, Span, TagSetId, Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -59,6 +59,12 @@ pub struct Sequencer {
     /// By device: what it has used up of its quota since the start. May be shorter than `rings`.
     buckets: Vec<Bucket>,
     throttled: Arc<Throttled>,
+    /// By device: the tags of its last event. May be shorter than `rings`.
+    tagged: Vec<TagSetId>,
+    /// The feed of the last message.
+    last_feed: Option<(Arc<str>, FeedId)>,
+    /// The list of the last event's readings, for the next.
+    spare: Vec<Reading>,
     /// In the order of their names, so that equal runs remove pipelines in the same order.
     definitions: BTreeMap<String, Arc<Control>>,
     /// Rings that a snapshot holds and no message has needed yet.
@@ -82,6 +88,9 @@ impl Default for Sequencer {
             rings: Vec::new(),
             buckets: Vec::new(),
             throttled: Arc::default(),
+            tagged: Vec::new(),
+            last_feed: None,
+            spare: Vec::new(),
             definitions: BTreeMap::new(),
             past: None,
             fault: None,

@@ -45,14 +45,15 @@ impl Sequencer {
         }
         let mut told = false;
         for event in &message.decoded.events {
-            match self.device_over_rate(id, message, event) {
+            let known = read(&self.dictionary).device_id(id, &event.sensor);
+            match self.device_over_rate(id, message, event, known) {
                 Some(rejected) if !told => {
                     // One record for all events of the message: they have one payload.
                     self.refuse(id, message, &rejected);
                     told = true;
                 }
                 Some(_) => {}
-                None => self.event(id, message, event),
+                None => self.event(id, message, event, known),
             }
         }
     }
@@ -77,7 +78,7 @@ impl Sequencer {
         });
     }
 
-    fn event(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent) {
+    fn event(&mut self, id: FeedId, message: &Submission, found: &DecodedEvent, known: Option<DeviceId>) {
         let arrived_at = self.arrived_at;
         let count = found.readings.len() as u64;
         let max_skew = self.definition(id, |definition| definition.max_skew).unwrap_or(Span::seconds(300));
@@ -95,14 +96,13 @@ impl Sequencer {
             let delta =
                 Accounts { events_quarantined: 1, readings_quarantined: count, ..Accounts::default() };
             self.with_feed(id, |feed| feed.delta.add(&delta));
-            let known = read(&self.dictionary).device_id(id, &found.sensor);
             if let Some(device) = known {
                 self.not_stored(device, &Accounts { events_found: 1, readings_found: count, ..delta });
             }
             self.refuse(id, message, &Rejected::message(Reason::FutureTime, detail));
             return;
         }
-        let Some((device, tags, readings)) = self.names(id, found) else {
+        let Some((device, tags, readings)) = self.names(id, found, known) else {
             self.with_feed(id, |feed| {
                 feed.delta.events_refused += 1;
                 feed.delta.readings_refused += count;
@@ -171,6 +171,7 @@ impl Sequencer {
         feed.delta.readings_stored += named.readings.len() as u64;
         let step = feed.saw(named.event_at, self.arrived_at);
         self.store(id, found.counter, &named);
+        self.give_back(named.readings);
         if let Some(watermark) = step {
             self.push(Record::Step { feed: id, watermark });
         }

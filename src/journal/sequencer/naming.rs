@@ -4,36 +4,42 @@
 use std::sync::Arc;
 
 use super::{QUANTITIES_MAX, Sequencer, TAG_SETS_MAX, read};
-use crate::model::{
-    DecodedEvent, DecodedReading, DeviceId, Entry, FeedId, QuantityId, Reading, Record, TagSetId,
-};
+use crate::model::{DecodedEvent, DeviceId, Entry, FeedId, Quantity, QuantityId, Reading, Record, TagSetId};
 
 impl Sequencer {
-    /// Ids of an event's names; `None` when a quota is used up. Quotas are checked before any id
-    /// is given.
+    /// Ids of an event's names, those of its readings in a list that [`Sequencer::give_back`] takes
+    /// again; `None` when a quota is used up. Quotas are checked before any id is given. `known` is the
+    /// device, if it has an id.
     pub(super) fn names(
         &mut self,
         feed: FeedId,
         found: &DecodedEvent,
+        known: Option<DeviceId>,
     ) -> Option<(DeviceId, TagSetId, Vec<Reading>)> {
-        let (device, tags, known) = {
+        let mut readings = std::mem::take(&mut self.spare);
+        readings.clear();
+        let tags = {
             let dictionary = read(&self.dictionary);
             let state = self.feeds.get(feed.index())?;
-            let id = |reading: &DecodedReading| {
-                state.recall(&reading.quantity).or_else(|| dictionary.quantity_id(&reading.quantity))
-            };
-            let quantities: Vec<Option<QuantityId>> = found.readings.iter().map(id).collect();
-            let new = quantities.iter().filter(|id| id.is_none()).count();
+            let mut new = 0;
+            for reading in &found.readings {
+                let id =
+                    state.recall(&reading.quantity).or_else(|| dictionary.quantity_id(&reading.quantity));
+                new += usize::from(id.is_none());
+                readings.extend(id.map(|quantity| Reading { quantity, value: reading.value }));
+            }
             if new > 0 && dictionary.quantities().len() + new > QUANTITIES_MAX {
                 return None;
             }
-            let tags = dictionary.tag_set_id(&found.tags);
+            let before = known.and_then(|device| self.tagged.get(device.index()).copied());
+            let same = before.filter(|id| dictionary.tags(*id).is_some_and(|tags| **tags == *found.tags));
+            let tags = same.or_else(|| dictionary.tag_set_id(&found.tags));
             if tags.is_none() && dictionary.tag_sets().len() >= TAG_SETS_MAX {
                 return None;
             }
-            (dictionary.device_id(feed, &found.sensor), tags, quantities)
+            tags
         };
-        let device = match device {
+        let device = match known {
             Some(device) => device,
             None => self.new_device(feed, &found.sensor)?,
         };
@@ -45,20 +51,38 @@ impl Sequencer {
                 id
             }
         };
-        let mut readings = Vec::with_capacity(found.readings.len());
-        for (reading, id) in found.readings.iter().zip(known) {
-            let quantity = match id.or_else(|| read(&self.dictionary).quantity_id(&reading.quantity)) {
-                Some(id) => id,
-                None => {
-                    let id = QuantityId(read(&self.dictionary).quantities().len() as u16);
-                    self.enter(Entry::Quantity(reading.quantity.clone()));
-                    id
-                }
-            };
-            self.with_feed(feed, |state| state.note(&reading.quantity, quantity));
-            readings.push(Reading { quantity, value: reading.value });
+        if self.tagged.len() <= device.index() {
+            // As many as there are devices: one that has said nothing yet counts as said with the first.
+            self.tagged.resize(self.rings.len(), TagSetId::default());
         }
+        if let Some(tagged) = self.tagged.get_mut(device.index()) {
+            *tagged = tags;
+        }
+        if readings.len() < found.readings.len() {
+            readings.clear();
+            for reading in &found.readings {
+                let quantity = self.quantity_id(&reading.quantity);
+                readings.push(Reading { quantity, value: reading.value });
+            }
+        }
+        self.with_feed(feed, |state| {
+            found.readings.iter().zip(&readings).for_each(|(of, own)| state.note(&of.quantity, own.quantity));
+        });
         Some((device, tags, readings))
+    }
+
+    /// Takes back the list of an event's readings for the next event.
+    pub(super) fn give_back(&mut self, readings: Vec<Reading>) {
+        self.spare = readings;
+    }
+
+    fn quantity_id(&mut self, quantity: &Arc<Quantity>) -> QuantityId {
+        let known = read(&self.dictionary).quantity_id(quantity);
+        known.unwrap_or_else(|| {
+            let id = QuantityId(read(&self.dictionary).quantities().len() as u16);
+            self.enter(Entry::Quantity(quantity.clone()));
+            id
+        })
     }
 
     fn new_device(&mut self, feed: FeedId, name: &Arc<str>) -> Option<DeviceId> {
@@ -72,12 +96,20 @@ impl Sequencer {
     }
 
     pub(super) fn feed_id(&mut self, name: &Arc<str>) -> FeedId {
+        // Messages of one connection carry one and the same name.
+        if let Some((last, id)) = &self.last_feed
+            && Arc::ptr_eq(last, name)
+        {
+            return *id;
+        }
         let known = read(&self.dictionary).feed_id(name);
-        known.unwrap_or_else(|| {
+        let id = known.unwrap_or_else(|| {
             let id = FeedId(self.feeds.len() as u16);
             self.enter(Entry::Feed(name.clone()));
             id
-        })
+        });
+        self.last_feed = Some((name.clone(), id));
+        id
     }
 
     pub(super) fn enter(&mut self, entry: Entry) {

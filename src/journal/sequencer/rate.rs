@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{Sequencer, read};
+use super::Sequencer;
 use crate::journal::quota::{Throttled, refusal};
-use crate::model::{Accounts, DecodedEvent, FeedId, Rejected, Submission, Throttle as _, UsedUp};
+use crate::model::{Accounts, DecodedEvent, DeviceId, FeedId, Rejected, Submission, Throttle as _, UsedUp};
 
 impl Sequencer {
     /// Whose messages are refused for the time being.
@@ -38,20 +38,21 @@ impl Sequencer {
         Some(rejected)
     }
 
-    /// Why an event is refused for its device's rate, if it is; it is counted then. The first event of
-    /// a device is within any quota.
+    /// Why an event is refused for the rate of its device, if it is; it is counted then. The first event
+    /// of a device, which is not `known`, is within any quota.
     pub(super) fn device_over_rate(
         &mut self,
         id: FeedId,
         message: &Submission,
         found: &DecodedEvent,
+        known: Option<DeviceId>,
     ) -> Option<Rejected> {
         if message.arrived_at.is_some() {
             return None;
         }
         let feed = self.feeds.get_mut(id.index())?;
         let definition = feed.definition.as_deref()?;
-        let device = read(&self.dictionary).device_id(id, &found.sensor)?;
+        let device = known?;
         if self.buckets.len() <= device.index() {
             self.buckets.resize_with(self.rings.len(), Default::default);
         }
