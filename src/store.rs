@@ -48,6 +48,8 @@ mod manifest;
 #[cfg(feature = "store")]
 mod options;
 #[cfg(feature = "store")]
+mod order;
+#[cfg(feature = "store")]
 mod output;
 #[cfg(feature = "store")]
 mod parquet;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, TimestampNanosecondArray, new_null_array};
-use datafusion::arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
+use datafusion::arrow::compute::{concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -21,6 +21,7 @@ use datafusion::parquet::schema::types::ColumnPath;
 
 use super::error::StoreError;
 use super::file::StoredFile;
+use super::order;
 use super::table::Table;
 use crate::model::Timestamp;
 
@@ -36,13 +37,9 @@ pub(super) fn sorted(table: &Table, batches: &[RecordBatch]) -> Result<RecordBat
     let schema = table.schema();
     let widened: Result<Vec<_>, _> = batches.iter().map(|batch| widened(batch, schema)).collect();
     let all = concat_batches(schema, &widened?)?;
-    let columns: Vec<SortColumn> = table
-        .sort_columns()
-        .iter()
-        .filter_map(|name| all.column_by_name(name))
-        .map(|values| SortColumn { values: values.clone(), options: None })
-        .collect();
-    take_record_batch(&all, &lexsort_to_indices(&columns, None)?)
+    let columns: Vec<ArrayRef> =
+        table.sort_columns().iter().filter_map(|name| all.column_by_name(name).cloned()).collect();
+    take_record_batch(&all, &order::indices(&columns)?)
 }
 
 /// A batch with all columns of `schema`, the missing ones null.
