@@ -55,6 +55,8 @@ pub struct Moment<'a> {
     /// By feed, the last tick at which the pipeline's feeds had drained and the time unobserved
     /// until then; see [`FeedClocks::passed`]. Nothing outside a pipeline.
     pub passed: &'a [(Timestamp, Span)],
+    /// Newer windows of the pipeline: what a rule judges there, no older one judges.
+    pub newer: &'a [WindowRun],
     /// Older windows of the pipeline, newest first: courses of rules are handed over from them.
     pub ending: &'a mut [WindowRun],
     /// Rows caused.
@@ -64,19 +66,19 @@ pub struct Moment<'a> {
 impl<'a> Moment<'a> {
     /// A record as it comes, outside any pipeline.
     pub fn new(cause: Cause, ticked: Timestamp, feeds: &'a FeedClocks, out: &'a mut Vec<ResultRow>) -> Self {
-        Self { cause, ticked, feeds, passed: &[], ending: &mut [], out }
+        Self { cause, ticked, feeds, passed: &[], newer: &[], ending: &mut [], out }
     }
 
-    /// The same record for one window, with the windows before it.
-    pub fn before<'b>(&'b mut self, ending: &'b mut [WindowRun]) -> Moment<'b> {
+    /// The same record for one window, with the newer and the older ones.
+    pub fn between<'b>(&'b mut self, newer: &'b [WindowRun], ending: &'b mut [WindowRun]) -> Moment<'b> {
         let Self { cause, ticked, feeds, passed, .. } = *self;
-        Moment { cause, ticked, feeds, passed, ending, out: &mut *self.out }
+        Moment { cause, ticked, feeds, passed, newer, ending, out: &mut *self.out }
     }
 
     /// The same record for one pipeline, whose feeds' observed time has `passed` so far.
     pub fn within<'b>(&'b mut self, passed: &'b [(Timestamp, Span)]) -> Moment<'b> {
         let Self { cause, ticked, feeds, .. } = *self;
-        Moment { cause, ticked, feeds, passed, ending: &mut [], out: &mut *self.out }
+        Moment { cause, ticked, feeds, passed, newer: &[], ending: &mut [], out: &mut *self.out }
     }
 }
 

@@ -223,8 +223,9 @@ impl PipelineRun {
             .iter_mut()
             .map(|(origin, mapping)| (&*origin, mapping.read(event, readings, dictionary, sequence)))
             .collect();
-        let mut rest = &mut *self.windows;
-        while let Some((window, ending)) = rest.split_first_mut() {
+        for place in 0..self.windows.len() {
+            let (newer, rest) = self.windows.split_at_mut(place);
+            let Some((window, ending)) = rest.split_first_mut() else { break };
             let mut own = earlier.iter().filter(|_| window.is_ending());
             let before = own.find(|(origin, _)| Arc::ptr_eq(origin, &window.made.origin));
             let mapped = before.and_then(|(_, mapped)| mapped.as_ref()).unwrap_or(&now);
@@ -233,13 +234,12 @@ impl PipelineRun {
                 || plan.columns.iter().any(|own| mapped.samples.iter().any(|s| s.0 == own.column));
             let samples = (!mapped.excluded && speaks).then_some(mapped.samples.as_slice());
             let arrived = Arrived { event, feed: mapped.feed, watermark, samples };
-            match window.event(&arrived, dictionary, &mut moment.before(ending)) {
+            match window.event(&arrived, dictionary, &mut moment.between(newer, ending)) {
                 Some(Outcome::Counted) => self.counts.counted += 1,
                 Some(Outcome::Late) => self.counts.late += 1,
                 Some(Outcome::TooLate) => self.counts.too_late += 1,
                 Some(Outcome::Outside) | None => {}
             }
-            rest = ending;
         }
         self.counts.excluded += u64::from(now.excluded);
         if !self.plan.readings.is_empty() {
@@ -257,10 +257,10 @@ impl PipelineRun {
         }
         self.zone_watermark = to;
         let moment = &mut moment.within(&self.passed);
-        let mut rest = &mut *self.windows;
-        while let Some((window, ending)) = rest.split_first_mut() {
-            window.zone_step(to, &mut moment.before(ending));
-            rest = ending;
+        for place in 0..self.windows.len() {
+            let (newer, rest) = self.windows.split_at_mut(place);
+            let Some((window, ending)) = rest.split_first_mut() else { break };
+            window.zone_step(to, &mut moment.between(newer, ending));
         }
     }
 
@@ -274,10 +274,10 @@ impl PipelineRun {
     /// Ticks have come to `to`.
     pub fn tick(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
         let moment = &mut moment.within(&self.passed);
-        let mut rest = &mut *self.windows;
-        while let Some((window, ending)) = rest.split_first_mut() {
-            window.tick(to, drained, &mut moment.before(ending));
-            rest = ending;
+        for place in 0..self.windows.len() {
+            let (newer, rest) = self.windows.split_at_mut(place);
+            let Some((window, ending)) = rest.split_first_mut() else { break };
+            window.tick(to, drained, &mut moment.between(newer, ending));
         }
         self.readings.tick(to, drained, moment);
         // A replaced definition is forgotten once its last window is sealed.

@@ -448,6 +448,11 @@ fn judge(
     let heard = Heard::now(run.heard_by, moment.feeds);
     let key = &run.key;
     for (course, slot) in run.courses.iter_mut().zip(rules).filter(|(course, slot)| slot.judges(course)) {
+        if !course.has_begun()
+            && handover::is_judged_since(&plan.description.by, &slot.now.rule.name, key, moment)
+        {
+            continue;
+        }
         if course.begins() {
             match handover::taken(&plan.description.by, &slot.now.rule.name, key, moment) {
                 Some(before) => course.goes_on_from(before),

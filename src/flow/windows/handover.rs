@@ -21,7 +21,19 @@ pub(super) fn taken(by: &[Arc<str>], rule: &str, key: &Key, moment: &mut Moment<
     })
 }
 
+/// Whether a rule has judged a key in a newer window of the same keys: an older one that has not judged
+/// it yet leaves it there.
+pub(super) fn is_judged_since(by: &[Arc<str>], rule: &str, key: &Key, moment: &Moment<'_>) -> bool {
+    moment.newer.iter().any(|run| run.plan.description.by == by && run.has_judged(rule, key))
+}
+
 impl WindowRun {
+    fn has_judged(&self, rule: &str, key: &Key) -> bool {
+        let place = self.rules.iter().position(|slot| &*slot.now.rule.name == rule);
+        let run = self.table.find(key).and_then(|number| self.keys.get(number as usize));
+        place.and_then(|place| run?.courses.get(place)).is_some_and(Course::has_begun)
+    }
+
     fn hand_over(&mut self, rule: &str, key: &Key) -> Option<Course> {
         let at = self.rules.iter().position(|slot| &*slot.now.rule.name == rule)?;
         let number = self.table.find(key)?;

@@ -242,7 +242,10 @@ impl Plan {
             if !by_tick {
                 self.stage(record, key, state, (i64::MIN, watermark.1), met, out, notes);
             } else {
-                self.stage(record, key, state, (tick.1, tick.1), met, out, notes);
+                if self.stage(record, key, state, (tick.1, tick.1), met, out, notes) {
+                    // What was sealed is judged and its time passes before anything is amended.
+                    notes.push(self.passed(key, state, clock));
+                }
                 if state.amended_at.saturating_add(self.amend_every) <= clock.tick
                     && self.stage(record, key, state, (i64::MIN, i64::MAX), met, out, notes)
                 {

@@ -76,8 +76,11 @@ impl Feed {
     }
 }
 
+/// Before everything, with room to take spans from it.
+const NEVER: i64 = i64::MIN / 2;
+
 /// Names, feeds and clocks at one position of the journal.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct World {
     /// By id.
     pub feeds: Vec<Feed>,
@@ -107,6 +110,13 @@ pub struct Said {
     pub watermark: i64,
     /// Readings by quantity: name, unit, decimals.
     pub readings: Vec<(Arc<Quantity>, i64)>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let (feeds, devices, tags, quantities) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { feeds, devices, tags, quantities, tick: NEVER, arrival: NEVER }
+    }
 }
 
 impl World {
