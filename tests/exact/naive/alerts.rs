@@ -105,6 +105,7 @@ impl Alerts {
                     self.unjudged.remove(&name);
                     self.drained.remove(&name);
                     self.passed.retain(|(place, _), _| place.0 != name);
+                    self.evidence.retain(|(place, _), _| place.0 != name);
                 }
                 Note::Published(place, row, feed) => self.published(&place, &row, feed, now),
                 Note::Passed(..) if matches!(line.record, Record::Control(_)) => {}
