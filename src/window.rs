@@ -17,6 +17,7 @@ pub mod function;
 pub mod grid;
 pub mod held;
 pub mod keyed;
+mod panes;
 pub mod plan;
 pub mod sensors;
 pub mod sketch;

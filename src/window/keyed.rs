@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::feed_set::FeedSet;
+use super::panes::{Pane, Panes};
 use super::plan::WindowPlan;
 use super::sensors::{Follower, Sensors};
 use super::slot::{Sample, Slot};
@@ -70,16 +71,6 @@ impl Publication {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Pane {
-    start: Timestamp,
-    changed: u64,
-    events: u64,
-    /// The feeds by which they came.
-    feeds: FeedSet,
-    slots: Box<[Slot]>,
-}
-
 /// The windows of one key of one plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyWindows {
@@ -87,8 +78,7 @@ pub struct KeyWindows {
     closed_to: Timestamp,
     /// Windows that end at or before are sealed.
     sealed_to: Timestamp,
-    /// By start.
-    panes: Vec<Pane>,
+    panes: Panes,
     /// Starts of closed windows that changed since they were published, sorted.
     dirty: Vec<Timestamp>,
     /// Its sensors, each by itself; empty unless the plan tells them apart.
@@ -100,7 +90,7 @@ impl Default for KeyWindows {
         Self {
             closed_to: Timestamp::MIN,
             sealed_to: Timestamp::MIN,
-            panes: Vec::new(),
+            panes: Panes::default(),
             dirty: Vec::new(),
             sensors: Sensors::default(),
         }
@@ -176,16 +166,13 @@ impl KeyWindows {
     }
 
     fn pane_mut(&mut self, plan: &WindowPlan, start: Timestamp) -> &mut Pane {
-        let at = match self.panes.binary_search_by_key(&start, |pane| pane.start) {
-            Ok(at) => at,
-            Err(at) => {
-                let (feeds, slots) = (FeedSet::default(), plan.empty_slots());
-                self.panes.insert(at, Pane { start, changed: 0, events: 0, feeds, slots });
-                at
-            }
-        };
-        #[allow(clippy::indexing_slicing, reason = "found or inserted just above")]
-        &mut self.panes[at]
+        self.panes.at(start, || Pane {
+            start,
+            changed: 0,
+            events: 0,
+            feeds: FeedSet::default(),
+            slots: plan.empty_slots(),
+        })
     }
 
     /// Marks the closed windows of a pane as changed; whether there are any.
@@ -232,10 +219,9 @@ impl KeyWindows {
                 Follower::Gain(next) => starts.extend(plan.grid.windows(*next)),
                 Follower::Hold(until) => {
                     // Windows without any event are not published, and so not amended.
-                    let first = self.panes.partition_point(|held| held.start <= pane);
-                    for held in self.panes.get(first..).unwrap_or_default() {
+                    for held in self.panes.starts().skip_while(|held| *held <= pane) {
                         let before = starts.len();
-                        starts.extend(plan.grid.windows(held.start).filter(|start| start < until));
+                        starts.extend(plan.grid.windows(held).filter(|start| start < until));
                         if starts.len() == before {
                             break;
                         }
@@ -256,7 +242,7 @@ impl KeyWindows {
         }
         self.closed_to = to;
         let mut published = Vec::new();
-        let Some(mut start) = self.panes.first().map(|pane| plan.grid.first_window(pane.start)) else {
+        let Some(mut start) = self.panes.first().map(|pane| plan.grid.first_window(pane)) else {
             return published;
         };
         if from > start {
@@ -267,10 +253,9 @@ impl KeyWindows {
             if end > to {
                 break;
             }
-            let first = self.panes.partition_point(|pane| pane.start < start);
-            match self.panes.get(first) {
+            match self.panes.from(start) {
                 None => break,
-                Some(pane) if pane.start >= end => start = plan.grid.first_window(pane.start),
+                Some(pane) if pane >= end => start = plan.grid.first_window(pane),
                 Some(_) => {
                     if bounds.hold(start) {
                         published.extend(self.publication(plan, start));
@@ -279,6 +264,7 @@ impl KeyWindows {
                 }
             }
         }
+        self.panes.rest(|pane| plan.grid.pane_end(pane) <= to);
         published
     }
 
@@ -312,8 +298,7 @@ impl KeyWindows {
         self.dirty.retain(|start| plan.grid.end(*start) > to);
         let published = last.into_iter().filter_map(|start| self.publication(plan, start)).collect();
         let before = std::mem::replace(&mut self.sealed_to, to);
-        let gone = self.panes.partition_point(|pane| plan.grid.end(pane.start) <= to);
-        let last = self.panes.drain(..gone).next_back().map(|pane| pane.start);
+        let last = self.panes.forget(|pane| plan.grid.end(pane) <= to);
         if let Some(up_to) = last.or_else(|| passed_over(plan, before, to))
             && !plan.sensors.is_empty()
         {
@@ -331,8 +316,8 @@ impl KeyWindows {
     /// End of the earliest window that is open and holds events.
     #[must_use]
     pub fn next_close(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        let first = self.panes.iter().find(|pane| plan.grid.end(pane.start) > self.closed_to)?;
-        let mut start = plan.grid.first_window(first.start);
+        let first = self.panes.starts().find(|pane| plan.grid.end(*pane) > self.closed_to)?;
+        let mut start = plan.grid.first_window(first);
         if self.closed_to > start {
             start = plan.grid.first_open(self.closed_to).max(start);
         }
@@ -343,24 +328,25 @@ impl KeyWindows {
     /// the last window that holds the earliest pane.
     #[must_use]
     pub fn next_seal(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        let pane = self.panes.first().map(|pane| plan.grid.end(pane.start));
+        let pane = self.panes.first().map(|pane| plan.grid.end(pane));
         let changed = self.dirty.first().map(|start| plan.grid.end(*start));
         [pane, changed, self.next_close(plan)].into_iter().flatten().min()
     }
 
     fn publication(&self, plan: &WindowPlan, start: Timestamp) -> Option<Publication> {
         let end = plan.grid.end(start);
-        let first = self.panes.partition_point(|pane| pane.start < start);
-        let mut panes = self.panes.get(first..)?.iter().take_while(|pane| pane.start < end);
-        let head = panes.next()?;
-        let (mut revision, mut count, mut feeds) = (head.changed, head.events, head.feeds);
-        let mut slots = head.slots.clone();
-        for pane in panes {
+        let (mut revision, mut count, mut feeds) = (0, 0, FeedSet::default());
+        let mut merged: Option<Box<[Slot]>> = None;
+        self.panes.each((start, end), &mut |pane| {
             revision = revision.max(pane.changed);
             count += pane.events;
             feeds = feeds.or(pane.feeds);
-            slots.iter_mut().zip(&pane.slots).for_each(|(mine, other)| mine.merge(other));
-        }
+            match &mut merged {
+                Some(slots) => slots.iter_mut().zip(&pane.slots).for_each(|(mine, other)| mine.merge(other)),
+                none => *none = Some(pane.slots.clone()),
+            }
+        });
+        let slots = merged?;
         let mut fields = plan.values(&slots, count);
         if !plan.sensors.is_empty() {
             revision = revision.max(self.sensors.fill(plan, start, end, &mut fields));

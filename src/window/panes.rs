@@ -1,0 +1,342 @@
+//! The panes of one key. Those that are being filled lie open; those that closed rest as bytes, a
+//! fifth of the size, until a late reading wakes them.
+//!
+//! A pane that rests is the length of the rest (LEB128), the time since the pane before it, and what it
+//! holds, in [postcard's wire format](https://postcard.jamesmunns.com/wire-format): whole numbers in as
+//! few bytes as they need.
+
+use serde::{Deserialize, Serialize};
+
+use super::feed_set::FeedSet;
+use super::slot::Slot;
+use crate::model::time::SECOND;
+use crate::model::{Span, Timestamp};
+
+/// One pane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pane {
+    /// Where it starts.
+    pub start: Timestamp,
+    /// Journal sequence of the last record that changed it.
+    pub changed: u64,
+    /// Events counted.
+    pub events: u64,
+    /// The feeds by which they came.
+    pub feeds: FeedSet,
+    /// Its accumulators.
+    pub slots: Box<[Slot]>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Panes {
+    resting: Resting,
+    /// By start, all after those that rest.
+    open: Vec<Pane>,
+}
+
+/// Panes by start, as bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Resting {
+    bytes: Vec<u8>,
+    /// Start of the first; of no meaning when there is none.
+    first: Timestamp,
+    /// Start of the last.
+    last: Timestamp,
+}
+
+/// What a pane that rests holds, beside its start.
+type Content = (u64, u64, FeedSet, Box<[Slot]>);
+
+impl Panes {
+    /// Starts of all of them, earliest first.
+    pub fn starts(&self) -> impl Iterator<Item = Timestamp> {
+        self.resting.iter().map(|(start, _)| start).chain(self.open.iter().map(|pane| pane.start))
+    }
+
+    /// Start of the earliest.
+    #[must_use]
+    pub fn first(&self) -> Option<Timestamp> {
+        self.starts().next()
+    }
+
+    /// Start of the earliest that starts at `start` or later.
+    #[must_use]
+    pub fn from(&self, start: Timestamp) -> Option<Timestamp> {
+        let resting = (!self.resting.is_empty() && start <= self.resting.last)
+            .then(|| self.resting.iter().map(|(own, _)| own).find(|own| start <= *own));
+        resting.flatten().or_else(|| {
+            let at = self.open.partition_point(|pane| pane.start < start);
+            self.open.get(at).map(|pane| pane.start)
+        })
+    }
+
+    /// Shows each pane that starts in [start, end), earliest first.
+    pub fn each(&self, (start, end): (Timestamp, Timestamp), show: &mut dyn FnMut(&Pane)) {
+        if !self.resting.is_empty() && start <= self.resting.last {
+            let within = self.resting.iter().skip_while(|(own, _)| *own < start);
+            for pane in within.take_while(|(own, _)| *own < end).filter_map(|(own, bytes)| woken(own, bytes))
+            {
+                show(&pane);
+            }
+        }
+        let first = self.open.partition_point(|pane| pane.start < start);
+        let open = self.open.get(first..).unwrap_or_default();
+        open.iter().take_while(|pane| pane.start < end).for_each(show);
+    }
+
+    /// The pane at `start`, made by `new` if there is none.
+    pub fn at(&mut self, start: Timestamp, new: impl FnOnce() -> Pane) -> &mut Pane {
+        if !self.resting.is_empty() && start <= self.resting.last {
+            self.wake(start);
+        }
+        let at = match self.open.binary_search_by_key(&start, |pane| pane.start) {
+            Ok(at) => at,
+            Err(at) => {
+                if self.open.len() == self.open.capacity() {
+                    // Most keys fill one pane at a time.
+                    self.open.reserve_exact(1 + self.open.len() / 2);
+                }
+                self.open.insert(at, new());
+                at
+            }
+        };
+        #[allow(clippy::indexing_slicing, reason = "found or inserted just above")]
+        &mut self.open[at]
+    }
+
+    /// Forgets the earliest panes for as long as `gone` says so of their starts; the last of them.
+    pub fn forget(&mut self, gone: impl Fn(Timestamp) -> bool) -> Option<Timestamp> {
+        let rested = self.resting.forget(&gone);
+        if !self.resting.is_empty() {
+            return rested;
+        }
+        let count = self.open.partition_point(|pane| gone(pane.start));
+        self.open.drain(..count).next_back().map(|pane| pane.start).or(rested)
+    }
+
+    /// Lays the earliest open panes to rest, for as long as `closed` says so of their starts.
+    pub fn rest(&mut self, closed: impl Fn(Timestamp) -> bool) {
+        let count = self.open.partition_point(|pane| closed(pane.start));
+        for pane in self.open.drain(..count) {
+            self.resting.push(pane);
+        }
+    }
+
+    /// Opens those that start at `start` or later.
+    fn wake(&mut self, start: Timestamp) {
+        let Resting { bytes, .. } = &self.resting;
+        let all = bytes.len();
+        let mut woken_panes = Vec::new();
+        let (mut kept, mut last) = (0, self.resting.first);
+        let mut left = self.resting.iter();
+        while let Some((own, content)) = left.next() {
+            if own < start {
+                (kept, last) = (all - left.rest.len(), own);
+            } else {
+                woken_panes.extend(woken(own, content));
+            }
+        }
+        self.resting.bytes.truncate(kept);
+        self.resting.last = last;
+        self.open.splice(0..0, woken_panes);
+    }
+}
+
+impl Resting {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Each with its start.
+    fn iter(&self) -> Iter<'_> {
+        Iter { rest: &self.bytes, at: self.first, begun: false }
+    }
+
+    /// Adds a pane after all others.
+    fn push(&mut self, pane: Pane) {
+        let Pane { start, changed, events, feeds, slots } = pane;
+        if self.is_empty() {
+            self.first = start;
+            self.last = start;
+        }
+        let content: Content = (changed, events, feeds, slots);
+        let Ok(mut whole) = postcard::to_extend(&since(self.last, start), Vec::with_capacity(64))
+            .and_then(|bytes| postcard::to_extend(&content, bytes))
+        else {
+            return;
+        };
+        self.last = start;
+        let mut length = [0; 5];
+        let mut value = whole.len();
+        let mut used = 0;
+        for byte in &mut length {
+            used += 1;
+            *byte = (value & 0x7f) as u8;
+            value >>= 7;
+            if value == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        let more = used + whole.len();
+        if self.bytes.capacity() - self.bytes.len() < more {
+            self.bytes.reserve_exact(more + self.bytes.len() / 4);
+        }
+        self.bytes.extend_from_slice(length.get(..used).unwrap_or_default());
+        self.bytes.append(&mut whole);
+    }
+
+    /// Forgets the earliest for as long as `gone` says so; the last of them.
+    fn forget(&mut self, gone: impl Fn(Timestamp) -> bool) -> Option<Timestamp> {
+        let mut last = None;
+        let mut iter = self.iter();
+        let mut keep = iter.rest.len();
+        let mut next = None;
+        while let Some((start, _)) = iter.next() {
+            if !gone(start) {
+                next = Some(start);
+                break;
+            }
+            last = Some(start);
+            keep = iter.rest.len();
+        }
+        if last.is_some() {
+            let forgotten = self.bytes.len() - keep;
+            self.bytes.drain(..if next.is_some() { forgotten } else { self.bytes.len() });
+            self.first = next.unwrap_or(self.first);
+        }
+        last
+    }
+}
+
+/// See [`Resting::iter`].
+struct Iter<'a> {
+    rest: &'a [u8],
+    at: Timestamp,
+    begun: bool,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (Timestamp, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (length, rest) = postcard::take_from_bytes::<u32>(self.rest).ok()?;
+        let (own, rest) = rest.split_at_checked(length as usize)?;
+        let (passed, content) = postcard::take_from_bytes::<u64>(own).ok()?;
+        // The first says how far it is from one that is gone.
+        if self.begun {
+            self.at = self.at.plus(span(passed));
+        }
+        self.begun = true;
+        self.rest = rest;
+        Some((self.at, content))
+    }
+}
+
+/// A pane from its bytes.
+fn woken(start: Timestamp, content: &[u8]) -> Option<Pane> {
+    let (changed, events, feeds, slots): Content = postcard::from_bytes(content).ok()?;
+    Some(Pane { start, changed, events, feeds, slots })
+}
+
+/// The time between two starts as one small number: seconds times two, or nanoseconds times two and one.
+fn since(earlier: Timestamp, later: Timestamp) -> u64 {
+    let passed = later.0.wrapping_sub(earlier.0) as u64;
+    if passed % SECOND as u64 == 0 { passed / SECOND as u64 * 2 } else { passed << 1 | 1 }
+}
+
+fn span(passed: u64) -> Span {
+    Span(if passed & 1 == 0 { (passed / 2).wrapping_mul(SECOND as u64) } else { passed >> 1 } as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::window::slot::SlotKind;
+
+    fn pane(start: Timestamp, number: i64) -> Pane {
+        let mut slots = [SlotKind::Sum, SlotKind::Extremes, SlotKind::Sketch].map(SlotKind::empty);
+        slots.iter_mut().for_each(|slot| slot.add_value(number, 0));
+        let mut feeds = FeedSet::default();
+        feeds.add(number.unsigned_abs() as usize % 64);
+        Pane { start, changed: number.unsigned_abs(), events: 1, feeds, slots: slots.into() }
+    }
+
+    fn all(panes: &Panes, range: (Timestamp, Timestamp)) -> Vec<Pane> {
+        let mut shown = Vec::new();
+        panes.each(range, &mut |pane| shown.push(pane.clone()));
+        shown
+    }
+
+    proptest! {
+        /// Against a plain map: what is counted, put to rest, woken and forgotten, in any order.
+        #[test]
+        fn panes_that_rest_are_the_same_panes(
+            unit in prop::sample::select(vec![1, 7, SECOND, 60 * SECOND, 86_400 * SECOND, i64::MAX / 64]),
+            steps in prop::collection::vec((0..4_u8, -30..30_i64, any::<i64>()), 1..80),
+        ) {
+            let (mut panes, mut plain) = (Panes::default(), BTreeMap::new());
+            let (mut forgotten, mut rested) = (i64::MIN, i64::MIN);
+            for (kind, place, value) in steps {
+                let start = Timestamp(place * unit);
+                match kind {
+                    // What was forgotten does not come again.
+                    0 | 1 if start.0 > forgotten => {
+                        let value = value / 2;
+                        let one = || pane(start, value);
+                        panes.at(start, one).changed += 1;
+                        plain.entry(start).or_insert_with(one).changed += 1;
+                    }
+                    2 => {
+                        rested = rested.max(start.0);
+                        panes.rest(|own| own.0 <= rested);
+                    }
+                    3 => {
+                        forgotten = forgotten.max(start.0);
+                        let last = panes.forget(|own| own.0 <= forgotten);
+                        let kept = plain.split_off(&Timestamp(forgotten.saturating_add(1)));
+                        prop_assert_eq!(last, plain.last_key_value().map(|(start, _)| *start));
+                        plain = kept;
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(panes.starts().collect::<Vec<_>>(), plain.keys().copied().collect::<Vec<_>>());
+                prop_assert_eq!(panes.first(), plain.keys().next().copied());
+                let from = plain.range(start..).next().map(|(own, _)| *own);
+                prop_assert_eq!(panes.from(start), from);
+                let end = Timestamp(start.0.saturating_add(unit.saturating_mul(5)));
+                prop_assert_eq!(
+                    all(&panes, (start, end)),
+                    plain.range(start..end).map(|(_, pane)| pane.clone()).collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pane_that_rests_is_small() {
+        let mut panes = Panes::default();
+        for minute in 0..1_440 {
+            let start = Timestamp((1_770_000_000 + 60 * minute) * SECOND);
+            let changed = 9_000_000 + 600_000 * minute as u64;
+            let one = |kind: SlotKind| {
+                (0..6).fold(kind.empty(), |mut slot, at| {
+                    slot.add_value(23_400_000 + at * 100_000, 6);
+                    slot
+                })
+            };
+            let slots = [one(SlotKind::Sum), one(SlotKind::Extremes)].into();
+            let feeds = FeedSet::default();
+            panes.at(start, || Pane { start, changed, events: 6, feeds, slots });
+            panes.rest(|_| true);
+        }
+        assert_eq!(panes.open.len(), 0);
+        let bytes = panes.resting.bytes.capacity();
+        assert!(bytes <= 1_440 * 40, "{} bytes a pane", bytes / 1_440);
+    }
+}
