@@ -1,5 +1,5 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start latency memory recovery`.
+//! `cargo bench --bench service -- replay start ingest latency memory recovery`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
 //! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
@@ -20,6 +20,8 @@ mod catch_up;
 mod city1;
 #[path = "service/figures.rs"]
 mod figures;
+#[path = "service/ingest.rs"]
+mod ingest;
 #[path = "service/latency.rs"]
 mod latency;
 #[path = "service/machine.rs"]
@@ -46,7 +48,7 @@ mod webhook;
 use figures::Report;
 
 /// The parts, in their order. `start` goes on with the data that `replay` left.
-const PARTS: [&str; 6] = ["replay", "start", "latency", "memory", "recovery", "catch_up"];
+const PARTS: [&str; 7] = ["replay", "start", "ingest", "latency", "memory", "recovery", "catch_up"];
 
 fn main() {
     // Cargo itself says `--bench`; names of parts have no dashes.
@@ -66,6 +68,9 @@ fn main() {
         if wanted("start") {
             start::measure(&runtime, city, &data, &mut report);
         }
+    }
+    if wanted("ingest") {
+        ingest::measure(&runtime, &mut report);
     }
     if wanted("latency") {
         latency::measure(&runtime, &mut report);
