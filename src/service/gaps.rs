@@ -3,8 +3,9 @@
 //! A sink that was so far behind that what it had not read is removed from the logs has a gap
 //! ([`crate::journal::holders`]). The alert is raised once, stands in the ledger through restarts,
 //! and is over when a person says that the stretch is filled or accepted, or when the sink is
-//! configured no more. It is durable before the sink reads on behind the gap, because then nothing
-//! else tells of it.
+//! configured no more. What was acknowledged is not told again, also after a restart; when more of the
+//! same stretch goes, the same alert fires again. It is durable before the sink reads on behind the
+//! gap, because then nothing else tells of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,8 @@ use crate::notify::Ledger;
 const RULE: &str = "sink-gap";
 /// The name of its key.
 const KEY: &str = "sink";
+/// What an acknowledged alert says of how far the gap reached: an epoch and a frame.
+const ACKNOWLEDGED: [&str; 2] = ["journal_to", "results_to"];
 
 /// Raises and ends the alerts.
 pub struct Gaps {
@@ -55,11 +58,22 @@ impl Gaps {
         Ok(Self { ledger, live, journal, open: Mutex::new(open) })
     }
 
-    /// A sink begins to read: a gap from before the start is a gap still.
-    pub fn recall(&self, sink: &Holder) {
+    /// A sink begins to read: a gap from before the start is a gap still, and one that was
+    /// acknowledged stays so.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ledger`]: the service does not start.
+    pub fn recall(&self, sink: &Holder) -> Result<(), ServiceError> {
         if self.open.lock().unwrap_or_else(PoisonError::into_inner).contains_key(sink.name()) {
-            sink.note_gap();
+            sink.recall_gap();
+        } else if let Some(alert) = self.ledger.alert(&identity(sink).to_string())? {
+            // A sink that is still away stands where it stood, and its gap has the same identity.
+            let reached = ACKNOWLEDGED.map(|name| alert.value.get(name).copied().flatten());
+            if let [Some(journal), Some(results)] = reached {
+                sink.recall_acknowledged((journal as u64, results as u64));
+            }
         }
+        Ok(())
     }
 
     /// Raises the alert of a sink with a gap, unless it is raised; it is durable when this returns.
@@ -73,10 +87,9 @@ impl Gaps {
         }
         let (journal, results) = sink.position();
         let name: Arc<str> = sink.name().into();
-        let identity = format!("{PIPELINE}\n{RULE}\n{name}\n{journal}\n{results}");
         let position = |at: u64| (at != u64::MAX).then_some(at as f64);
         let evidence = vec![("journal".into(), position(journal)), ("results".into(), position(results))];
-        let id = AlertId(xxh3_128(identity.as_bytes()));
+        let id = identity(sink);
         let now = self.journal.arrived_at();
         let alert = own_alert(id, name.clone(), now, evidence);
         let step = alert.raised(self.journal.records(), now, "the logs no longer hold what comes next");
@@ -98,13 +111,18 @@ impl Gaps {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<_> = open.keys().cloned().collect();
         for name in names {
-            let reason = match sinks.iter().find(|sink| sink.name() == &*name) {
+            let (reason, reached) = match sinks.iter().find(|sink| sink.name() == &*name) {
                 Some(sink) if sink.needs_backfill() => continue,
-                Some(_) => "acknowledged",
-                None => "the sink is configured no more",
+                Some(sink) => ("acknowledged", Some(sink.acknowledged_to())),
+                None => ("the sink is configured no more", None),
             };
             let now = self.journal.arrived_at();
             if let Some(alert) = open.get(&name) {
+                let mut alert = alert.clone();
+                if let Some((journal, results)) = reached {
+                    let reached = [journal, results].map(|at| Some(at as f64));
+                    alert.evidence.extend(ACKNOWLEDGED.map(Arc::from).into_iter().zip(reached));
+                }
                 let step = alert.resolved(now, self.journal.records(), now, reason);
                 self.live.alerts_changed(&self.ledger.observe(step)?);
             }
@@ -112,6 +130,13 @@ impl Gaps {
         }
         Ok(())
     }
+}
+
+/// Which gap: that of a sink that stood there.
+fn identity(sink: &Holder) -> AlertId {
+    let (journal, results) = sink.position();
+    let identity = format!("{PIPELINE}\n{RULE}\n{}\n{journal}\n{results}", sink.name());
+    AlertId(xxh3_128(identity.as_bytes()))
 }
 
 fn own_alert(

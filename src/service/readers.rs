@@ -110,7 +110,7 @@ impl Readers {
     ) -> Result<(), ServiceError> {
         let holder = sink.committed((epoch, frame)).map(|(e, f)| core.holders.sink(sink.name(), e, f));
         if let (Some(holder), Some(gaps)) = (&holder, &self.gaps) {
-            gaps.recall(holder);
+            gaps.recall(holder)?;
         }
         let mut follow = Follow {
             batches: core.batches(epoch),
@@ -243,7 +243,9 @@ impl Follow {
         }
         match &self.holder {
             Some(holder) => {
-                holder.note_gap();
+                let begins = |skipped: u64, at: u64| if skipped > 0 { at } else { 0 };
+                let gone = (begins(epochs, self.batches.position()), begins(frames, self.rows.position()));
+                holder.note_gap(gone);
                 warn!(
                     sink = sink.name(),
                     epochs,
@@ -251,7 +253,7 @@ impl Follow {
                     "what comes next was removed from the logs; this sink goes on behind the gap and needs a backfill"
                 );
                 // Before its cursor passes the gap: afterwards nothing else tells of it.
-                if let Some(gaps) = &self.gaps {
+                if let Some(gaps) = self.gaps.as_ref().filter(|_| holder.needs_backfill()) {
                     self.patiently(sink, |_, _| gaps.raise(holder))?;
                 }
             }
