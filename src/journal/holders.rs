@@ -1,7 +1,7 @@
 //! Who still needs which part of the two logs: checkpoint, snapshot and the cursors of sinks.
 //!
-//! Positions are those that are committed and synced: what a holder would go on from after a loss of
-//! power now.
+//! A position is committed and synced: what a holder would go on from after a loss of power now. A
+//! sink has read further than that, and lost something only if what it reads next is gone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +12,7 @@ pub struct Holder {
     name: &'static str,
     journal: AtomicU64,
     results: AtomicU64,
+    next: (AtomicU64, AtomicU64),
     gap: Mutex<Gap>,
 }
 
@@ -34,8 +35,9 @@ impl Gap {
 
 impl Holder {
     fn new(name: &'static str, journal: u64, results: u64) -> Self {
+        let next = (AtomicU64::new(journal), AtomicU64::new(results));
         let (journal, results) = (AtomicU64::new(journal), AtomicU64::new(results));
-        Self { name, journal, results, gap: Mutex::default() }
+        Self { name, journal, results, next, gap: Mutex::default() }
     }
 
     /// Name, as in logs and metrics.
@@ -55,6 +57,19 @@ impl Holder {
     pub fn advance(&self, journal: u64, results: u64) {
         self.journal.store(journal, Ordering::Release);
         self.results.store(results, Ordering::Release);
+        self.reads_next(journal, results);
+    }
+
+    /// Epoch and frame that it reads next; `u64::MAX` of a log that it does not read.
+    #[must_use]
+    pub fn next(&self) -> (u64, u64) {
+        (self.next.0.load(Ordering::Acquire), self.next.1.load(Ordering::Acquire))
+    }
+
+    /// It has read everything before epoch `journal` and before frame `results`, durable or not.
+    pub fn reads_next(&self, journal: u64, results: u64) {
+        self.next.0.fetch_max(journal, Ordering::AcqRel);
+        self.next.1.fetch_max(results, Ordering::AcqRel);
     }
 
     /// Whether something was collected before it was read, and nobody has acknowledged that: what it

@@ -2,7 +2,8 @@
 //!
 //! A segment of the journal goes when it is older than `keep`, behind the checkpoint and the
 //! sequencer's snapshot, and read by every sink, except by those further behind than `behind_max`:
-//! these are marked as in need of a backfill and hold no longer. A gap that a person has acknowledged
+//! these are marked as in need of a backfill and hold no longer, once what they would read next has
+//! gone. A gap that a person has acknowledged
 //! is news again only once more of it is gone. A segment of the results log goes
 //! under the same conditions once the journal that caused its rows has gone. The last segment of a
 //! log always stays. Age is counted in arrival time, which no jump of the host's clock moves.
@@ -60,10 +61,10 @@ impl Retention {
         let mut collected = Collected::default();
         let (first, removed) = self.collect_journal(now, &sinks)?;
         collected.journal_segments = removed;
-        collected.note_gaps(&sinks, |sink| (sink.position().0 < first).then_some((first, 0)));
+        collected.note_gaps(&sinks, |sink| (sink.next().0 < first).then_some((first, 0)));
         let (first, removed) = self.collect_results(now, &sinks)?;
         collected.results_segments = removed;
-        collected.note_gaps(&sinks, |sink| (sink.position().1 < first).then_some((0, first)));
+        collected.note_gaps(&sinks, |sink| (sink.next().1 < first).then_some((0, first)));
         if collected.journal_segments + collected.results_segments > 0 {
             let (journal, results) = (collected.journal_segments, collected.results_segments);
             info!(journal, results, "old segments removed");

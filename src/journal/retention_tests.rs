@@ -50,6 +50,21 @@ fn a_sink_holds_until_it_is_too_far_behind_and_is_then_marked_once() {
 }
 
 #[test]
+fn a_sink_lost_nothing_that_it_has_read_whatever_of_it_is_durable() {
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(10, 10);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    // As after a start on a full disk: nothing is known to be durable, and it reads on at 9.
+    let ledger = retention.holders.sink("ledger", u64::MAX, 0);
+    ledger.reads_next(u64::MAX, 9);
+    assert_eq!(retention.collect(at_day(9)).unwrap().gaps, Vec::<&str>::new());
+    assert_eq!(left(&retention), (5, 0), "what a loss of power would need again stays");
+    assert_eq!(retention.collect(at_day(100)).unwrap().gaps, Vec::<&str>::new());
+    assert_eq!(left(&retention), (9, 9));
+    assert!(!ledger.needs_backfill());
+}
+
+#[test]
 fn a_reader_before_the_first_segment_says_so_and_can_begin_there() {
     let retention = ten_days();
     retention.holders.checkpoint.advance(10, 10);

@@ -124,6 +124,7 @@ impl Readers {
             gaps: self.gaps.clone(),
             stop: self.stop.clone(),
         };
+        follow.begin((epoch, frame), &sink)?;
         let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
             follow.wake(&std::thread::current());
             match follow.run(&mut sink) {
@@ -151,6 +152,27 @@ impl Readers {
 }
 
 impl Follow {
+    /// A sink that has taken nothing yet begins with what there is: nothing was removed before it read
+    /// it.
+    fn begin(&mut self, from: (u64, u64), sink: &dyn Sink) -> Result<(), ServiceError> {
+        let is_new = [from.0, from.1].iter().all(|at| matches!(*at, 0 | u64::MAX));
+        if is_new {
+            let (epochs, frames) = (self.batches.skip_collected()?, self.rows.skip_collected()?);
+            if epochs > 0 || frames > 0 {
+                tracing::info!(sink = sink.name(), epochs, frames, "begins at the oldest segment left");
+            }
+        }
+        self.read();
+        Ok(())
+    }
+
+    /// Tells what is read next: collection takes nothing from a sink that lies before it.
+    fn read(&self) {
+        if let Some(holder) = &self.holder {
+            holder.reads_next(self.batches.position(), self.rows.position());
+        }
+    }
+
     fn wake(&self, thread: &Thread) {
         self.journal.wake(thread.clone());
         self.results.wake(thread.clone());
@@ -187,6 +209,7 @@ impl Follow {
                 next => next?,
             };
             let Some((epoch, batch)) = next else { break };
+            self.read();
             self.patiently(sink, |sink, dictionary| {
                 let dictionary = dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
                 sink.batch(epoch, &batch, &dictionary)
@@ -199,6 +222,7 @@ impl Follow {
                 next => next?,
             };
             let Some((frame, rows)) = next else { break };
+            self.read();
             self.patiently(sink, |sink, _| sink.rows(frame, &rows))?;
             moved = true;
         }
