@@ -32,7 +32,14 @@ pub struct Gaps {
     live: Arc<LiveView>,
     journal: Arc<Progress>,
     /// Open alerts by sink.
-    open: Mutex<BTreeMap<Arc<str>, OwnAlert>>,
+    open: Mutex<BTreeMap<Arc<str>, Open>>,
+}
+
+/// An alert that the ledger has taken.
+struct Open {
+    alert: OwnAlert,
+    /// Whether a loss of power cannot take it back.
+    is_durable: bool,
 }
 
 impl Gaps {
@@ -52,7 +59,9 @@ impl Gaps {
             if let (Ok(id), Some(began_at), Some(sink)) = (id, began_at, alert.key.get(KEY)) {
                 let sink: Arc<str> = sink.as_str().into();
                 let evidence = alert.value.iter().map(|(name, value)| (name.as_str().into(), *value));
-                open.insert(sink.clone(), own_alert(id, sink, began_at, evidence.collect()));
+                let alert = own_alert(id, sink.clone(), began_at, evidence.collect());
+                // Opening the ledger synced it, or nothing had room: then this is asked for again.
+                open.insert(sink, Open { alert, is_durable: false });
             }
         }
         Ok(Self { ledger, live, journal, open: Mutex::new(open) })
@@ -82,8 +91,8 @@ impl Gaps {
     /// [`ServiceError::Ledger`]; the sink must not read on.
     pub fn raise(&self, sink: &Holder) -> Result<(), ServiceError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains_key(sink.name()) {
-            return Ok(());
+        if let Some(open) = open.get_mut(sink.name()) {
+            return self.secure(open);
         }
         let (journal, results) = sink.position();
         let name: Arc<str> = sink.name().into();
@@ -94,8 +103,15 @@ impl Gaps {
         let alert = own_alert(id, name.clone(), now, evidence);
         let step = alert.raised(self.journal.records(), now, "the logs no longer hold what comes next");
         self.live.alerts_changed(&self.ledger.observe(step)?);
-        self.ledger.secure()?;
-        open.insert(name, alert);
+        // It is told: where only the sync fails, that alone is tried again.
+        self.secure(open.entry(name).or_insert(Open { alert, is_durable: false }))
+    }
+
+    fn secure(&self, open: &mut Open) -> Result<(), ServiceError> {
+        if !open.is_durable {
+            self.ledger.secure()?;
+            open.is_durable = true;
+        }
         Ok(())
     }
 
@@ -117,7 +133,7 @@ impl Gaps {
                 None => ("the sink is configured no more", None),
             };
             let now = self.journal.arrived_at();
-            if let Some(alert) = open.get(&name) {
+            if let Some(Open { alert, .. }) = open.get(&name) {
                 let mut alert = alert.clone();
                 if let Some((journal, results)) = reached {
                     let reached = [journal, results].map(|at| Some(at as f64));

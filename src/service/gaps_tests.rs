@@ -152,3 +152,27 @@ fn a_gap_is_durable_before_the_sink_reads_on() {
     life.gaps.raise(&life.holders.sinks()[0]).unwrap();
     assert_eq!(life.ledger.durable_cursor(), 4, "one sync makes everything before durable");
 }
+
+#[test]
+fn a_gap_that_cannot_be_synced_is_told_once() {
+    let site = Site { directory: tempfile::tempdir().unwrap() };
+    let life = site.start(&[("influx", 7, 3)]);
+    let file = rusqlite::Connection::open(site.path()).unwrap();
+    let refuses = "CREATE TRIGGER unsynced BEFORE INSERT ON meta WHEN NEW.name = 'secured' \
+                   BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    file.execute_batch(refuses).unwrap();
+    let [influx] = &life.holders.sinks()[..] else { panic!("one sink") };
+    influx.note_gap((8, 0));
+    for records in 71..74 {
+        life.journal.passed(records);
+        life.gaps.settle(&life.holders).unwrap_err();
+        life.gaps.raise(influx).unwrap_err();
+    }
+    assert_eq!((life.alerts(AlertState::Firing)[0].transitions.len(), life.owed()), (1, 1));
+    assert_eq!(life.ledger.durable_cursor(), 0);
+    file.execute_batch("DROP TRIGGER unsynced").unwrap();
+    life.ledger.apply(4, &[]).unwrap();
+    life.gaps.raise(influx).unwrap();
+    assert_eq!((life.alerts(AlertState::Firing)[0].transitions.len(), life.owed()), (1, 1));
+    assert_eq!(life.ledger.durable_cursor(), 4, "and the sync is made up for");
+}
