@@ -8,7 +8,9 @@
 //! Who is refused stands in [`Throttled`], where decoders look first: a flood costs no decoding when
 //! its topic names the device. Buckets are not kept over a restart; what was refused is journalled.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
@@ -58,13 +60,26 @@ impl Bucket {
 }
 
 /// Feeds and devices whose messages are refused for the time being. The sequencer writes, decoders
-/// read.
-#[derive(Debug, Default)]
+/// read; while nobody may speak again, time passes without a look at who is refused.
+#[derive(Debug)]
 pub struct Throttled {
-    /// Whether `feeds` holds anything: the look of every decoder at usual times.
-    any: AtomicBool,
-    feeds: RwLock<HashMap<Arc<str>, Refused>>,
+    /// When the first of them may speak again: the look of every decoder at usual times.
+    due_at: AtomicI64,
+    table: RwLock<Table>,
 }
+
+/// Of [`Throttled::due_at`]: nobody is refused.
+const NOBODY: i64 = i64::MAX;
+
+#[derive(Debug, Default)]
+struct Table {
+    feeds: HashMap<Arc<str>, Refused>,
+    /// Each refused feed and sensor once, by a time at which it may speak again or earlier.
+    due: BinaryHeap<Reverse<Due>>,
+}
+
+/// Until then the feed is refused, or its sensor.
+type Due = (Timestamp, Arc<str>, Option<Arc<str>>);
 
 #[derive(Debug, Default)]
 struct Refused {
@@ -73,47 +88,80 @@ struct Refused {
     sensors: HashMap<Arc<str>, Timestamp>,
 }
 
+impl Default for Throttled {
+    fn default() -> Self {
+        Self { due_at: AtomicI64::new(NOBODY), table: RwLock::default() }
+    }
+}
+
 impl Throttled {
     /// Messages of the feed, or of its sensor, are refused until `until`.
     pub fn refuse(&self, feed: &Arc<str>, sensor: Option<&Arc<str>>, until: Timestamp) {
-        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
-        let refused = feeds.entry(feed.clone()).or_default();
-        match sensor {
-            None => refused.feed = Some(until),
+        let until = until.min(Timestamp(NOBODY - 1));
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let refused = table.feeds.entry(feed.clone()).or_default();
+        let known = match sensor {
+            None => refused.feed.replace(until).is_some(),
             Some(sensor) if refused.sensors.len() < TOLD_MAX || refused.sensors.contains_key(sensor) => {
-                refused.sensors.insert(sensor.clone(), until);
+                refused.sensors.insert(sensor.clone(), until).is_some()
             }
-            Some(_) => {}
+            Some(_) => true,
+        };
+        if !known {
+            table.due.push(Reverse((until, feed.clone(), sensor.cloned())));
+            self.due_at.fetch_min(until.0, Ordering::AcqRel);
         }
-        self.any.store(true, Ordering::Release);
     }
 
     /// Time has come to `now`: who may speak again is forgotten.
     pub fn pass(&self, now: Timestamp) {
-        if !self.any.load(Ordering::Acquire) {
+        if now.0 < self.due_at.load(Ordering::Acquire) {
             return;
         }
-        let mut feeds = self.feeds.write().unwrap_or_else(PoisonError::into_inner);
-        feeds.retain(|_, refused| {
-            refused.feed = refused.feed.filter(|until| now < *until);
-            refused.sensors.retain(|_, until| now < *until);
-            refused.feed.is_some() || !refused.sensors.is_empty()
-        });
-        self.any.store(!feeds.is_empty(), Ordering::Release);
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        while table.forget_one(now) {}
+        let next = table.due.peek().map_or(NOBODY, |Reverse(due)| due.0.0);
+        self.due_at.store(next, Ordering::Release);
+    }
+}
+
+impl Table {
+    /// Looks at the one that is due first, if its time has come.
+    fn forget_one(&mut self, now: Timestamp) -> bool {
+        let is_due = self.due.peek().is_some_and(|Reverse(due)| due.0 <= now);
+        let Some(Reverse((_, feed, sensor))) = is_due.then(|| self.due.pop()).flatten() else { return false };
+        let Some(refused) = self.feeds.get_mut(&feed) else { return true };
+        let until = match &sensor {
+            None => refused.feed,
+            Some(sensor) => refused.sensors.get(sensor).copied(),
+        };
+        if let Some(later) = until.filter(|until| now < *until) {
+            // It was refused again meanwhile.
+            self.due.push(Reverse((later, feed, sensor)));
+            return true;
+        }
+        match &sensor {
+            None => refused.feed = None,
+            Some(sensor) => _ = refused.sensors.remove(sensor),
+        }
+        if refused.feed.is_none() && refused.sensors.is_empty() {
+            self.feeds.remove(&feed);
+        }
+        true
     }
 }
 
 impl Throttle for Throttled {
     fn is_idle(&self) -> bool {
-        !self.any.load(Ordering::Acquire)
+        self.due_at.load(Ordering::Acquire) == NOBODY
     }
 
     fn refuses(&self, feed: &str, sensor: Option<&str>) -> Option<UsedUp> {
         if self.is_idle() {
             return None;
         }
-        let feeds = self.feeds.read().unwrap_or_else(PoisonError::into_inner);
-        let refused = feeds.get(feed)?;
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let refused = table.feeds.get(feed)?;
         if refused.feed.is_some() {
             return Some(UsedUp::Feed);
         }
@@ -186,5 +234,45 @@ mod tests {
         assert_eq!(throttled.refuses("air", Some("flood")), None);
         throttled.refuse(&air, None, s(20));
         assert_eq!(throttled.refuses("air", None), Some(UsedUp::Feed));
+    }
+
+    #[test]
+    fn decoders_are_not_kept_out_while_nobody_may_speak_again() {
+        let throttled = Arc::new(Throttled::default());
+        throttled.refuse(&"air".into(), Some(&"flood".into()), s(10));
+        let _decoding = throttled.table.read().unwrap();
+        let (passing, (tell, told)) = (throttled.clone(), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            passing.pass(s(9));
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(std::time::Duration::from_secs(30)).expect("it waits for decoders");
+    }
+
+    #[test]
+    fn each_who_may_speak_again_is_looked_at_once_whatever_their_number() {
+        let throttled = Throttled::default();
+        let air: Arc<str> = "air".into();
+        for n in 0..12_000 {
+            let sensor: Arc<str> = format!("s{n}").into();
+            // The second refusal tells nothing new; one of the first may come later than it did.
+            throttled.refuse(&air, Some(&sensor), s(10 + n));
+            throttled.refuse(&air, Some(&sensor), s(if n == 0 { 500 } else { 10 + n }));
+        }
+        let look = |now: i64| {
+            let mut table = throttled.table.write().unwrap();
+            std::iter::from_fn(|| table.forget_one(s(now)).then_some(())).count()
+        };
+        assert_eq!(throttled.table.read().unwrap().due.len(), TOLD_MAX);
+        assert_eq!((look(9), look(10), look(11), look(40)), (0, 1, 1, 29));
+        assert_eq!(throttled.refuses("air", Some("s0")), Some(UsedUp::Sensor), "until 500");
+        assert_eq!(throttled.refuses("air", Some("s30")), None);
+        assert_eq!(throttled.refuses("air", Some("s31")), Some(UsedUp::Sensor));
+        assert_eq!(throttled.refuses("air", Some("s11000")), None, "decoders are told of so many");
+        throttled.pass(s(500));
+        assert_eq!(throttled.refuses("air", Some("s0")), None);
+        assert!(!throttled.is_idle());
+        throttled.pass(s(20_000));
+        assert!(throttled.is_idle() && throttled.table.read().unwrap().feeds.is_empty());
     }
 }
