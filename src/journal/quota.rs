@@ -3,7 +3,8 @@
 //! A quota is a token bucket that holds an hour's worth and fills evenly, kept as one time (the
 //! generic cell rate algorithm, ITU-T I.371, annex A, in its virtual scheduling form): what was used
 //! up is back at `back_at`. A device that was silent for an hour may say all of it at once; after an
-//! outage of the feed the bucket holds the outage's worth too, so that a broker's backlog passes.
+//! outage of the feed the bucket holds the outage's worth too ([`Outage`]), so that a broker's backlog
+//! passes.
 //!
 //! Who is refused stands in [`Throttled`], where decoders look first: a flood costs no decoding when
 //! its topic names the device. Buckets are not kept over a restart; what was refused is journalled.
@@ -15,13 +16,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
 
+use super::outage::Outage;
 use crate::model::definition::FeedDefinition;
 use crate::model::{Reason, Rejected, Span, Throttle, Timestamp, UsedUp};
 
 /// What a bucket holds when it is full, as the time in which it fills.
 const HOUR: Span = Span::seconds(3_600);
-/// An outage longer than this counts as this long.
-const OUTAGE_MAX: Span = Span::seconds(7 * 24 * 3_600);
 /// Devices of one feed that decoders are told of; others are refused behind their decoding.
 const TOLD_MAX: usize = 10_000;
 /// Bytes of refusals that a feed may add to the quarantine in an hour; further ones are only counted.
@@ -41,18 +41,25 @@ impl Default for Bucket {
 }
 
 impl Bucket {
-    /// Takes `units` of `per_hour` at `now`; `outage` is the time before in which nothing could come.
+    /// Takes `units` of `per_hour` at `now`, after an outage.
     ///
     /// # Errors
     /// There is not enough: the time at which there will be. Nothing was taken.
-    pub fn take(&mut self, now: Timestamp, units: u64, per_hour: u64, outage: Span) -> Result<(), Timestamp> {
+    pub fn take(
+        &mut self,
+        now: Timestamp,
+        units: u64,
+        per_hour: u64,
+        outage: &Outage,
+    ) -> Result<(), Timestamp> {
         let hour = u128::from(HOUR.0.unsigned_abs());
         let cost = u128::from(units) * hour / u128::from(per_hour.max(1));
         let cost = Span(i64::try_from(cost).unwrap_or(i64::MAX));
-        let reach = Span(HOUR.0 + outage.0.clamp(0, OUTAGE_MAX.0));
+        let reach = Span(HOUR.0 + outage.worth().0);
+        let now = now.plus(outage.ahead());
         let back_at = self.back_at.max(now).plus(cost);
         if back_at > now.plus(reach) {
-            return Err(back_at.minus(reach));
+            return Err(back_at.minus(reach).minus(outage.ahead()));
         }
         self.back_at = back_at;
         Ok(())
@@ -194,30 +201,43 @@ mod tests {
         Timestamp(seconds * SECOND)
     }
 
-    fn taken(bucket: &mut Bucket, now: Timestamp, tries: usize, outage: Span) -> usize {
-        (0..tries).filter(|_| bucket.take(now, 1, 3_600, outage).is_ok()).count()
+    fn taken(bucket: &mut Bucket, now: Timestamp, tries: usize, outage: Outage) -> usize {
+        (0..tries).filter(|_| bucket.take(now, 1, 3_600, &outage).is_ok()).count()
     }
 
     #[test]
     fn a_bucket_holds_an_hours_worth_and_fills_evenly() {
         let mut bucket = Bucket::default();
-        assert_eq!(taken(&mut bucket, s(0), 10_000, Span::ZERO), 3_600);
-        assert_eq!(taken(&mut bucket, s(10), 10_000, Span::ZERO), 10);
-        assert_eq!(taken(&mut bucket, s(100_000), 10_000, Span::ZERO), 3_600, "no more than an hour's worth");
+        assert_eq!(taken(&mut bucket, s(0), 10_000, Outage::default()), 3_600);
+        assert_eq!(taken(&mut bucket, s(10), 10_000, Outage::default()), 10);
+        assert_eq!(
+            taken(&mut bucket, s(100_000), 10_000, Outage::default()),
+            3_600,
+            "no more than an hour's worth"
+        );
     }
 
     #[test]
-    fn a_backlog_of_an_outage_passes() {
-        let mut bucket = Bucket::default();
-        assert_eq!(taken(&mut bucket, s(0), 20_000, Span::seconds(7_200)), 3 * 3_600);
+    fn a_backlog_of_an_outage_passes_and_costs_nothing_of_what_comes_later() {
+        let (mut frugal, mut greedy) = (Bucket::default(), Bucket::default());
+        let mut outage = Outage::default();
+        outage.ends(Span::seconds(72_000), s(0));
+        assert_eq!(taken(&mut frugal, s(0), 50_000, outage), 50_000);
+        assert_eq!(taken(&mut greedy, s(0), 100_000, outage), 21 * 3_600);
+        outage.drained(s(1));
+        outage.pass(s(3_601));
+        // What the first used up is within the outage's worth.
+        assert_eq!(taken(&mut frugal, s(3_601), 10_000, outage), 3_600, "an hour's worth and no more");
+        assert_eq!(taken(&mut greedy, s(3_601), 10_000, outage), 3_600, "filled since");
+        assert_eq!(greedy.take(s(3_601), 1, 3_600, &outage), Err(s(3_602)));
     }
 
     #[test]
     fn it_says_when_there_will_be_enough() {
         let mut bucket = Bucket::default();
-        taken(&mut bucket, s(5), 3_600, Span::ZERO);
-        assert_eq!(bucket.take(s(5), 1, 3_600, Span::ZERO), Err(s(6)));
-        assert_eq!(bucket.take(s(6), 1, 3_600, Span::ZERO), Ok(()));
+        taken(&mut bucket, s(5), 3_600, Outage::default());
+        assert_eq!(bucket.take(s(5), 1, 3_600, &Outage::default()), Err(s(6)));
+        assert_eq!(bucket.take(s(6), 1, 3_600, &Outage::default()), Ok(()));
     }
 
     #[test]
