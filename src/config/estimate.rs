@@ -60,6 +60,8 @@ const INTERVAL_ASSUMED: Span = Span::seconds(60);
 const DEVICE_BYTES: u64 = 256;
 /// Bytes of an event that a ring forgot and its feed still knows.
 const RECENT_BYTES: u64 = 128;
+/// Bytes of the list of an event's values, beside the four of each: it is kept apart there.
+const LIST_BYTES: u64 = 16;
 /// A value that a verdict saw, in the evidence of a key.
 const EVIDENCE_BYTES: u64 = 32;
 /// An alert that stands, and one whose id is remembered.
@@ -206,7 +208,8 @@ pub(super) fn of_feed(
         several => 4 * several,
     };
     let rings = keys.saturating_mul(DEVICE_BYTES + panes * (size_of::<Seen>() as u64 + prints));
-    let bytes = ByteSize(rings.saturating_add(RECENT_EVENTS_MAX as u64 * RECENT_BYTES));
+    let list = if prints > 0 { LIST_BYTES + prints } else { 0 };
+    let bytes = ByteSize(rings.saturating_add(RECENT_EVENTS_MAX as u64 * (RECENT_BYTES + list)));
     let (pipeline, window) = (pipeline.name.clone(), feed.name.clone());
     let place = (file, vec![Step::from("feed"), index.into(), Step::from("name")]);
     Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Events, bytes, place })

@@ -121,6 +121,10 @@ fn rules_and_known_repeats_are_part_of_the_estimate() {
     assert!(readings.ends_with("(10000 sensors assumed, 724 verdicts each)"), "{readings}");
     let bytes = loaded_air("", &on_readings).unwrap().estimates[1].bytes.0;
     assert!((10_000 * 724 * 30..10_000 * 2_048 * 64).contains(&bytes), "{bytes}");
+    let of_feed = |air: &str| loaded_air("", air).unwrap().estimates.pop().unwrap().bytes.0;
+    let both = AIR.replace("[[window]]", "[feed.quantity.humidity]\npath = \"/hum\"\n\n[[window]]");
+    let rings = 10_000 * 256 * 8;
+    assert_eq!(of_feed(&both) - of_feed(AIR), rings + 65_536 * (16 + 8), "also behind the rings");
     let one = AIR.replace("decoder = \"json\"", "decoder = \"json\"\nidentity = \"protocol\"");
     assert_eq!(lines(&one).len(), 1, "nothing is remembered of a feed without times of its own");
 }
