@@ -20,6 +20,8 @@ mod catch_up;
 mod city1;
 #[path = "service/figures.rs"]
 mod figures;
+#[path = "service/http.rs"]
+mod http;
 #[path = "service/ingest.rs"]
 mod ingest;
 #[path = "service/latency.rs"]

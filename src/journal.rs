@@ -18,6 +18,7 @@ pub mod log;
 pub mod mark;
 #[cfg(test)]
 mod memory_disk;
+pub mod outage;
 pub mod progress;
 pub mod quota;
 pub mod reader;

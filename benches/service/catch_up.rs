@@ -14,12 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sereno_simulators::city1::{EVENTS_PER_SECOND, Load};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 use super::city1::{City1, SENSORS};
 use super::figures::{Must, Report};
+use super::http;
 use super::mqtt::Publisher;
 use super::process::Service;
 use super::site::Site;
@@ -134,47 +133,17 @@ struct Server {
 impl Server {
     /// Starts one; in a runtime.
     async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
         let events = Arc::<AtomicU64>::default();
         let shared = events.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-        });
+        let take = move |body: Vec<u8>| {
+            let points = body.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"air,")).count();
+            shared.fetch_add(points as u64, Ordering::Relaxed);
+        };
+        let port = http::start(take).await;
         Self { port, events }
     }
 
     fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
-    }
-}
-
-/// Serves one connection until its end.
-async fn serve(stream: TcpStream, events: Arc<AtomicU64>) -> Option<()> {
-    stream.set_nodelay(true).ok()?;
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    loop {
-        let mut length = 0;
-        loop {
-            line.clear();
-            if stream.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let header = line.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(value) = header.strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
-        let points = body.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"air,")).count();
-        events.fetch_add(points as u64, Ordering::Relaxed);
-        stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").await.ok()?;
     }
 }

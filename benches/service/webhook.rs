@@ -1,10 +1,9 @@
-//! A webhook receiver: an HTTP/1.1 server that keeps each request's body and its arrival time.
+//! A webhook receiver: it keeps each request's body and its arrival time.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use super::http;
 
 /// Requests with the moment their last byte was read.
 type Taken = Arc<Mutex<Vec<(Instant, Vec<u8>)>>>;
@@ -19,15 +18,10 @@ pub struct Webhook {
 impl Webhook {
     /// Starts one; in a runtime.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
         let taken = Taken::default();
         let shared = taken.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-        });
+        let take = move |body| shared.lock().expect("no thread panicked").push((Instant::now(), body));
+        let port = http::start(take).await;
         Self { port, taken }
     }
 
@@ -39,32 +33,5 @@ impl Webhook {
     /// What came.
     pub fn take(&self) -> Vec<(Instant, Vec<u8>)> {
         std::mem::take(&mut self.taken.lock().expect("no thread panicked"))
-    }
-}
-
-/// Serves one connection until its end.
-async fn serve(stream: TcpStream, taken: Taken) -> Option<()> {
-    stream.set_nodelay(true).ok()?;
-    let mut stream = BufReader::new(stream);
-    let mut line = String::new();
-    loop {
-        let mut length = 0;
-        loop {
-            line.clear();
-            if stream.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let header = line.trim().to_ascii_lowercase();
-            if header.is_empty() {
-                break;
-            }
-            if let Some(value) = header.strip_prefix("content-length:") {
-                length = value.trim().parse().ok()?;
-            }
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
-        taken.lock().expect("no thread panicked").push((Instant::now(), body));
-        stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").await.ok()?;
     }
 }

@@ -13,7 +13,10 @@ use super::life::Name;
 use crate::model::{Span, Timestamp};
 
 /// Final alerts that a life keeps.
-const FINAL_KEPT_MAX: usize = 128;
+const FINAL_KEPT_MAX: usize = 32;
+/// Bytes that annals take at most.
+pub(super) const BYTES_MAX: usize =
+    size_of::<Annals>() + FINAL_KEPT_MAX * (size_of::<(Name, Episode)>() + size_of::<Name>());
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,14 +30,21 @@ pub(super) struct Annals {
 }
 
 impl Annals {
-    /// Adds an alert in its place.
+    /// Adds an alert in its place. The oldest of all is forgotten where there is no place left.
     pub(super) fn add(&mut self, name: Name, episode: Episode) {
+        let is_older = |held: &mut (Name, Episode)| held.1.began_at < episode.began_at;
+        while self.alerts.len() >= FINAL_KEPT_MAX {
+            let oldest = self.alerts.pop_front_if(is_older);
+            let is_it = oldest.is_none();
+            let over = oldest.map_or(episode, |alert| alert.1).resolved_at;
+            self.forgotten_to = self.forgotten_to.max(over);
+            if is_it {
+                return;
+            }
+        }
+        make_room(&mut self.alerts);
         let place = self.alerts.partition_point(|held| held.1.began_at < episode.began_at);
         self.alerts.insert(place, (name, episode));
-        while self.alerts.len() > FINAL_KEPT_MAX {
-            let oldest = self.alerts.pop_front().and_then(|alert| alert.1.resolved_at);
-            self.forgotten_to = self.forgotten_to.max(oldest);
-        }
     }
 
     /// Gives an alert another episode.
@@ -51,9 +61,11 @@ impl Annals {
     /// Closes a name for ever, unless it is that of an alert that stands.
     pub(super) fn close(&mut self, name: Name) {
         if !self.holds(name) {
+            while self.closed.len() >= FINAL_KEPT_MAX {
+                self.closed.pop_front();
+            }
+            make_room(&mut self.closed);
             self.closed.push_back(name);
-            let over = self.closed.len().saturating_sub(FINAL_KEPT_MAX);
-            self.closed.drain(..over);
         }
     }
 
@@ -75,6 +87,14 @@ impl Annals {
     /// Until when alerts were over that are forgotten.
     pub(super) fn forgotten_to(&self) -> Option<Timestamp> {
         self.forgotten_to
+    }
+}
+
+/// Lets a list that is full grow, as lists do, but to no more than [`FINAL_KEPT_MAX`] places: one read
+/// from a checkpoint begins with as many as it holds.
+fn make_room<T>(list: &mut VecDeque<T>) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len().max(4).min(FINAL_KEPT_MAX.saturating_sub(list.len())));
     }
 }
 
@@ -172,4 +192,67 @@ fn compare(alerts: &[Known], episodes: &[Episode], changes: &mut Vec<Change>) {
         }
     }
     changes.extend(old.into_iter().map(|alert| Change::Annulled(alert.name, alert.episode)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::episode::Because;
+
+    fn alert(at: i64) -> (Name, Episode) {
+        let episode = Episode {
+            began_at: Timestamp(at),
+            raised_at: Timestamp(at),
+            resolved_at: Some(Timestamp(at + 5)),
+            raised: Because::default(),
+            ended: Because::default(),
+            changes: 0,
+        };
+        (Name { first: Timestamp(at), number: 0 }, episode)
+    }
+
+    fn filled(annals: &mut Annals, times: impl Iterator<Item = i64>) {
+        for (name, episode) in times.map(alert) {
+            annals.add(name, episode);
+            annals.close(Name { number: 1, ..name });
+        }
+    }
+
+    fn bytes(annals: &Annals) -> usize {
+        size_of::<Annals>()
+            + annals.alerts.capacity() * size_of::<(Name, Episode)>()
+            + annals.closed.capacity() * size_of::<Name>()
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_what_is_kept_never_takes_more_than_it_may() {
+        let mut annals = Annals::default();
+        filled(&mut annals, (0..1_000).map(|n| n * 10));
+        let begins: Vec<i64> = annals.alerts().map(|alert| alert.1.began_at.0).collect();
+        assert_eq!(begins, (968..1_000).map(|n| n * 10).collect::<Vec<_>>());
+        assert_eq!(annals.forgotten_to(), Some(Timestamp(9_675)));
+        assert_eq!(bytes(&annals), BYTES_MAX);
+        // As after a checkpoint, which keeps no room free.
+        for held in [1, 5, 17, 20, 31] {
+            let mut annals = Annals::default();
+            filled(&mut annals, 0..held);
+            let mut annals = annals.clone();
+            filled(&mut annals, held..held + 300);
+            assert_eq!(bytes(&annals), BYTES_MAX, "{held} before");
+        }
+    }
+
+    #[test]
+    fn one_that_is_older_than_all_that_are_kept_is_forgotten_itself() {
+        let mut annals = Annals::default();
+        filled(&mut annals, (1..=32).map(|n| n * 10));
+        let (name, episode) = alert(3);
+        annals.add(name, episode);
+        assert!(!annals.holds(name));
+        assert_eq!((annals.alerts().count(), annals.forgotten_to()), (32, Some(Timestamp(8))));
+        let (name, episode) = alert(15);
+        annals.add(name, episode);
+        assert!(annals.holds(name) && annals.alerts().next().unwrap().0 == name);
+        assert_eq!((annals.alerts().count(), annals.forgotten_to()), (32, Some(Timestamp(15))));
+    }
 }

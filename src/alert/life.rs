@@ -10,13 +10,15 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::annals::Annals;
-use super::episode::{Episode, Fold, Mark, State, Timing, Verdict};
+use super::episode::{Episode, Fold, Mark, Stale, State, Timing, Verdict};
 use crate::model::{AlertId, Timestamp};
 
 /// Verdicts a life keeps to make its fold again; older ones are final.
 pub const VERDICTS_KEPT_MAX: usize = 4_096;
 /// Bytes that one of them takes.
 pub const VERDICT_BYTES: usize = size_of::<Entry>();
+/// Bytes that a life keeps of alerts that are final, at most.
+pub const FINAL_BYTES_MAX: usize = super::annals::BYTES_MAX;
 /// Ids a life remembers of alerts that were annulled or merged and could begin again.
 const GONE_KEPT_MAX: usize = 256;
 
@@ -241,7 +243,8 @@ impl Life {
             sealed = true;
         }
         if sealed {
-            self.forget();
+            // No recompute judges rules on readings again.
+            self.forget(matches!(timing.stale, Stale::NextEnd(_)));
         }
     }
 
@@ -253,7 +256,7 @@ impl Life {
         self.base = self.fold;
         self.entries.clear();
         self.ended.clear();
-        self.forget();
+        self.forget(true);
     }
 
     /// Time has come as far as for another.
@@ -332,8 +335,8 @@ impl Life {
         self.annals.get_or_insert_default()
     }
 
-    /// Moves what was published of episodes that are final to the annals.
-    fn forget(&mut self) {
+    /// Moves what was published of episodes that are final to the annals, or lets it go.
+    fn forget(&mut self, to_annals: bool) {
         let ended = &self.ended;
         let stays = |alert: &Alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode);
         // A final alert may have been moved before the begin that it is named by: no later episode
@@ -342,7 +345,9 @@ impl Life {
         self.alerts.retain(stays);
         for alert in over {
             self.gone.push(Gone { name: alert.name, annulled: false });
-            self.annals().add(alert.name, alert.episode);
+            if to_annals {
+                self.annals().add(alert.name, alert.episode);
+            }
         }
         // The earliest time at which an episode that is not known yet could begin.
         let begin = match self.base.state {
@@ -353,7 +358,9 @@ impl Life {
         let over = |gone: &Gone| Some(gone.name.first) < begin;
         let closed: Vec<Name> =
             self.gone.iter().filter(|gone| over(gone) && !gone.annulled).map(|gone| gone.name).collect();
-        closed.into_iter().for_each(|name| self.annals().close(name));
+        if to_annals {
+            closed.into_iter().for_each(|name| self.annals().close(name));
+        }
         self.gone.retain(|gone| !over(gone));
     }
 

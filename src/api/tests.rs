@@ -360,7 +360,7 @@ async fn a_recompute_is_handed_to_the_journal() {
 async fn the_gap_of_a_sink_is_acknowledged() {
     let city = City::start().await;
     let sink = city.holders.sink("influx", 7, 3);
-    sink.note_gap();
+    sink.note_gap((8, 0));
     let (client, url) = (city.client.clone(), city.url("/api/v1/sinks/acknowledge"));
     let post = async |content_type: &str, body: &'static str| {
         let request = client.post(&url).header(CONTENT_TYPE, content_type).body(body);

@@ -20,10 +20,8 @@ use super::Failure;
 #[cfg(any(feature = "broker", feature = "store"))]
 use super::arguments::LanguageName;
 use super::arguments::Where;
-#[cfg(any(feature = "broker", feature = "store"))]
-use crate::config::Language;
 use crate::config::sereno::LogFormat as ConfiguredFormat;
-use crate::config::{Configuration, Diagnostic, Style, load};
+use crate::config::{Configuration, Diagnostic, Language, Style, load};
 use crate::telemetry::{LogFormat, log_to_stderr};
 
 /// What the configuration is read from.
@@ -66,10 +64,14 @@ fn log(configuration: &Configuration) -> Result<(), Failure> {
 #[cfg(any(feature = "broker", feature = "store"))]
 fn language(asked: Option<LanguageName>) -> Option<Language> {
     match asked {
-        Some(LanguageName::Es) => return Some(Language::Es),
-        Some(LanguageName::En) => return Some(Language::En),
-        None => {}
+        Some(LanguageName::Es) => Some(Language::Es),
+        Some(LanguageName::En) => Some(Language::En),
+        None => language_of_environment(),
     }
+}
+
+/// The language of the environment, if it is one of ours.
+fn language_of_environment() -> Option<Language> {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let locale = of("LC_ALL").or_else(|| of("LC_MESSAGES")).or_else(|| of("LANG")).unwrap_or_default();
     match locale.get(..2) {

@@ -11,7 +11,7 @@ use std::fmt;
 
 use super::byte_size::ByteSize;
 use super::check::PANES_MAX;
-use crate::alert::life::{VERDICT_BYTES, VERDICTS_KEPT_MAX};
+use crate::alert::life::{FINAL_BYTES_MAX, VERDICT_BYTES, VERDICTS_KEPT_MAX};
 use crate::flow::compile::READINGS;
 use crate::flow::course::COURSE_BYTES;
 use crate::journal::identity::{RECENT_EVENTS_MAX, RING_EVENTS_MAX, Seen};
@@ -60,6 +60,8 @@ const INTERVAL_ASSUMED: Span = Span::seconds(60);
 const DEVICE_BYTES: u64 = 256;
 /// Bytes of an event that a ring forgot and its feed still knows.
 const RECENT_BYTES: u64 = 128;
+/// Bytes of the list of an event's values, beside the four of each: it is kept apart there.
+const LIST_BYTES: u64 = 16;
 /// A value that a verdict saw, in the evidence of a key.
 const EVIDENCE_BYTES: u64 = 32;
 /// An alert that stands, and one whose id is remembered.
@@ -145,7 +147,7 @@ pub(super) fn of_window(
     let single_sensor = window.by.iter().any(|tag| tag == "sensor");
     let layout = Layout::of(window, single_sensor);
     let pane = PANE_BYTES + layout.readings.bytes(slide, feeds, single_sensor);
-    let judged = rules_bytes(on_it, panes, window.fields.len() as u64 + 2);
+    let judged = rules_bytes(on_it, panes, window.fields.len() as u64 + 2, FINAL_BYTES_MAX as u64);
     let mut bytes = keys.saturating_mul((KEY_BYTES + judged).saturating_add(panes.saturating_mul(pane)));
     if !layout.sensors.0.is_empty() {
         let (sensors, said) = devices(feeds);
@@ -178,7 +180,7 @@ pub(super) fn of_readings(
         verdicts.min(VERDICTS_KEPT_MAX as u64)
     };
     let of_feed = |feed: &&FeedDefinition| {
-        let rules = rules_bytes(own(), kept(feed), feed.quantities.len() as u64);
+        let rules = rules_bytes(own(), kept(feed), feed.quantities.len() as u64, 0);
         devices(&[feed]).0.saturating_mul(KEY_BYTES + rules)
     };
     let panes = feeds.iter().map(|feed| kept(feed)).max().unwrap_or_default();
@@ -206,19 +208,26 @@ pub(super) fn of_feed(
         several => 4 * several,
     };
     let rings = keys.saturating_mul(DEVICE_BYTES + panes * (size_of::<Seen>() as u64 + prints));
-    let bytes = ByteSize(rings.saturating_add(RECENT_EVENTS_MAX as u64 * RECENT_BYTES));
+    let list = if prints > 0 { LIST_BYTES + prints } else { 0 };
+    let bytes = ByteSize(rings.saturating_add(RECENT_EVENTS_MAX as u64 * (RECENT_BYTES + list)));
     let (pipeline, window) = (pipeline.name.clone(), feed.name.clone());
     let place = (file, vec![Step::from("feed"), index.into(), Step::from("name")]);
     Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Events, bytes, place })
 }
 
-/// Bytes that rules keep of one key, each with so many verdicts of so many values at most.
-fn rules_bytes<'a>(rules: impl Iterator<Item = &'a RuleDefinition>, verdicts: u64, values: u64) -> u64 {
+/// Bytes that rules keep of one key, each with so many verdicts of so many values at most, and with so
+/// many bytes of alerts that are final.
+fn rules_bytes<'a>(
+    rules: impl Iterator<Item = &'a RuleDefinition>,
+    verdicts: u64,
+    values: u64,
+    finals: u64,
+) -> u64 {
     // A list doubles when it grows.
     let kept = verdicts.min(VERDICTS_KEPT_MAX as u64).next_power_of_two();
     let of_one = |rule: &RuleDefinition| match rule.absent_for {
         Some(_) => COURSE_BYTES as u64,
-        None => COURSE_BYTES as u64 + ALERT_BYTES + kept * VERDICT_BYTES as u64,
+        None => COURSE_BYTES as u64 + ALERT_BYTES + finals + kept * VERDICT_BYTES as u64,
     };
     let all: u64 = rules.map(of_one).sum();
     if all == 0 { 0 } else { all + values * EVIDENCE_BYTES }

@@ -110,7 +110,9 @@ fn rules_and_known_repeats_are_part_of_the_estimate() {
     assert_eq!(plain.len(), 2);
     assert!(plain[1].ends_with(" (10000 devices assumed, 256 events each)"), "{plain:?}");
     let twice = AIR.replace("[[rule]]", "[[rule]]\nname = \"other\"\non = \"pm25_1h\"\nwhen = \"pm25_mean > 9\"\nseverity = \"info\"\ntitle = { es = \"t\", en = \"t\" }\nmessage = { es = \"m\", en = \"m\" }\n\n[[rule]]");
-    assert_ne!(lines(&twice)[0], plain[0], "each rule of a window counts");
+    let bytes = |air: &str| loaded_air("", air).unwrap().estimates[0].bytes.0;
+    let of_one = (bytes(&twice) - bytes(AIR)) / 10_000;
+    assert!(of_one > 32 * (56 + 16), "each rule of a window counts, with its final alerts: {of_one}");
     let on_readings =
         twice.replacen("on = \"pm25_1h\"\nwhen = \"pm25_mean", "on = \"readings\"\nwhen = \"pm25", 1);
     // Two hours of lateness and 30 s out of order at one event in 10 s.
@@ -119,6 +121,10 @@ fn rules_and_known_repeats_are_part_of_the_estimate() {
     assert!(readings.ends_with("(10000 sensors assumed, 724 verdicts each)"), "{readings}");
     let bytes = loaded_air("", &on_readings).unwrap().estimates[1].bytes.0;
     assert!((10_000 * 724 * 30..10_000 * 2_048 * 64).contains(&bytes), "{bytes}");
+    let of_feed = |air: &str| loaded_air("", air).unwrap().estimates.pop().unwrap().bytes.0;
+    let both = AIR.replace("[[window]]", "[feed.quantity.humidity]\npath = \"/hum\"\n\n[[window]]");
+    let rings = 10_000 * 256 * 8;
+    assert_eq!(of_feed(&both) - of_feed(AIR), rings + 65_536 * (16 + 8), "also behind the rings");
     let one = AIR.replace("decoder = \"json\"", "decoder = \"json\"\nidentity = \"protocol\"");
     assert_eq!(lines(&one).len(), 1, "nothing is remembered of a feed without times of its own");
 }

@@ -44,8 +44,8 @@ impl FeedClock {
         self.unseen = Span::ZERO;
     }
 
-    /// The time from one instant to another went by with the feed observed or not. In an outage Sereno did not run: nobody
-    /// could be connected, and everybody has a minute to connect again.
+    /// The time from one instant to another went by with the feed observed or not. In an outage Sereno
+    /// did not run: nobody could be connected, and everybody has a minute to connect again.
     fn tick(&mut self, observed: bool, (from, to): (Timestamp, Timestamp), outage: bool) {
         let passed = to.since(from);
         self.observed = observed;

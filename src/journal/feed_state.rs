@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::identity::{Held, Recent};
+use super::outage::Outage;
 use super::quota::{Bucket, QUARANTINE_BYTES_PER_HOUR};
 use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
@@ -43,7 +44,8 @@ pub struct FeedState {
     quarantine: Bucket,
     full_told_at: Option<Timestamp>,
     /// How long nothing could come, before its connection came up.
-    pub outage: Span,
+    pub outage: Outage,
+    down_since: Option<Timestamp>,
     /// What its devices' rings forgot last.
     pub recent: Recent,
     latest: Option<Timestamp>,
@@ -131,8 +133,11 @@ impl FeedState {
     /// The connection came up or went down.
     pub fn connected(&mut self, up: bool, now: Timestamp) {
         if up && self.link == Link::Down {
-            // What has waited is about as old as the latest that came.
-            self.outage = self.latest.map_or(Span::ZERO, |latest| now.since(latest));
+            // After a start, what has waited is about as old as the latest that came.
+            let since = self.down_since.take().or(self.latest).unwrap_or(now);
+            self.outage.ends(now.since(since), now);
+        } else if !up && self.link != Link::Down {
+            self.down_since = Some(now);
         }
         self.link = match (up, self.link) {
             (false, _) => Link::Down,
@@ -149,7 +154,7 @@ impl FeedState {
     /// Whether the quarantine has room for a refusal with `bytes` of texts and payload; takes it.
     pub fn has_room(&mut self, bytes: usize, now: Timestamp) -> bool {
         let bytes = (bytes + REFUSAL_BYTES) as u64;
-        let room = self.quarantine.take(now, bytes, QUARANTINE_BYTES_PER_HOUR, Span::ZERO).is_ok();
+        let room = self.quarantine.take(now, bytes, QUARANTINE_BYTES_PER_HOUR, &Outage::default()).is_ok();
         let told = self.full_told_at.is_some_and(|at| now.since(at) < FULL_TOLD_EVERY);
         if !room && !told {
             self.full_told_at = Some(now);
@@ -180,7 +185,7 @@ impl FeedState {
                 *live = if arrived_at.since(event_at) < nearly_live { *live + 1 } else { 0 };
             }
             if *live >= LIVE_IN_A_ROW {
-                self.link = Link::Drained;
+                self.drained(arrived_at);
             }
         }
     }
@@ -191,10 +196,16 @@ impl FeedState {
             let quiet = now.since(last_message) >= QUIET;
             let timeless = !timed && now.since(since) >= TIMELESS;
             if quiet || timeless {
-                self.link = Link::Drained;
+                self.drained(now);
             }
         }
+        self.outage.pass(now);
         self.link == Link::Drained
+    }
+
+    fn drained(&mut self, now: Timestamp) {
+        self.link = Link::Drained;
+        self.outage.drained(now);
     }
 
     /// The id of a quantity that this very decoder named before.
@@ -264,5 +275,9 @@ mod tests {
             feed.message(Some(s(19)), s(20));
         }
         assert!(feed.observed(s(20)));
+        assert!(feed.observed(s(3_619)));
+        assert_eq!(feed.outage.worth(), Span::seconds(6), "it was down from 14 to 20");
+        assert!(feed.observed(s(3_620)));
+        assert_eq!(feed.outage.worth(), Span::ZERO);
     }
 }

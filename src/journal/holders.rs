@@ -1,10 +1,10 @@
 //! Who still needs which part of the two logs: checkpoint, snapshot and the cursors of sinks.
 //!
-//! Positions are those that are committed and synced: what a holder would go on from after a loss of
-//! power now.
+//! A position is committed and synced: what a holder would go on from after a loss of power now. A
+//! sink has read further than that, and lost something only if what it reads next is gone.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One that goes on from a position of each log.
 #[derive(Debug)]
@@ -12,13 +12,32 @@ pub struct Holder {
     name: &'static str,
     journal: AtomicU64,
     results: AtomicU64,
-    needs_backfill: AtomicBool,
+    next: (AtomicU64, AtomicU64),
+    gap: Mutex<Gap>,
+}
+
+/// What was removed before a sink read it: an epoch and a frame each time, before which it is gone.
+#[derive(Debug, Default)]
+struct Gap {
+    /// What is known to be gone.
+    to: (u64, u64),
+    /// What of it a person knows of.
+    acknowledged_to: (u64, u64),
+    /// Whether there is more than that.
+    is_open: bool,
+}
+
+impl Gap {
+    fn reach(&mut self, to: (u64, u64)) {
+        self.to = (self.to.0.max(to.0), self.to.1.max(to.1));
+    }
 }
 
 impl Holder {
     fn new(name: &'static str, journal: u64, results: u64) -> Self {
+        let next = (AtomicU64::new(journal), AtomicU64::new(results));
         let (journal, results) = (AtomicU64::new(journal), AtomicU64::new(results));
-        Self { name, journal, results, needs_backfill: AtomicBool::new(false) }
+        Self { name, journal, results, next, gap: Mutex::default() }
     }
 
     /// Name, as in logs and metrics.
@@ -38,22 +57,67 @@ impl Holder {
     pub fn advance(&self, journal: u64, results: u64) {
         self.journal.store(journal, Ordering::Release);
         self.results.store(results, Ordering::Release);
+        self.reads_next(journal, results);
     }
 
-    /// Whether something was collected before it was read: what it wrote has a gap.
+    /// Epoch and frame that it reads next; `u64::MAX` of a log that it does not read.
+    #[must_use]
+    pub fn next(&self) -> (u64, u64) {
+        (self.next.0.load(Ordering::Acquire), self.next.1.load(Ordering::Acquire))
+    }
+
+    /// It has read everything before epoch `journal` and before frame `results`, durable or not.
+    pub fn reads_next(&self, journal: u64, results: u64) {
+        self.next.0.fetch_max(journal, Ordering::AcqRel);
+        self.next.1.fetch_max(results, Ordering::AcqRel);
+    }
+
+    /// Whether something was collected before it was read, and nobody has acknowledged that: what it
+    /// wrote has a gap.
     #[must_use]
     pub fn needs_backfill(&self) -> bool {
-        self.needs_backfill.load(Ordering::Acquire)
+        self.gap().is_open
     }
 
-    /// A person filled the gap or accepts it; whether there was one.
-    pub fn acknowledge_gap(&self) -> bool {
-        self.needs_backfill.swap(false, Ordering::AcqRel)
+    /// A person filled the gap or accepts it, as far as it reaches now.
+    pub fn acknowledge_gap(&self) {
+        let mut gap = self.gap();
+        gap.acknowledged_to = gap.to;
+        gap.is_open = false;
     }
 
-    /// Notes the gap; whether it is news.
-    pub fn note_gap(&self) -> bool {
-        !self.needs_backfill.swap(true, Ordering::AcqRel)
+    /// The epoch and the frame up to which a person knows of the gap.
+    #[must_use]
+    pub fn acknowledged_to(&self) -> (u64, u64) {
+        self.gap().acknowledged_to
+    }
+
+    /// Notes that what it had not read is gone before an epoch and before a frame (0 of a log that
+    /// lost it nothing); whether that is news. It is none while a gap is open, nor while nothing is
+    /// gone that was not acknowledged.
+    pub fn note_gap(&self, to: (u64, u64)) -> bool {
+        let mut gap = self.gap();
+        gap.reach(to);
+        let grew = gap.to.0 > gap.acknowledged_to.0 || gap.to.1 > gap.acknowledged_to.1;
+        let news = grew && !gap.is_open;
+        gap.is_open |= grew;
+        news
+    }
+
+    /// A gap of before the start that nobody has acknowledged.
+    pub fn recall_gap(&self) {
+        self.gap().is_open = true;
+    }
+
+    /// A gap of before the start that a person knows of.
+    pub fn recall_acknowledged(&self, to: (u64, u64)) {
+        let mut gap = self.gap();
+        gap.reach(to);
+        gap.acknowledged_to = gap.to;
+    }
+
+    fn gap(&self) -> MutexGuard<'_, Gap> {
+        self.gap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,10 @@
 //! rings of a feed what they forgot last ([`Recent`]).
 //!
 //! An event is remembered as its time, its counter, a bit for each of its quantities, and 32 well-mixed
-//! bits of each value: its print. So a part of what a device said is told from another value of it.
+//! bits of each value: its print. So a part of what a device said is told from another value of it. The
+//! last bit is shared by a feed's 64th quantity and all further ones, and its print is of all of them
+//! that an event has: an equal one is a repeat, and another one may be of other quantities. So it is
+//! taken in, and never a conflict.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +21,8 @@ mod recent;
 pub const RING_EVENTS_MAX: usize = 256;
 /// Bits of quantities.
 const BITS: usize = 64;
+/// The bit that quantities share for which there is no bit of their own.
+const SHARED: u64 = 1 << (BITS - 1);
 
 /// What a device is known to have said: its last events, in the order in which they were taken in.
 #[derive(Clone, Debug, Default)]
@@ -229,7 +234,11 @@ impl Said {
             }
             let mine = self.prints.get(bit.trailing_zeros() as usize);
             let same = print(at).is_none_or(|held| *held == 0 || Some(held) == mine);
-            if same { found.same |= bit } else { found.other |= bit }
+            match same {
+                true => found.same |= bit,
+                false if bit == SHARED => {}
+                false => found.other |= bit,
+            }
         }
     }
 }
@@ -306,6 +315,29 @@ mod tests {
             Known::Partly { fresh: 16, other: 2 }
         );
         assert_eq!(tell(&mut ring, 5, None, &[(4, 5)]), Known::Duplicate);
+    }
+
+    #[test]
+    fn quantities_that_share_a_bit_are_never_taken_for_one_another() {
+        let last = |ids: &[(u16, i64)]| {
+            let reading = |(q, v): &(u16, i64)| Reading { quantity: QuantityId(*q), value: Value(*v) };
+            let readings: Vec<Reading> = ids.iter().map(reading).collect();
+            let parts = readings.iter().map(|reading| (reading, 1 << reading.quantity.0.min(63)));
+            Said::new(Timestamp(5), None, parts)
+        };
+        let mut ring = Ring::default();
+        ring.remember(&last(&[(0, 1), (65, 1)]));
+        let look = |ring: &Ring, ids: &[(u16, i64)]| ring.look(&last(ids), 0, &Recent::default());
+        assert_eq!(look(&ring, &[(66, 1)]), Known::New, "a topic a quantity");
+        ring.remember(&last(&[(66, 1)]));
+        for again in [&[(65, 1)], &[(66, 1)]] {
+            assert_eq!(look(&ring, again), Known::Duplicate);
+        }
+        assert_eq!(look(&ring, &[(0, 1), (65, 1)]), Known::Duplicate);
+        let fresh = 1 << 63;
+        assert_eq!(look(&ring, &[(0, 1), (67, 1)]), Known::Partly { fresh, other: 0 });
+        assert_eq!(look(&ring, &[(0, 2), (67, 1)]), Known::Partly { fresh, other: 1 });
+        assert_eq!(look(&ring, &[(0, 2), (66, 1)]), Known::Conflict);
     }
 
     #[test]

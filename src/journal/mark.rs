@@ -72,8 +72,7 @@ impl Mark {
 }
 
 /// The mark of the log in `dir`, without making one, for those who read beside the process that writes:
-/// `None` when nothing is recorded, the file when it
-/// does not read.
+/// `None` when nothing is recorded, the file when it does not read.
 ///
 /// # Errors
 /// [`LogError::Disk`].

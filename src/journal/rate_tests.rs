@@ -118,6 +118,14 @@ fn what_a_broker_held_during_an_outage_passes() {
     }
     let sum = total(&first.take());
     assert_eq!((sum.events_stored, sum.events_refused), (101, 0));
+    // An hour after it has drained, an hour's worth may come at once, and no more.
+    first.pass(s(36_020));
+    first.pass(s(39_620));
+    for n in 0..100 {
+        first.accept(says("a", 36_020 + n), s(39_620));
+    }
+    let sum = total(&first.take());
+    assert_eq!((sum.events_stored, sum.events_refused), (10, 90));
 }
 
 #[test]

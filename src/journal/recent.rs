@@ -2,7 +2,8 @@
 //!
 //! A broker sends again what it had in flight when a session was lost, up to 65,535 messages (the packet
 //! identifiers of MQTT): each of them is in its device's ring or among the last 65,536 that rings of the
-//! feed forgot, for every event makes a ring forget one at most. Full, it holds about 8 MB.
+//! feed forgot, for every event makes a ring forget one at most. Full, it holds about 8 MB of
+//! events of one quantity, and 26 MB of events of 64.
 
 use std::collections::VecDeque;
 

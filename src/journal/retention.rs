@@ -2,7 +2,9 @@
 //!
 //! A segment of the journal goes when it is older than `keep`, behind the checkpoint and the
 //! sequencer's snapshot, and read by every sink, except by those further behind than `behind_max`:
-//! these are marked as in need of a backfill and hold no longer. A segment of the results log goes
+//! these are marked as in need of a backfill and hold no longer, once what they would read next has
+//! gone. A gap that a person has acknowledged
+//! is news again only once more of it is gone. A segment of the results log goes
 //! under the same conditions once the journal that caused its rows has gone. The last segment of a
 //! log always stays. Age is counted in arrival time, which no jump of the host's clock moves.
 //!
@@ -45,7 +47,7 @@ pub struct Collected {
     pub journal_segments: usize,
     /// Segments of the results log removed.
     pub results_segments: usize,
-    /// Sinks that now need a backfill and did not before.
+    /// Sinks that now need a backfill and did not before, or lost more than was acknowledged.
     pub gaps: Vec<&'static str>,
 }
 
@@ -59,10 +61,10 @@ impl Retention {
         let mut collected = Collected::default();
         let (first, removed) = self.collect_journal(now, &sinks)?;
         collected.journal_segments = removed;
-        collected.note_gaps(&sinks, |sink| sink.position().0 < first);
+        collected.note_gaps(&sinks, |sink| (sink.next().0 < first).then_some((first, 0)));
         let (first, removed) = self.collect_results(now, &sinks)?;
         collected.results_segments = removed;
-        collected.note_gaps(&sinks, |sink| sink.position().1 < first);
+        collected.note_gaps(&sinks, |sink| (sink.next().1 < first).then_some((0, first)));
         if collected.journal_segments + collected.results_segments > 0 {
             let (journal, results) = (collected.journal_segments, collected.results_segments);
             info!(journal, results, "old segments removed");
@@ -178,9 +180,10 @@ impl Retention {
 }
 
 impl Collected {
-    fn note_gaps(&mut self, sinks: &[Arc<Holder>], behind: impl Fn(&Holder) -> bool) {
-        for sink in sinks.iter().filter(|sink| behind(sink)) {
-            if sink.note_gap() {
+    /// `gone` says before which epoch and frame a sink lost what it had not read, if it did.
+    fn note_gaps(&mut self, sinks: &[Arc<Holder>], gone: impl Fn(&Holder) -> Option<(u64, u64)>) {
+        for sink in sinks {
+            if gone(sink).is_some_and(|to| sink.note_gap(to)) {
                 warn!(
                     sink = sink.name(),
                     "fell further behind than journal.behind_max: what it has not read is removed, and it needs a backfill"

@@ -1,60 +1,8 @@
 //! What goes, what stays, and who is told.
 
 use super::*;
-use crate::journal::log::LogWriter;
-use crate::journal::memory_disk::MemoryDisk;
-use crate::journal::{ResultReader, ResultsLog, batch_codec};
-use crate::model::time::SECOND;
-use crate::model::{Aggregate, Batch, Key, Record, ResultRow, result::PlanDescription};
-
-const DAY: i64 = 86_400 * SECOND;
-
-fn at_day(day: i64) -> Timestamp {
-    Timestamp(day * DAY)
-}
-
-/// Ten days, a segment a day in each log, one record and one row a day.
-fn ten_days() -> Retention {
-    let disk: Arc<MemoryDisk> = Arc::default();
-    let (journal_dir, results_dir) = (PathBuf::from("journal"), PathBuf::from("results"));
-    let mut journal = LogWriter::open(disk.clone(), &journal_dir, LogKind::Journal, 1).unwrap();
-    let mut results = ResultsLog::open(disk.clone(), &results_dir, 1).unwrap();
-    let plan = Arc::new(PlanDescription {
-        hash: 7,
-        pipeline: "air".into(),
-        window: "day".into(),
-        size_ns: DAY,
-        slide_ns: DAY,
-        unit: None,
-        by: Vec::new(),
-        fields: Vec::new(),
-    });
-    for day in 0..10 {
-        let (from, to) = (at_day(day), at_day(day));
-        let records = vec![Record::Tick { from, to, observed: Vec::new().into() }];
-        let first = day as u64;
-        let batch = Batch { first, arrived_at: at_day(day), records, ..Batch::default() };
-        journal.append(&batch_codec::encode(&batch)).unwrap();
-        let mut rows = vec![ResultRow::Aggregate(Aggregate {
-            cause: first,
-            plan: plan.clone(),
-            key: Key(Vec::new().into()),
-            start: at_day(day),
-            end: at_day(day + 1),
-            revision: first,
-            count: 0,
-            capture: None,
-            sufficient: true,
-            fields: Vec::new(),
-        })];
-        if day == 0 {
-            rows.insert(0, ResultRow::Plan(0, plan.clone()));
-        }
-        results.publish(&rows).unwrap();
-    }
-    let (keep, behind_max) = (Span(3 * DAY), Span(6 * DAY));
-    Retention { disk, journal_dir, results_dir, keep, behind_max, holders: Arc::default() }
-}
+use crate::journal::ResultReader;
+use crate::journal::testing::{at_day, ten_days};
 
 fn left(retention: &Retention) -> (u64, u64) {
     let first = |dir| log::segments(&*retention.disk, dir).unwrap()[0].0;
@@ -99,6 +47,21 @@ fn a_sink_holds_until_it_is_too_far_behind_and_is_then_marked_once() {
     assert_eq!(left(&retention), (3, 3), "day 2 is held no longer");
     assert!(dead.needs_backfill() && !alive.needs_backfill());
     assert_eq!(retention.collect(at_day(11)).unwrap().gaps, Vec::<&str>::new());
+}
+
+#[test]
+fn a_sink_lost_nothing_that_it_has_read_whatever_of_it_is_durable() {
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(10, 10);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    // As after a start on a full disk: nothing is known to be durable, and it reads on at 9.
+    let ledger = retention.holders.sink("ledger", u64::MAX, 0);
+    ledger.reads_next(u64::MAX, 9);
+    assert_eq!(retention.collect(at_day(9)).unwrap().gaps, Vec::<&str>::new());
+    assert_eq!(left(&retention), (5, 0), "what a loss of power would need again stays");
+    assert_eq!(retention.collect(at_day(100)).unwrap().gaps, Vec::<&str>::new());
+    assert_eq!(left(&retention), (9, 9));
+    assert!(!ledger.needs_backfill());
 }
 
 #[test]

@@ -264,3 +264,16 @@ fn parts_of_an_event_are_repeats_conflicts_or_new_each_for_itself() {
     let devices: Vec<_> = finished.iter().flat_map(|f| &f.batch.devices).collect();
     assert_eq!(devices.iter().map(|device| device.delta.readings_conflicting).sum::<u64>(), 3);
 }
+
+#[test]
+fn a_feed_of_more_quantities_than_bits_loses_none_of_them() {
+    let mut sequencer = Sequencer::default();
+    let names: Vec<String> = (0..70).map(|n| format!("q{n}")).collect();
+    for _ in 0..2 {
+        for (name, value) in names.iter().zip(1..) {
+            sequencer.accept(message(vec![event("a", Some(100), &[(name, value)])]), s(101));
+        }
+    }
+    let sum = total(&sequencer.take());
+    assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting), (70, 70, 0));
+}

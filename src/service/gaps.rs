@@ -3,8 +3,9 @@
 //! A sink that was so far behind that what it had not read is removed from the logs has a gap
 //! ([`crate::journal::holders`]). The alert is raised once, stands in the ledger through restarts,
 //! and is over when a person says that the stretch is filled or accepted, or when the sink is
-//! configured no more. It is durable before the sink reads on behind the gap, because then nothing
-//! else tells of it.
+//! configured no more. What was acknowledged is not told again, also after a restart; when more of the
+//! same stretch goes, the same alert fires again. It is durable before the sink reads on behind the
+//! gap, because then nothing else tells of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,8 @@ use crate::notify::Ledger;
 const RULE: &str = "sink-gap";
 /// The name of its key.
 const KEY: &str = "sink";
+/// What an acknowledged alert says of how far the gap reached: an epoch and a frame.
+const ACKNOWLEDGED: [&str; 2] = ["journal_to", "results_to"];
 
 /// Raises and ends the alerts.
 pub struct Gaps {
@@ -29,7 +32,14 @@ pub struct Gaps {
     live: Arc<LiveView>,
     journal: Arc<Progress>,
     /// Open alerts by sink.
-    open: Mutex<BTreeMap<Arc<str>, OwnAlert>>,
+    open: Mutex<BTreeMap<Arc<str>, Open>>,
+}
+
+/// An alert that the ledger has taken.
+struct Open {
+    alert: OwnAlert,
+    /// Whether a loss of power cannot take it back.
+    is_durable: bool,
 }
 
 impl Gaps {
@@ -49,17 +59,30 @@ impl Gaps {
             if let (Ok(id), Some(began_at), Some(sink)) = (id, began_at, alert.key.get(KEY)) {
                 let sink: Arc<str> = sink.as_str().into();
                 let evidence = alert.value.iter().map(|(name, value)| (name.as_str().into(), *value));
-                open.insert(sink.clone(), own_alert(id, sink, began_at, evidence.collect()));
+                let alert = own_alert(id, sink.clone(), began_at, evidence.collect());
+                // Opening the ledger synced it, or nothing had room: then this is asked for again.
+                open.insert(sink, Open { alert, is_durable: false });
             }
         }
         Ok(Self { ledger, live, journal, open: Mutex::new(open) })
     }
 
-    /// A sink begins to read: a gap from before the start is a gap still.
-    pub fn recall(&self, sink: &Holder) {
+    /// A sink begins to read: a gap from before the start is a gap still, and one that was
+    /// acknowledged stays so.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ledger`]: the service does not start.
+    pub fn recall(&self, sink: &Holder) -> Result<(), ServiceError> {
         if self.open.lock().unwrap_or_else(PoisonError::into_inner).contains_key(sink.name()) {
-            sink.note_gap();
+            sink.recall_gap();
+        } else if let Some(alert) = self.ledger.alert(&identity(sink).to_string())? {
+            // A sink that is still away stands where it stood, and its gap has the same identity.
+            let reached = ACKNOWLEDGED.map(|name| alert.value.get(name).copied().flatten());
+            if let [Some(journal), Some(results)] = reached {
+                sink.recall_acknowledged((journal as u64, results as u64));
+            }
         }
+        Ok(())
     }
 
     /// Raises the alert of a sink with a gap, unless it is raised; it is durable when this returns.
@@ -68,21 +91,27 @@ impl Gaps {
     /// [`ServiceError::Ledger`]; the sink must not read on.
     pub fn raise(&self, sink: &Holder) -> Result<(), ServiceError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains_key(sink.name()) {
-            return Ok(());
+        if let Some(open) = open.get_mut(sink.name()) {
+            return self.secure(open);
         }
         let (journal, results) = sink.position();
         let name: Arc<str> = sink.name().into();
-        let identity = format!("{PIPELINE}\n{RULE}\n{name}\n{journal}\n{results}");
         let position = |at: u64| (at != u64::MAX).then_some(at as f64);
         let evidence = vec![("journal".into(), position(journal)), ("results".into(), position(results))];
-        let id = AlertId(xxh3_128(identity.as_bytes()));
+        let id = identity(sink);
         let now = self.journal.arrived_at();
         let alert = own_alert(id, name.clone(), now, evidence);
         let step = alert.raised(self.journal.records(), now, "the logs no longer hold what comes next");
         self.live.alerts_changed(&self.ledger.observe(step)?);
-        self.ledger.secure()?;
-        open.insert(name, alert);
+        // It is told: where only the sync fails, that alone is tried again.
+        self.secure(open.entry(name).or_insert(Open { alert, is_durable: false }))
+    }
+
+    fn secure(&self, open: &mut Open) -> Result<(), ServiceError> {
+        if !open.is_durable {
+            self.ledger.secure()?;
+            open.is_durable = true;
+        }
         Ok(())
     }
 
@@ -98,13 +127,18 @@ impl Gaps {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<_> = open.keys().cloned().collect();
         for name in names {
-            let reason = match sinks.iter().find(|sink| sink.name() == &*name) {
+            let (reason, reached) = match sinks.iter().find(|sink| sink.name() == &*name) {
                 Some(sink) if sink.needs_backfill() => continue,
-                Some(_) => "acknowledged",
-                None => "the sink is configured no more",
+                Some(sink) => ("acknowledged", Some(sink.acknowledged_to())),
+                None => ("the sink is configured no more", None),
             };
             let now = self.journal.arrived_at();
-            if let Some(alert) = open.get(&name) {
+            if let Some(Open { alert, .. }) = open.get(&name) {
+                let mut alert = alert.clone();
+                if let Some((journal, results)) = reached {
+                    let reached = [journal, results].map(|at| Some(at as f64));
+                    alert.evidence.extend(ACKNOWLEDGED.map(Arc::from).into_iter().zip(reached));
+                }
                 let step = alert.resolved(now, self.journal.records(), now, reason);
                 self.live.alerts_changed(&self.ledger.observe(step)?);
             }
@@ -112,6 +146,13 @@ impl Gaps {
         }
         Ok(())
     }
+}
+
+/// Which gap: that of a sink that stood there.
+fn identity(sink: &Holder) -> AlertId {
+    let (journal, results) = sink.position();
+    let identity = format!("{PIPELINE}\n{RULE}\n{}\n{journal}\n{results}", sink.name());
+    AlertId(xxh3_128(identity.as_bytes()))
 }
 
 fn own_alert(

@@ -110,7 +110,7 @@ impl Readers {
     ) -> Result<(), ServiceError> {
         let holder = sink.committed((epoch, frame)).map(|(e, f)| core.holders.sink(sink.name(), e, f));
         if let (Some(holder), Some(gaps)) = (&holder, &self.gaps) {
-            gaps.recall(holder);
+            gaps.recall(holder)?;
         }
         let mut follow = Follow {
             batches: core.batches(epoch),
@@ -124,6 +124,7 @@ impl Readers {
             gaps: self.gaps.clone(),
             stop: self.stop.clone(),
         };
+        follow.begin((epoch, frame), &sink)?;
         let thread = std::thread::Builder::new().name(sink.name().to_owned()).spawn(move || {
             follow.wake(&std::thread::current());
             match follow.run(&mut sink) {
@@ -151,6 +152,27 @@ impl Readers {
 }
 
 impl Follow {
+    /// A sink that has taken nothing yet begins with what there is: nothing was removed before it read
+    /// it.
+    fn begin(&mut self, from: (u64, u64), sink: &dyn Sink) -> Result<(), ServiceError> {
+        let is_new = [from.0, from.1].iter().all(|at| matches!(*at, 0 | u64::MAX));
+        if is_new {
+            let (epochs, frames) = (self.batches.skip_collected()?, self.rows.skip_collected()?);
+            if epochs > 0 || frames > 0 {
+                tracing::info!(sink = sink.name(), epochs, frames, "begins at the oldest segment left");
+            }
+        }
+        self.read();
+        Ok(())
+    }
+
+    /// Tells what is read next: collection takes nothing from a sink that lies before it.
+    fn read(&self) {
+        if let Some(holder) = &self.holder {
+            holder.reads_next(self.batches.position(), self.rows.position());
+        }
+    }
+
     fn wake(&self, thread: &Thread) {
         self.journal.wake(thread.clone());
         self.results.wake(thread.clone());
@@ -187,6 +209,7 @@ impl Follow {
                 next => next?,
             };
             let Some((epoch, batch)) = next else { break };
+            self.read();
             self.patiently(sink, |sink, dictionary| {
                 let dictionary = dictionary.read().unwrap_or_else(std::sync::PoisonError::into_inner);
                 sink.batch(epoch, &batch, &dictionary)
@@ -199,6 +222,7 @@ impl Follow {
                 next => next?,
             };
             let Some((frame, rows)) = next else { break };
+            self.read();
             self.patiently(sink, |sink, _| sink.rows(frame, &rows))?;
             moved = true;
         }
@@ -243,7 +267,9 @@ impl Follow {
         }
         match &self.holder {
             Some(holder) => {
-                holder.note_gap();
+                let begins = |skipped: u64, at: u64| if skipped > 0 { at } else { 0 };
+                let gone = (begins(epochs, self.batches.position()), begins(frames, self.rows.position()));
+                holder.note_gap(gone);
                 warn!(
                     sink = sink.name(),
                     epochs,
@@ -251,7 +277,7 @@ impl Follow {
                     "what comes next was removed from the logs; this sink goes on behind the gap and needs a backfill"
                 );
                 // Before its cursor passes the gap: afterwards nothing else tells of it.
-                if let Some(gaps) = &self.gaps {
+                if let Some(gaps) = self.gaps.as_ref().filter(|_| holder.needs_backfill()) {
                     self.patiently(sink, |_, _| gaps.raise(holder))?;
                 }
             }

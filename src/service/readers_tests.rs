@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::journal::FsDisk;
+use crate::journal::testing::{at_day, ten_days};
+use crate::journal::{FsDisk, Holders};
 
 /// A sink that fails as told, and what was asked of it.
 #[derive(Default)]
@@ -101,4 +102,32 @@ fn nothing_is_read_for_a_sink_that_is_away_and_it_does_not_hold_up_the_end() {
     };
     follow_on().unwrap();
     assert!(!told.ended.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_sink_that_is_new_to_an_old_folder_begins_with_what_is_left_and_has_no_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(10, 10);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    retention.collect(at_day(9)).unwrap();
+    let holders = Holders::default();
+    let gap_of = |name, (epoch, frame)| {
+        let mut follow = follow(folder.path(), false);
+        follow.batches = BatchReader::new(retention.disk.clone(), &retention.journal_dir, epoch);
+        follow.rows = ResultReader::new(retention.disk.clone(), &retention.results_dir, frame);
+        (follow.journal, follow.results) = (Arc::new(Progress::new(10)), Arc::new(Progress::new(10)));
+        let holder = holders.sink(name, epoch, frame);
+        follow.holder = Some(holder.clone());
+        let mut sink = Fake(Arc::default());
+        follow.begin((epoch, frame), &sink).unwrap();
+        let began = holder.next();
+        assert!(follow.turn(&mut sink).unwrap());
+        assert_eq!(holder.next(), (10, 10), "collection knows how far it has read");
+        (began, holder.needs_backfill())
+    };
+    assert_eq!(gap_of("new", (0, 0)), ((5, 5), false));
+    assert_eq!(gap_of("behind", (1, 1)), ((1, 1), true));
+    assert_eq!(gap_of("behind in results", (7, 1)), ((7, 1), true));
+    assert_eq!(gap_of("in time", (5, 5)), ((5, 5), false));
 }

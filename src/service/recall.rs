@@ -67,7 +67,7 @@ pub fn spawn(core: &Core, ready: Arc<AtomicBool>, recall: Recall) -> Result<(), 
 
 impl Recall {
     /// Recalls what came before `begin`, the arrival time of the journal's first record; the number
-    /// of sensors found. A store that cannot answer costs what it would have said.
+    /// of sensors found. A store that cannot answer costs what it had not yet said.
     pub async fn run(&self, begin: Timestamp) -> usize {
         let until = Instant::now() + TIME_MAX;
         let found = match self.accounts(begin, until).await {
@@ -80,7 +80,7 @@ impl Recall {
                 found
             }
             Err(failure) => {
-                warn!(error = %failure, "silent sensors and old accounts are not shown until they are heard again");
+                warn!(error = %failure, "not everything was recalled: sensors that were not reached are shown once they are heard again, and accounts of past hours may be missing");
                 0
             }
         }

@@ -1,5 +1,6 @@
 //! The live service: everything joined, until it is told to stop.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -254,6 +255,7 @@ fn start_readers(
         until,
         ledger: parts.ledger.clone(),
         audit: Audit::default(),
+        untold: VecDeque::new(),
     };
     readers.start(core, &parts.metrics, (0, u64::MAX), live)?;
     let ledger = LedgerSink::new(parts.ledger.clone(), parts.live.clone(), parts.metrics.clone());

@@ -1,5 +1,6 @@
 //! What the service keeps by reading the two logs: the live view, the ledger, the store, InfluxDB.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use super::sources;
 use super::{Core, DataDir, ServiceError};
 use crate::api::LiveView;
 use crate::config::Configuration;
-use crate::model::{Batch, Dictionary, ResultRow};
+use crate::model::{Batch, Dictionary, ResultRow, Transition};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
 
@@ -35,6 +36,19 @@ pub struct LiveSink {
     pub ledger: Arc<Ledger>,
     /// Looks for that.
     pub audit: Audit,
+    /// Steps of its alerts that the ledger has not taken yet, in order.
+    pub untold: VecDeque<Transition>,
+}
+
+impl LiveSink {
+    /// Tells the ledger what it has not taken yet.
+    fn tell(&mut self) -> Result<(), ServiceError> {
+        while let Some(step) = self.untold.front() {
+            self.live.alerts_changed(&self.ledger.observe(step.clone())?);
+            self.untold.pop_front();
+        }
+        Ok(())
+    }
 }
 
 impl Sink for LiveSink {
@@ -43,19 +57,24 @@ impl Sink for LiveSink {
     }
 
     fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
+        // While the ledger has no room, nothing more is taken.
+        self.tell()?;
         self.live.apply_batch(batch, dictionary);
         for accounts in &batch.accounts {
             if let Some(feed) = dictionary.feed(accounts.feed) {
                 self.metrics.account(feed, &accounts.delta);
             }
         }
-        for step in self.audit.fold(batch, dictionary) {
-            self.live.alerts_changed(&self.ledger.observe(step)?);
-        }
+        // From here on the batch is taken; its steps are told in `rest`, or before the next one.
+        self.untold.extend(self.audit.fold(batch, dictionary));
         if epoch + 1 >= self.until {
             self.ready.store(true, Ordering::SeqCst);
         }
         Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), ServiceError> {
+        self.tell()
     }
 }
 
@@ -306,6 +325,8 @@ pub fn start_influx(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Accounts, AlertState, Entry, FeedAccounts, FeedId};
+    use crate::notify::StateFilter;
 
     #[test]
     fn the_ledgers_reader_tells_collection_only_what_a_loss_of_power_cannot_take_back() {
@@ -323,5 +344,42 @@ mod tests {
         sink.rows(5, &[]).unwrap();
         sink.end().unwrap();
         assert_eq!(sink.committed((9, 6)), Some((u64::MAX, 6)));
+    }
+
+    #[test]
+    fn a_batch_whose_alert_finds_no_room_is_taken_once_and_told_once_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let ledger = Arc::new(Ledger::open(&path).unwrap());
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let mut sink = LiveSink {
+            live: Arc::new(LiveView::new()),
+            metrics: Arc::new(Metrics::new()),
+            ready: Arc::default(),
+            until: 0,
+            ledger: ledger.clone(),
+            audit: Audit::default(),
+            untold: VecDeque::new(),
+        };
+        let mut dictionary = Dictionary::default();
+        dictionary.insert(&Entry::Feed("air".into()));
+        // Two events are said to be stored, and none is there.
+        let delta = Accounts { events_found: 2, events_stored: 2, ..Accounts::default() };
+        let batch = Batch { accounts: vec![FeedAccounts { feed: FeedId(0), delta }], ..Batch::default() };
+        let stored = |sink: &LiveSink| sink.live.accounts(None, None)[0].events.stored;
+        let told = || ledger.alerts(StateFilter::In(AlertState::Firing), 10).unwrap().len();
+
+        file.execute_batch("CREATE TRIGGER full BEFORE INSERT ON alert BEGIN SELECT RAISE(ABORT, ''); END")
+            .unwrap();
+        sink.batch(0, &batch, &dictionary).unwrap();
+        sink.rest().unwrap_err();
+        for _ in 0..3 {
+            sink.batch(1, &batch, &dictionary).unwrap_err();
+        }
+        assert_eq!((stored(&sink), told()), (2, 0), "an error means that nothing was taken");
+        file.execute_batch("DROP TRIGGER full").unwrap();
+        sink.batch(1, &batch, &dictionary).unwrap();
+        sink.rest().unwrap();
+        assert_eq!((stored(&sink), told()), (4, 1));
     }
 }

@@ -1,11 +1,12 @@
 //! What is told to the view because the journal, whose beginning was removed, no longer says it:
 //! definitions in force, sensors that have been silent since, accounts of past hours.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::LiveView;
 use super::sensor_table::Latest;
-use crate::model::{Accounts, Control, DeviceId, Dictionary, FeedId, QuantityId, Timestamp, Value};
+use crate::model::{Accounts, Control, DeviceId, Dictionary, FeedId, Quantity, QuantityId, Timestamp, Value};
 
 /// The last that is known of a sensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,9 +54,14 @@ impl LiveView {
 
     /// Takes in sensors of which it knows nothing; one that spoke meanwhile is left as it is.
     pub fn recall_sensors(&self, sensors: &[Recalled], dictionary: &Dictionary) {
+        // Before the view is held up: there may be thousands of quantities, and as many readings.
+        let quantities = by_name(dictionary);
+        let latest = |sensor: &Recalled| -> Vec<Latest> {
+            sensor.readings.iter().filter_map(|reading| latest(reading, &quantities)).collect()
+        };
+        let readings: Vec<Vec<Latest>> = sensors.iter().map(latest).collect();
         let mut view = self.write();
-        for sensor in sensors {
-            let readings = sensor.readings.iter().filter_map(|reading| latest(reading, dictionary)).collect();
+        for (sensor, readings) in sensors.iter().zip(readings) {
             view.sensors.recall(sensor, readings, dictionary);
         }
     }
@@ -67,12 +73,18 @@ impl LiveView {
     }
 }
 
+/// Quantities by name and unit.
+type Quantities<'a> = HashMap<(&'a str, &'a str), (QuantityId, &'a Arc<Quantity>)>;
+
+/// The same name at other decimals is the quantity redefined: the last definition holds.
+fn by_name(dictionary: &Dictionary) -> Quantities<'_> {
+    let known = (0..).map(QuantityId).zip(dictionary.quantities());
+    known.map(|(id, quantity)| ((&*quantity.name, &*quantity.unit), (id, quantity))).collect()
+}
+
 /// A stored value is the float nearest to its mantissa: rounding gives the mantissa back.
-fn latest(reading: &RecalledReading, dictionary: &Dictionary) -> Option<Latest> {
-    let ids = (0..).map(QuantityId).zip(dictionary.quantities());
-    // The same name at other decimals is the quantity redefined: the last definition holds.
-    let (id, quantity) =
-        ids.filter(|(_, known)| *known.name == *reading.quantity && *known.unit == *reading.unit).last()?;
+fn latest(reading: &RecalledReading, quantities: &Quantities<'_>) -> Option<Latest> {
+    let (id, quantity) = *quantities.get(&(&*reading.quantity, &*reading.unit))?;
     let scaled = reading.value * 10_f64.powi(i32::from(quantity.decimals));
     let value = Value(scaled.round() as i64);
     Some(Latest { id, quantity: quantity.clone(), value, event_at: reading.event_at })
@@ -82,6 +94,7 @@ fn latest(reading: &RecalledReading, dictionary: &Dictionary) -> Option<Latest> 
 mod tests {
     use super::*;
     use crate::api::testing;
+    use crate::model::Entry;
 
     #[test]
     fn definitions_that_the_journal_no_longer_holds_are_shown() {
@@ -101,5 +114,25 @@ mod tests {
         testing::journal().iter().for_each(|batch| whole.apply_batch(batch, &testing::dictionary()));
         assert_eq!((live.feeds("own"), live.pipelines()), (whole.feeds("own"), whole.pipelines()));
         assert_eq!((live.feeds("own").len(), live.pipelines().len()), (1, 1));
+    }
+
+    #[test]
+    fn a_recalled_reading_is_of_the_quantity_as_it_was_defined_last() {
+        let quantity = |unit: &str, decimals| Quantity { name: "pm25".into(), unit: unit.into(), decimals };
+        let mut dictionary = Dictionary::default();
+        for known in [quantity("ug/m3", 1), quantity("ug/m3", 2), quantity("ppb", 0)] {
+            dictionary.insert(&Entry::Quantity(Arc::new(known)));
+        }
+        let reading = |unit: &str, value| RecalledReading {
+            quantity: "pm25".into(),
+            unit: unit.into(),
+            value,
+            event_at: Timestamp(5),
+        };
+        let readings = [reading("ug/m3", 1.25), reading("g", 1.0), reading("ppb", 3.0)];
+        let quantities = by_name(&dictionary);
+        let found = readings.iter().filter_map(|one| latest(one, &quantities));
+        let found: Vec<_> = found.map(|latest| (latest.id.0, latest.value.0)).collect();
+        assert_eq!(found, [(1, 125), (2, 3)]);
     }
 }

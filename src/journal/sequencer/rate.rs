@@ -31,7 +31,7 @@ impl Sequencer {
         let feed = self.feeds.get_mut(id.index())?;
         let definition = feed.definition.as_deref()?;
         let per_hour = u64::from(definition.messages_per_hour_max);
-        let until = feed.messages.take(at, 1, per_hour, feed.outage).err()?;
+        let until = feed.messages.take(at, 1, per_hour, &feed.outage).err()?;
         let rejected = refusal(definition, None);
         feed.drain_again(at);
         self.throttled.refuse(&message.feed, None, until);
@@ -58,7 +58,7 @@ impl Sequencer {
         }
         let bucket = self.buckets.get_mut(device.index())?;
         let per_hour = u64::from(definition.device_messages_per_hour_max);
-        let until = bucket.take(self.arrived_at, 1, per_hour, feed.outage).err()?;
+        let until = bucket.take(self.arrived_at, 1, per_hour, &feed.outage).err()?;
         let rejected = refusal(definition, Some(&found.sensor));
         let count = found.readings.len() as u64;
         let delta = Accounts {
