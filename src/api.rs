@@ -54,6 +54,7 @@ pub use error::ApiError;
 pub use host::HostPolicy;
 pub use live::LiveView;
 pub use reads::{NoStore, ReadError, Reads};
+pub use recompute::{RecomputeRefusal, Recomputes, Recomputing};
 pub use state::{ApiParts, ApiState};
 
 /// Bytes of a request's body.

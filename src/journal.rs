@@ -22,6 +22,8 @@ pub mod outage;
 pub mod progress;
 pub mod quota;
 pub mod reader;
+#[cfg(test)]
+mod restored_tests;
 pub mod result_codec;
 pub mod results;
 pub mod retention;
@@ -37,7 +39,7 @@ pub mod writer;
 
 pub use clock::{ArrivalClock, Clock, SystemClock};
 pub use disk::{Disk, FsDisk};
-pub use holders::{Holder, Holders};
+pub use holders::{Holder, Holders, RecomputeHold};
 pub use log::{LogError, LogKind};
 pub use progress::Progress;
 pub use reader::{BatchReader, LogReader, ResultReader};

@@ -21,12 +21,12 @@ pub mod time;
 
 pub use arrival::{Arrival, Decoded, DecodedEvent, DecodedReading, Quantity, Reason, Rejected};
 pub use calendar::{CalendarUnit, DailyPeriod, WindowLength};
-pub use control::Control;
+pub use control::{Control, Recompute};
 pub use decimal::{DecimalError, Value};
 pub use dictionary::{DeviceId, Dictionary, Entry, FeedId, QuantityId, TagSet, TagSetId};
 pub use event::{Event, Reading};
 pub use fault::Fault;
-pub use ingest::{Ack, Durable, Gate, Input, Submission, Throttle, UsedUp};
+pub use ingest::{Ack, Durable, Gate, Input, StoredEvent, Submission, Throttle, UsedUp};
 pub use key::{Key, KeyGroup};
 pub use record::{Accounts, Batch, DeviceAccounts, FeedAccounts, Record, Refusal};
 pub use result::{Aggregate, AlertId, AlertState, Field, ResultRow, Retraction, Transition};

@@ -22,6 +22,7 @@ pub mod recall;
 pub mod recompute;
 pub mod reload;
 pub mod replay;
+pub mod restore;
 pub mod retention;
 pub mod run;
 pub mod sinks;
@@ -77,6 +78,9 @@ pub enum ServiceError {
     /// An external broker.
     #[error(transparent)]
     Broker(#[from] crate::feed::broker::BrokerError),
+    /// A recompute that is not made.
+    #[error(transparent)]
+    Recompute(#[from] crate::api::RecomputeRefusal),
     /// A setting that only shows its fault at start.
     #[error("{0}")]
     Setting(String),

@@ -38,6 +38,8 @@ mod directory;
 #[cfg(feature = "store")]
 mod error;
 #[cfg(feature = "store")]
+mod events;
+#[cfg(feature = "store")]
 mod file;
 #[cfg(feature = "store")]
 mod flush;
@@ -80,13 +82,14 @@ mod transition;
 #[cfg(feature = "store")]
 mod windows;
 
-pub use cursors::Cursors;
+pub use cursors::{Cursors, Whole};
 #[cfg(feature = "store")]
 pub use {
     accounts::{AccountRow, AccountsFilter},
     compaction::Compacted,
     database::Store,
     error::StoreError,
+    events::{EventRow, EventsFilter},
     file::Damage,
     flush::Flushed,
     options::{QueryLimits, StoreOptions},

@@ -24,7 +24,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use hub::Hub;
 
 use crate::model::definition::PipelineDefinition;
-use crate::model::{Batch, Control, Dictionary, Record, Timestamp};
+use crate::model::{Batch, Control, Dictionary, Record, Span, Timestamp};
 use crate::notify::AlertChange;
 
 use super::accounts::Account;
@@ -116,6 +116,12 @@ impl LiveView {
         self.read().sensors.page(filter)
     }
 
+    /// How far ahead of the arrival clock an event time may be that any feed takes in.
+    #[must_use]
+    pub fn max_skew(&self) -> Span {
+        self.read().feeds.max_skew()
+    }
+
     /// Feeds by name; `default_source` is where those come from that do not say.
     #[must_use]
     pub fn feeds(&self, default_source: &str) -> Vec<Feed> {
@@ -185,8 +191,8 @@ impl View {
                     self.rate.passed(*to);
                 }
                 Record::Control(control) => self.control(control),
-                // Names come with the dictionary; watermarks are the flow's.
-                Record::Entry(_) | Record::Step { .. } => {}
+                // Names come with the dictionary; watermarks are the flow's; what is restored is old.
+                Record::Entry(_) | Record::Step { .. } | Record::Restored { .. } => {}
             }
         }
         for part in &batch.accounts {
@@ -207,7 +213,7 @@ impl View {
             }
             Control::HostClock { ahead_seconds } => self.host_clock_ahead_seconds = *ahead_seconds,
             // It changes results, not what is defined.
-            Control::Recompute { .. } => {}
+            Control::Recompute(_) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /api/v1/recompute`: windows of the past, computed again from all journaled readings.
+//! `POST /api/v1/recompute`: windows of the past, computed again from all stored readings.
 //!
 //! It changes what everybody reads, and there are no users yet: only callers on the same machine
 //! may ask, as for `query`.
@@ -9,15 +9,16 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, ErrorBody};
 use super::params::Params;
 use super::query::is_local;
 use super::state::ApiState;
-use crate::model::{Input, Timestamp};
+use crate::model::Timestamp;
 
 /// The range.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -30,16 +31,79 @@ pub struct RecomputeRequest {
     pub to: String,
 }
 
-/// The journal holds the request.
-#[derive(Debug, Serialize, ToSchema)]
+/// What is computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Recomputing {
-    /// The batch of the journal that holds it; the windows follow when the flow comes there.
-    pub epoch: u64,
+    /// The batch of the journal that holds the request; the windows follow when the flow comes there.
+    /// Null while more than a moment is needed to fetch old readings from the store: the request
+    /// follows them by itself.
+    pub epoch: Option<u64>,
+    /// The earliest start of a window that is computed, RFC 3339: later than asked where readings
+    /// before it are gone.
+    pub from: String,
+    /// The latest end of a window.
+    pub to: String,
+    /// All readings are there from here on; null where none is gone.
+    pub readings_from: Option<String>,
+}
+
+/// Asks the journal for recomputes. Implementations fetch what it no longer holds.
+pub trait Recomputes: Send + Sync {
+    /// Has the windows of a range computed again.
+    fn recompute(
+        &self,
+        range: (Timestamp, Timestamp),
+    ) -> BoxFuture<'_, Result<Recomputing, RecomputeRefusal>>;
+}
+
+/// Why nothing is computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RecomputeRefusal {
+    /// Another one is being handed to the journal; ask again later.
+    #[error("another recompute is being handed to the journal")]
+    Busy,
+    /// Sereno is stopping.
+    #[error("Sereno is stopping")]
+    Stopping,
+    /// No window of the range has all its readings.
+    #[error("readings of the whole range are gone; all of them are there from {readings_from} on")]
+    Gone {
+        /// From when on.
+        readings_from: Timestamp,
+    },
+    /// The range is to be computed in parts.
+    #[error("the range and the day before it hold {events} events; a recompute takes {most}")]
+    TooMany {
+        /// How many there are.
+        events: u64,
+        /// How many one takes.
+        most: u64,
+    },
+    /// Journal or store cannot be read as they must.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<RecomputeRefusal> for ApiError {
+    fn from(refusal: RecomputeRefusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            RecomputeRefusal::Busy => Self::busy("busy", message, "ask again in a moment"),
+            RecomputeRefusal::Stopping => Self::busy("stopping", message, "ask again once it runs"),
+            RecomputeRefusal::Gone { .. } => Self::bad_request(message, "give a later range"),
+            RecomputeRefusal::TooMany { .. } => Self::bad_request(message, "compute it in parts"),
+            RecomputeRefusal::Unreadable(_) => {
+                tracing::error!(error = %message, "a recompute could not be made");
+                Self::internal(message)
+            }
+        }
+    }
 }
 
 /// Has the windows of a range computed again; callers on the same machine only.
 #[utoipa::path(post, path = "/api/v1/recompute", request_body = RecomputeRequest, responses(
     (status = 202, body = Recomputing), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 503, body = ErrorBody),
 ))]
 pub(super) async fn run(
     State(state): State<ApiState>,
@@ -62,14 +126,8 @@ pub(super) async fn run(
     if from >= to {
         return Err(ApiError::bad_request("`from` is not before `to`", "give the earlier time as `from`"));
     }
-    let stopping = || ApiError::busy("stopping", "Sereno is stopping", "ask again once it runs");
-    state.inputs.send(Input::Recompute { from, to }).await.map_err(|_| stopping())?;
-    let (tell, told) = oneshot::channel();
-    // Nobody hears it when the caller has gone.
-    let flush = Input::Flush(Box::new(move |epoch| tell.send(epoch).unwrap_or_default()));
-    state.inputs.send(flush).await.map_err(|_| stopping())?;
-    let epoch = told.await.map_err(|_| stopping())?;
-    Ok((StatusCode::ACCEPTED, Json(Recomputing { epoch })))
+    let recomputing = state.recomputes.recompute((from, to)).await?;
+    Ok((StatusCode::ACCEPTED, Json(recomputing)))
 }
 
 fn instant(name: &str, text: &str) -> Result<Timestamp, ApiError> {

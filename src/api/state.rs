@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use axum::body::Bytes;
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::console::Console;
@@ -13,8 +12,9 @@ use super::error::ApiError;
 use super::host::HostPolicy;
 use super::live::LiveView;
 use super::reads::Reads;
+use super::recompute::Recomputes;
 use crate::journal::Holders;
-use crate::model::{Input, Timestamp};
+use crate::model::Timestamp;
 use crate::notify::{Clock, Ledger, LedgerError};
 use crate::telemetry::Metrics;
 
@@ -28,8 +28,8 @@ pub struct ApiParts {
     pub reads: Arc<dyn Reads>,
     /// The sinks and how far each has come.
     pub holders: Arc<Holders>,
-    /// Where what is asked of the journal goes.
-    pub inputs: mpsc::Sender<Input>,
+    /// Who has windows of the past computed again.
+    pub recomputes: Arc<dyn Recomputes>,
     /// Every metric.
     pub metrics: Arc<Metrics>,
     /// Whether ingest is open and the readers have caught up; the service sets it.

@@ -11,19 +11,21 @@ use futures::future::BoxFuture;
 use reqwest::Client;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::accounts::Account;
 use super::console::{Console, File};
 use super::reads::{
     AccountsQuery, AggregateRow, AggregatesQuery, QueryResult, ReadingRow, ReadingsQuery, Rows, SqlQuery,
 };
-use super::{ApiParts, ApiState, HostPolicy, LiveView, ReadError, Reads};
+use super::{
+    ApiParts, ApiState, HostPolicy, LiveView, ReadError, Reads, RecomputeRefusal, Recomputes, Recomputing,
+};
 use crate::journal::Holders;
 use crate::model::definition::{DecoderKind, FeedDefinition, PipelineDefinition};
 use crate::model::{
-    Accounts, Batch, Control, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Input, Quantity,
-    QuantityId, Reading, Reason, Record, Refusal, TagSetId, Timestamp, Value,
+    Accounts, Batch, Control, DeviceId, Dictionary, Entry, Event, FeedAccounts, FeedId, Quantity, QuantityId,
+    Reading, Reason, Record, Refusal, TagSetId, Timestamp, Value,
 };
 use crate::notify::Ledger;
 use crate::notify::testing::{open, s};
@@ -212,6 +214,30 @@ impl Reads for FakeReads {
     }
 }
 
+/// Answers what it is told to and remembers the ranges.
+#[derive(Default)]
+pub(super) struct FakeRecomputes {
+    pub(super) asked: Mutex<Vec<(Timestamp, Timestamp)>>,
+    pub(super) refusals: Mutex<Vec<RecomputeRefusal>>,
+}
+
+impl Recomputes for FakeRecomputes {
+    fn recompute(
+        &self,
+        range: (Timestamp, Timestamp),
+    ) -> BoxFuture<'_, Result<Recomputing, RecomputeRefusal>> {
+        self.asked.lock().unwrap().push(range);
+        let recomputing = Recomputing {
+            epoch: Some(7),
+            from: range.0.to_string(),
+            to: range.1.to_string(),
+            readings_from: None,
+        };
+        let refusal = self.refusals.lock().unwrap().pop();
+        futures::future::ready(refusal.map_or(Ok(recomputing), Err)).boxed()
+    }
+}
+
 /// A front end of three files.
 fn console(path: &str) -> Option<File> {
     let (bytes, content_type) = match path {
@@ -230,8 +256,7 @@ pub(super) struct City {
     pub(super) live: Arc<LiveView>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) reads: Arc<FakeReads>,
-    /// What was handed to the journal.
-    pub(super) asked: mpsc::Receiver<Input>,
+    pub(super) recomputes: Arc<FakeRecomputes>,
     pub(super) holders: Arc<Holders>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) ready: Arc<AtomicBool>,
@@ -251,14 +276,14 @@ impl City {
         let reads = Arc::new(FakeReads::default());
         let metrics = Arc::new(Metrics::new());
         let ready = Arc::new(AtomicBool::new(false));
-        let (inputs, asked) = mpsc::channel(8);
+        let recomputes = Arc::new(FakeRecomputes::default());
         let holders: Arc<Holders> = Arc::default();
         let mut parts = ApiParts {
             live: live.clone(),
             ledger: ledger.clone(),
             reads: reads.clone(),
             holders: holders.clone(),
-            inputs,
+            recomputes: recomputes.clone(),
             metrics: metrics.clone(),
             ready: ready.clone(),
             clock: Arc::new(|| s(4)),
@@ -283,7 +308,7 @@ impl City {
             reads,
             metrics,
             ready,
-            asked,
+            recomputes,
             holders,
             stop,
             served,

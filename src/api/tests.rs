@@ -7,9 +7,9 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
 use serde_json::{Value, json};
 
 use super::testing::{City, at};
-use super::{HostPolicy, NoStore};
+use super::{HostPolicy, NoStore, RecomputeRefusal};
 use crate::model::AlertState::{Inactive, Pending};
-use crate::model::{Input, Span};
+use crate::model::Span;
 use crate::notify::testing::{raised, resolved, row};
 
 #[tokio::test]
@@ -329,31 +329,40 @@ async fn the_service_stops_although_a_stream_is_open() {
 }
 
 #[tokio::test]
-async fn a_recompute_is_handed_to_the_journal() {
-    let mut city = City::start().await;
+async fn a_recompute_is_asked_for_and_what_is_computed_is_told() {
+    let city = City::start().await;
     let (client, url) = (city.client.clone(), format!("http://{}/api/v1/recompute", city.address));
-    let post = |body: Value| {
+    let post = async |body: Value| {
         let request = client.post(&url).header(CONTENT_TYPE, "application/json");
-        request.body(body.to_string()).send()
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap())
     };
     for body in [
         json!({"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"}),
         json!({"from": "yesterday", "to": "2026-03-01T00:00:00Z"}),
         json!({"from": "2026-03-01T00:00:00Z"}),
     ] {
-        let answer = post(body.clone()).await.unwrap();
-        assert_eq!(answer.status(), 400, "{body}");
+        assert_eq!(post(body.clone()).await.0, 400, "{body}");
     }
-    let asking = post(json!({"from": "2026-03-01T00:00:00-05:00", "to": "2026-03-02T00:00:00-05:00"}));
-    let journal = async {
-        let Some(Input::Recompute { from, to }) = city.asked.recv().await else { panic!("no recompute") };
-        assert_eq!(to.since(from), Span::seconds(86_400));
-        let Some(Input::Flush(tell)) = city.asked.recv().await else { panic!("no flush") };
-        tell(7);
-    };
-    let (answer, ()) = tokio::join!(asking, journal);
-    let answer = answer.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap()), (202, r#"{"epoch":7}"#.to_owned()));
+    assert!(city.recomputes.asked.lock().unwrap().is_empty());
+    let range = json!({"from": "2026-03-01T00:00:00-05:00", "to": "2026-03-02T00:00:00-05:00"});
+    let (from, to) = ("2026-03-01T05:00:00Z", "2026-03-02T05:00:00Z");
+    let want = json!({"epoch": 7, "from": from, "to": to, "readings_from": null});
+    assert_eq!(post(range.clone()).await, (202, want));
+    let (from, to) = city.recomputes.asked.lock().unwrap()[0];
+    assert_eq!(to.since(from), Span::seconds(86_400));
+    let gone = RecomputeRefusal::Gone { readings_from: to };
+    for (refusal, status, says) in [
+        (RecomputeRefusal::Busy, 503, "another recompute"),
+        (gone, 400, "from 2026-03-02T05:00:00Z on"),
+        (RecomputeRefusal::TooMany { events: 20_000_001, most: 20_000_000 }, 400, "20000001 events"),
+    ] {
+        city.recomputes.refusals.lock().unwrap().push(refusal);
+        let (answered, body) = post(range.clone()).await;
+        assert_eq!(answered, status);
+        assert!(body["error"]["message"].as_str().unwrap().contains(says), "{body}");
+    }
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ pub struct Recompute {
     /// Print what would be different, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Language of what --dry-run prints; by default the one of the environment, else English.
+    /// Language of what is printed; by default the one of the environment, else English.
     #[arg(long, value_enum)]
     pub language: Option<LanguageName>,
     /// Where the configuration is.

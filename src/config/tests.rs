@@ -169,7 +169,7 @@ fn controls_are_feeds_then_pipelines() {
                 format!("{} reads {:?}", pipeline.name, pipeline.reads.unwrap())
             }
             Control::PipelineRemoved { name } => format!("removed {name}"),
-            other @ (Control::Recompute { .. } | Control::HostClock { .. }) => {
+            other @ (Control::Recompute(_) | Control::HostClock { .. }) => {
                 panic!("{other:?} of a configuration")
             }
         })

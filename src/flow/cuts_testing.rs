@@ -10,8 +10,8 @@ use crate::journal::Sequencer;
 use crate::model::arrival::{Quantity, Reason};
 use crate::model::time::SECOND;
 use crate::model::{
-    Batch, Control, Decoded, DecodedEvent, DecodedReading, Event, Record, Rejected, ResultRow, Span,
-    Submission, Timestamp, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, Event, Recompute, Record, Rejected, ResultRow,
+    Span, Submission, Timestamp, Value,
 };
 
 /// Windows by sensor and by zone, rules of every kind on both, and one definition each that
@@ -148,7 +148,7 @@ pub(super) fn journal(seed: u64, messages: u64) -> Vec<Batch> {
             3 | 4 => {
                 let to = now.minus(Span::seconds(random.below(1_800) as i64));
                 let from = to.minus(Span::seconds(random.below(14_400) as i64));
-                sequencer.recompute(from, to, now);
+                sequencer.recompute(Recompute::of(from, to), now);
             }
             _ => {
                 let late = if random.once_in(12) { random.below(900) } else { random.below(8) };

@@ -106,6 +106,8 @@ impl Interpreter {
                         clock.record();
                     }
                 }
+                // Counted long ago; it comes with the batch's recompute.
+                Record::Restored { .. } => {}
             }
         }
         std::mem::take(&mut self.out)
@@ -184,7 +186,7 @@ impl Interpreter {
                 }
             }
             // Its readings come with the batch: see `apply_with`.
-            Control::Recompute { .. } | Control::HostClock { .. } => return,
+            Control::Recompute(_) | Control::HostClock { .. } => return,
         }
         self.index_readers();
     }
@@ -207,20 +209,20 @@ impl Interpreter {
         standing: &mut BTreeMap<String, S>,
     ) -> Vec<ResultRow> {
         if past.is_overfull() {
-            error!(from = %past.from, to = %past.to, "a recompute of too many events; ask for a shorter range");
+            error!(from = %past.asked.from, to = %past.asked.to, "a recompute of too many events; ask for a shorter range");
             return Vec::new();
         }
         let events = past.in_order(&self.dictionary);
         let mut rows = Vec::new();
         for definition in self.definitions.values() {
-            let Ok((mut plan, feeds, _)) = self.compiled(definition) else { continue };
+            let Ok((mut plan, feeds, register)) = self.compiled(definition) else { continue };
             let known = |rule: &RulePlan| {
                 let name = &definition.name;
                 !self.removed.contains(name) && !self.removed.contains(&format!("{name}/{}", rule.name))
             };
             plan.windows.iter_mut().for_each(|(_, rules)| rules.retain(|rule| known(rule)));
             let Some(standing) = standing.get_mut(&definition.name) else { continue };
-            let whole = Whole { plan, feeds, share: self.share };
+            let whole = Whole { plan, feeds, register, share: self.share };
             rows.extend(recompute(whole, (past, &events), &self.dictionary, cause, standing));
         }
         rows

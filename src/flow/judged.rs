@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::moment::{Cause, Evidence};
-use super::past::{BEFORE, Past};
+use super::past::Past;
 use super::rules::RulePlan;
 use crate::alert::{Episode, Step, Verdict, episodes};
 use crate::model::definition::NoData;
@@ -47,17 +47,18 @@ pub fn judge(
     standing: &mut dyn Standing,
 ) -> Vec<ResultRow> {
     // What began with the first window that the readings cover may have begun before it.
-    let covered = past.from.minus(BEFORE);
+    let covered = past.known_from(window.sensors.follow());
     let ends = |at| window.grid.end_after(at);
     let sure = ends(ends(covered.plus(window.grid.longest())));
-    let range = (past.from.max(sure), past.to);
-    let whole = |row: &&&Aggregate| covered <= row.start && row.end <= past.to;
+    let to = past.asked.to;
+    let range = (past.asked.from.max(sure), to);
+    let whole = |row: &&&Aggregate| covered <= row.start && row.end <= to;
     let mut transitions = Vec::new();
     for rows in rows.chunk_by(|left, right| left.key == right.key) {
         let Some(key) = rows.first().map(|row| row.key.clone()) else { continue };
         for rule in rules.iter().filter(|rule| is_judged(rule)) {
             let verdicts = rows.iter().filter(whole).map(|row| (row.end, verdict(rule, row)));
-            let episodes = episodes(verdicts, past.to, &rule.timing);
+            let episodes = episodes(verdicts, to, &rule.timing);
             let hash = window.description.hash;
             let judged = Judged { window: hash, rule: rule.clone(), key: key.clone(), episodes, range };
             for step in standing.judge_again(&judged) {

@@ -234,3 +234,18 @@ fn after_a_recompute_the_same_alerts_stand_as_had_everything_come_in_time() {
     }
     assert!(found > 15, "{found} rounds had something to mend");
 }
+
+#[test]
+fn what_began_before_all_readings_are_there_is_not_judged() {
+    let mut city = city(HIGH, &[10, 10, 80, 80, 10, 10, 10]);
+    city.lines();
+    city.late("aire-1", 80, 375);
+    // The fold would see an episode that begins at 180, in the first window that is known.
+    city.recompute_known_from(0, 1_200, 130);
+    assert_eq!(city.lines(), ["high aire-1: inactive -> resolved at 480, found by a recompute"]);
+    city.change(MINUTE, &rule(r#""when": "top > 500""#));
+    city.recompute_known_from(0, 1_200, 130);
+    assert_eq!(city.lines(), ["high aire-1: resolved -> inactive at 420, annulled by a recompute"]);
+    city.recompute(0, 1_200);
+    assert_eq!(city.lines(), ["high aire-1: resolved -> inactive at 180, annulled by a recompute"]);
+}

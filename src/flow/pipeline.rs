@@ -192,6 +192,11 @@ impl PipelineRun {
         self.windows.iter_mut().for_each(|window| window.register(register, &self.feeds, at));
     }
 
+    /// Sensors are expected at the intervals of this register, at all times; none is missed.
+    pub fn expect(&mut self, register: &Arc<Register>) {
+        self.windows.iter_mut().for_each(|window| window.expect(register));
+    }
+
     /// The arrival clock ticks: what was registered since it did last counts from here on.
     pub fn settle(&mut self, tick: Timestamp) {
         self.windows.iter_mut().for_each(|window| window.settle(tick));

@@ -1,12 +1,18 @@
-//! Windows of the past computed again: all journaled readings of a range, in order, none too late,
-//! by the definitions in force.
+//! Windows of the past computed again: all stored readings of a range, in order, none too late, by
+//! the definitions in force.
 //!
 //! A reading that came after its window was sealed counts here, and a definition that is newer
 //! than the readings reaches back. Only windows that lie in the range as a whole are published,
 //! and not those that may still be amended: these hold every reading anyway, and amend themselves.
+//! Nor those of which some reading is gone for ever: what was published knew it.
+//!
+//! A registered sensor is expected at the interval that the register gives it today. Windows in which
+//! nothing arrived are not published: whether they say anything depends on when Sereno listened.
+//!
 //! Rules on windows are asked again ([`super::judged`]): alerts of the range that are over and final
 //! are recorded, moved or annulled, and nobody is told.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compile::PipelinePlan;
@@ -17,6 +23,7 @@ use super::moment::{Cause, Moment};
 use super::past::Past;
 use super::pipeline::PipelineRun;
 use super::rules::RulePlan;
+use super::windows::register::Register;
 use crate::model::{Aggregate, Dictionary, Event, FeedId, ResultRow, Timestamp};
 use crate::window::WindowPlan;
 
@@ -29,6 +36,8 @@ pub struct Whole {
     pub plan: PipelinePlan,
     /// Feeds it reads that have an id.
     pub feeds: Vec<FeedId>,
+    /// The registers of its feeds.
+    pub register: Register,
     /// The keys.
     pub share: Share,
 }
@@ -55,7 +64,13 @@ pub fn recompute(
         let own = rows.iter().filter(|row| row.plan.hash == window.description.hash).collect::<Vec<_>>();
         transitions.extend(judged::judge((window, rules), &own, past, cause, standing));
     }
-    rows.retain(|row| past.from <= row.start && row.end <= past.to && !standing.may_amend(row));
+    let begins = |window: &WindowPlan| past.asked.from.max(past.known_from(window.sensors.follow()));
+    let begins = rules.iter().map(|(window, _)| (window.description.hash, begins(window)));
+    let begins: BTreeMap<u64, Timestamp> = begins.collect();
+    rows.retain(|row| {
+        let known = begins.get(&row.plan.hash).is_some_and(|begins| *begins <= row.start);
+        known && row.end <= past.asked.to && !standing.may_amend(row)
+    });
     let revision = past.sequence;
     let rows = rows.into_iter().map(|row| Aggregate { cause: revision, revision, ..row });
     rows.map(ResultRow::Aggregate).chain(transitions).collect()
@@ -65,8 +80,9 @@ pub fn recompute(
 fn windows(whole: Whole, past: &Past, events: &[(u64, &Event)], dictionary: &Dictionary) -> Vec<Aggregate> {
     let mut plan = whole.plan;
     plan.readings.clear();
-    let until = past.to.plus(plan.close_after);
+    let until = past.asked.to.plus(plan.close_after);
     let mut run = PipelineRun::new(plan, whole.feeds, whole.share, past.sequence, None);
+    run.expect(&Arc::new(whole.register));
     let mut rows = Vec::new();
     // There are no rules, so that nobody asks for the clocks of feeds.
     let (feeds, ticked) = (FeedClocks::default(), Timestamp::MIN);
@@ -78,7 +94,7 @@ fn windows(whole: Whole, past: &Past, events: &[(u64, &Event)], dictionary: &Dic
             run.event(event, past.readings_of(event), Timestamp::MIN, dictionary, &mut moment);
         }
     }
-    let cause = Cause { sequence: past.sequence, arrived_at: past.to };
+    let cause = Cause { sequence: past.sequence, arrived_at: past.asked.to };
     run.tick(until, true, &mut Moment::new(cause, ticked, &feeds, &mut rows));
     let aggregate = |row| match row {
         ResultRow::Aggregate(row) => Some(row),

@@ -9,7 +9,7 @@ use super::*;
 use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
 use crate::model::time::SECOND;
-use crate::model::{Batch, Control, Decoded, DecodedEvent, DecodedReading, Submission, Value};
+use crate::model::{Batch, Control, Decoded, DecodedEvent, DecodedReading, Recompute, Submission, Value};
 
 const BEGIN: i64 = 1_000_020;
 
@@ -63,7 +63,7 @@ fn journal(before_recompute: impl FnOnce(&mut Sequencer)) -> Vec<Batch> {
     }
     sequencer.accept(message("a", 65, 70), s(600));
     before_recompute(&mut sequencer);
-    sequencer.recompute(s(0), s(600), s(601));
+    sequencer.recompute(Recompute::of(s(0), s(600)), s(601));
     sequencer.take().into_iter().map(|finished| finished.batch).collect()
 }
 
@@ -139,7 +139,7 @@ fn what_came_after_the_record_does_not_count() {
     let after: Vec<Batch> = sequencer.take().into_iter().map(|finished| finished.batch).collect();
     let last = batches.last().unwrap().next() - 1;
     batches.extend(after);
-    let mut past = Past::new(last, s(0), s(600));
+    let mut past = Past::new(last, Recompute::of(s(0), s(600)));
     batches.iter().for_each(|batch| past.gather(batch));
     let mut fold = Interpreter::new(0, 1);
     let again: Vec<ResultRow> = batches
@@ -148,4 +148,75 @@ fn what_came_after_the_record_does_not_count() {
         .filter(|row| row.cause() == last)
         .collect();
     assert_eq!(seen(&again, "minute"), seen(&rows, "minute"));
+}
+
+/// Rows of a window by start: key, seconds, capture, sufficient.
+fn captures(rows: &[ResultRow]) -> Vec<(String, i64, Option<f64>, bool)> {
+    let row = |row: &ResultRow| match row {
+        ResultRow::Aggregate(row) if &*row.plan.window == "minute" => {
+            let key = row.key.0.iter().map(ToString::to_string).collect();
+            Some((key, row.start.0 / SECOND - BEGIN, row.capture, row.sufficient))
+        }
+        _ => None,
+    };
+    let mut rows: Vec<_> = rows.iter().filter_map(row).collect();
+    rows.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
+    rows
+}
+
+#[test]
+fn a_sensor_is_expected_at_the_interval_that_its_register_gives_it() {
+    let mut controls = define(r#"{"mean": "mean(pm25)"}"#);
+    let feed = r#"{"name": "air", "topic": "ciudad/{zone}/aire/{sensor}", "decoder": "json",
+        "out_of_orderness": "10s", "expected_interval": "10s", "quantity": {"pm25": {"unit": "ug/m3", "decimals": 0}},
+        "registered": [{"name": "a", "expected_interval": "5s"}, {"name": "silent", "expected_interval": "10s"}]}"#;
+    controls[0] = Control::Feed { feed: serde_json::from_str(feed).unwrap() };
+    let mut sequencer = Sequencer::default();
+    sequencer.configure(controls, s(0));
+    for n in 1..60 {
+        for sensor in ["a", "b"] {
+            sequencer.accept(message(sensor, n * 10, 10), s(n * 10));
+        }
+    }
+    sequencer.pass(s(1_200));
+    sequencer.recompute(Recompute::of(s(60), s(480)), s(1_200));
+    let batches: Vec<Batch> = sequencer.take().into_iter().map(|finished| finished.batch).collect();
+    let mut fold = Interpreter::new(0, 1);
+    let live: Vec<ResultRow> = batches.iter().flat_map(|batch| fold.apply(batch)).collect();
+    let mut live = captures(&live);
+    live.retain(|row| row.0 != "silent" && (60..480).contains(&row.1));
+    let again = captures(&recomputed(&batches, 1));
+    assert_eq!(again.len(), 14, "of the one that says nothing, nothing is published");
+    assert_eq!(again, live);
+    assert_eq!((again[0].2, again[13].2), (Some(0.5), Some(1.0)));
+}
+
+#[test]
+fn windows_of_which_something_is_gone_are_left_alone() {
+    let day = 86_400;
+    let asked = |from, whole_from| Recompute {
+        since: 1,
+        whole_from: s(whole_from),
+        ..Recompute::of(s(from), s(2 * day))
+    };
+    let mut sequencer = Sequencer::default();
+    sequencer.configure(define(r#"{"mean": "mean(pm25)"}"#), s(0));
+    let windows = r#"{"version": 1, "name": "gain", "title": {"es": "G", "en": "G"}, "reads": ["air"],
+        "allowed_lateness": "1m", "window": [{"name": "gain", "size": "1m", "fields": {"gain": "increase(pm25)"}}]}"#;
+    let windows = Control::Pipeline { pipeline: serde_json::from_str(windows).unwrap() };
+    sequencer.configure(define(r#"{"mean": "mean(pm25)"}"#).into_iter().chain([windows]).collect(), s(0));
+    for n in 0..300 {
+        sequencer.accept(message("a", n * 600, n), s(n * 600));
+    }
+    let mut batches: Vec<Batch> = sequencer.take().into_iter().map(|finished| finished.batch).collect();
+    let mut first = |asked| {
+        sequencer.recompute(asked, s(3 * day));
+        batches.extend(sequencer.take().into_iter().map(|finished| finished.batch));
+        let rows = recomputed(&batches, 1);
+        ["minute", "gain"].map(|window| seen(&rows, window).first().map(|row| row.1))
+    };
+    assert_eq!(first(Recompute::of(s(600), s(2 * day))), [Some(600), Some(600)]);
+    assert_eq!(first(asked(600, 1_150)), [Some(1_200), Some(day + 1_200)]);
+    assert_eq!(first(asked(6_000, 1_150)), [Some(6_000), Some(day + 1_200)]);
+    assert_eq!(first(asked(day + 6_000, 1_150)), [Some(day + 6_000), Some(day + 6_000)]);
 }

@@ -8,7 +8,8 @@ use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
 use crate::model::time::SECOND;
 use crate::model::{
-    Batch, Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Record, Submission, Timestamp, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Recompute, Record, Submission,
+    Timestamp, Value,
 };
 
 const BEGIN: i64 = 1_000_000;
@@ -126,7 +127,8 @@ pub(crate) fn journal(actions: &[Action]) -> Vec<Batch> {
             }
             Action::Register { sensors } => sequencer.configure(vec![feed(*sensors), pipeline(0)], at(now)),
             Action::Recompute { from_s, to_s } => {
-                sequencer.recompute(at(now - to_s - from_s), at(now - to_s), at(now));
+                let asked = Recompute::of(at(now - to_s - from_s), at(now - to_s));
+                sequencer.recompute(asked, at(now));
             }
             Action::Connected { up } => sequencer.connected(&"air".into(), *up, at(now)),
         }

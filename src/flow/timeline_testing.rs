@@ -15,8 +15,8 @@ use crate::model::arrival::Quantity;
 use crate::model::key::KEY_GROUPS;
 use crate::model::time::SECOND;
 use crate::model::{
-    Batch, Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Record, ResultRow, Submission,
-    Timestamp, Transition, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, Dictionary, Recompute, Record, ResultRow,
+    Submission, Timestamp, Transition, Value,
 };
 
 /// A whole minute.
@@ -195,7 +195,15 @@ impl Timeline {
     /// The windows from one second to another are computed again.
     pub(super) fn recompute(&mut self, from: i64, to: i64) {
         let at = |second: i64| Timestamp((BEGIN + second) * SECOND);
-        self.sequencer.recompute(at(from), at(to), self.now());
+        self.sequencer.recompute(Recompute::of(at(from), at(to)), self.now());
+        self.fold();
+    }
+
+    /// The same where something that was measured before a second is gone.
+    pub(super) fn recompute_known_from(&mut self, from: i64, to: i64, known: i64) {
+        let at = |second: i64| Timestamp((BEGIN + second) * SECOND);
+        let asked = Recompute { whole_from: at(known), ..Recompute::of(at(from.max(known)), at(to)) };
+        self.sequencer.recompute(asked, self.now());
         self.fold();
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::register::Register;
 use super::alarms::Alarms;
 use super::compile::Origin;
 use super::course::{Course, Whose};
@@ -68,6 +69,8 @@ pub struct WindowRun {
     tick_sealed_to: Timestamp,
     /// Whether sensors were registered since the last tick.
     fresh: bool,
+    /// Of a recompute: what its keys are registered as, once they are heard.
+    expected: Option<Arc<Register>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,6 +140,7 @@ impl WindowRun {
             tick_closed_to: Timestamp::MIN,
             tick_sealed_to: Timestamp::MIN,
             fresh: false,
+            expected: None,
         }
     }
 
@@ -149,7 +153,8 @@ impl WindowRun {
     ) -> Option<Outcome> {
         let (number, new) = self.table.of(arrived.event, dictionary)?;
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, &self.rules));
+            let registration = self.expected_as(&key);
+            self.keys.push(KeyRun { registration, ..KeyRun::new(key, &self.rules) });
         }
         self.keys.get_mut(number as usize)?.heard_by = arrived.event.feed;
         let mut outcome = None;

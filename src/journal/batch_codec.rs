@@ -11,7 +11,7 @@
 //!            [ devices:uint { device:uint pairs:uint { counter:byte count:uint } } ]
 //!                                                           absent when there are none; counter is
 //!                                                           the place in Accounts::NAMES
-//! record   = 1 event | 2 control | 3 step | 4 tick | 5 entry | 6 refusal
+//! record   = 1 event | 2 control | 3 step | 4 tick | 5 entry | 6 refusal | 7 restored
 //! event    = feed:uint device:uint tags:uint event_at - arrived_at of the batch:int
 //!            arrived_at - arrived_at of the batch:int counter:uint (0 none, else counter + 1, u64::MAX as 2^64-1)
 //!            readings:uint { quantity:uint mantissa:int }
@@ -21,6 +21,7 @@
 //! entry    = 1 name:text | 2 feed:uint name:text | 3 tags:uint { name:text value:text }
 //!          | 4 name:text unit:text decimals:byte
 //! refusal  = feed:uint arrived_at:time reason:byte detail:text topic:text payload:bytes payload_bytes:uint
+//! restored = sequence:uint (the one that the event had when it came) event
 //! ```
 
 use std::sync::Arc;
@@ -105,6 +106,11 @@ fn encode_record(out: &mut Writer, batch: &Batch, record: &Record) {
             out.text(&refusal.topic);
             out.bytes(&refusal.payload);
             out.uint(refusal.payload_bytes);
+        }
+        Record::Restored { sequence, event } => {
+            out.byte(7);
+            out.uint(*sequence);
+            encode_event(out, batch, event);
         }
     }
 }
@@ -218,6 +224,7 @@ fn decode_record(input: &mut Reader<'_>, batch: &mut Batch) -> Result<Record, Ba
             payload: Bytes::copy_from_slice(input.bytes()?),
             payload_bytes: input.uint()?,
         })),
+        7 => Record::Restored { sequence: input.uint()?, event: decode_event(input, batch)? },
         _ => return Err(BadContent),
     })
 }
@@ -282,11 +289,13 @@ mod tests {
             counter: Some(0),
             readings: 0..2,
         };
+        let long_ago = at.minus(crate::model::Span::seconds(86_400 * 900));
+        let restored = Event { event_at: long_ago, arrived_at: long_ago, readings: 2..3, ..event.clone() };
         let reading = |quantity, value| Reading { quantity: QuantityId(quantity), value: Value(value) };
         Batch {
             first: 42,
             arrived_at: at,
-            readings: vec![reading(0, 2340), reading(1, -9_999)],
+            readings: vec![reading(0, 2340), reading(1, -9_999), reading(1, 7)],
             accounts: vec![FeedAccounts {
                 feed: FeedId(0),
                 delta: Accounts { events_found: 1, events_stored: 1, ..Accounts::default() },
@@ -311,6 +320,7 @@ mod tests {
                     payload_bytes: 1,
                 })),
                 Record::Control(Arc::new(Control::PipelineRemoved { name: "old".into() })),
+                Record::Restored { sequence: 9, event: restored },
             ],
         }
     }

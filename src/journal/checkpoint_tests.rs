@@ -428,6 +428,7 @@ fn run(world: &World, disk: Arc<MemoryDisk>, workers: usize, to: u64, killed: bo
         flow: flow.clone(),
         results: begun.results,
         keeper,
+        holders: Arc::default(),
         handed: std::collections::VecDeque::new(),
         stop_in_doubt: |failure| panic!("{failure}"),
     };

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::checkpoint::Keeper;
 use super::disk::Disk;
+use super::holders::Holders;
 use super::progress::Progress;
 use super::reader::{BatchReader, gather};
 use super::results::{ResultsError, ResultsLog};
@@ -39,6 +40,8 @@ pub struct Ends {
     pub results: ResultsLog,
     /// Takes checkpoints.
     pub keeper: Keeper,
+    /// Who holds back the collection of the journal.
+    pub holders: Arc<Holders>,
     /// Epochs handed over and not published, each with the record after its last.
     pub handed: VecDeque<(u64, u64)>,
     /// Stops the service: what is on disk cannot be relied on.
@@ -68,7 +71,8 @@ impl Source for Ends {
         if !asked.is_empty() {
             let gathered = gather(self.disk.clone(), &self.journal_dir, epoch + 1, &mut asked);
             gathered.unwrap_or_else(|failure| (self.stop_in_doubt)(&failure));
-            // Until a checkpoint lies behind it, the same segments are needed again.
+            // Until both checkpoints kept lie behind it, the same segments may be needed again.
+            self.holders.hold_until(epoch + 1);
             self.keeper.hurry();
         }
         asked

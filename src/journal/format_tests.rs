@@ -1,6 +1,7 @@
 //! What version 1 wrote, read by this version: the fixture is kept for ever, the reader changes.
 //!
-//! `write_the_fixture` made it; a later format gets a folder of its own and leaves this one alone.
+//! `write_the_fixture` made it; what was added to the format later has a folder of its own and leaves
+//! this one alone.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,38 @@ fn fixture() -> PathBuf {
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp(1_772_384_400_000_000_000).plus(Span::seconds(seconds))
+}
+
+/// Where a journal lies that holds what was added for recomputes: restored events, and a range that says
+/// what of it is there.
+fn restored_fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format/restored")
+}
+
+fn restored_batches() -> Vec<Batch> {
+    let reading = |quantity, value| Reading { quantity: QuantityId(quantity), value: Value(value) };
+    let event = |arrived_s: i64, counter, readings| Event {
+        feed: FeedId(0),
+        device: DeviceId(70_000),
+        tags: TagSetId(3),
+        event_at: at(arrived_s - 1),
+        arrived_at: at(arrived_s),
+        counter,
+        readings,
+    };
+    let restored = |sequence, event| Record::Restored { sequence, event };
+    let events = vec![
+        restored(6, event(-8_640_000, None, 0..2)),
+        Record::Event(event(61, Some(7), 2..3)),
+        restored(400_000, event(-60, Some(u64::MAX), 3..3)),
+    ];
+    let readings = vec![reading(0, 234), reading(1, i64::MIN), reading(0, 1)];
+    let range = Recompute { from: at(-600), to: at(0), since: 900_000, whole_from: at(-700) };
+    let asked = vec![Record::Control(Arc::new(Control::Recompute(range)))];
+    vec![
+        Batch { first: 1_000_000, arrived_at: at(61), records: events, readings, ..Batch::default() },
+        Batch { first: 1_000_003, arrived_at: at(62), records: asked, ..Batch::default() },
+    ]
 }
 
 /// Everything a journal of version 1 can hold, in four batches.
@@ -148,9 +181,19 @@ fn rows() -> Vec<Vec<ResultRow>> {
 /// What both logs say, a line each: names and numbers, not this version's types.
 fn dump(dir: &Path) -> String {
     let disk: Arc<dyn Disk> = Arc::new(FsDisk);
+    let mut text = dump_journal(dir, 4);
+    let mut results = ResultReader::new(disk, &dir.join("results"), 0);
+    while let Some((frame, rows)) = results.next(3).unwrap() {
+        writeln!(text, "frame {frame}").unwrap();
+        rows.iter().for_each(|row| dump_row(&mut text, row));
+    }
+    text
+}
+
+fn dump_journal(dir: &Path, before: u64) -> String {
     let mut text = String::new();
-    let mut batches = BatchReader::new(disk.clone(), &dir.join("journal"), 0);
-    while let Some((epoch, batch)) = batches.next(4).unwrap() {
+    let mut batches = BatchReader::new(Arc::new(FsDisk), &dir.join("journal"), 0);
+    while let Some((epoch, batch)) = batches.next(before).unwrap() {
         writeln!(text, "epoch {epoch} first {} arrived {}", batch.first, batch.arrived_at).unwrap();
         for accounts in &batch.accounts {
             writeln!(text, "  accounts feed {} {:?}", accounts.feed.0, accounts.delta.to_array()).unwrap();
@@ -160,11 +203,6 @@ fn dump(dir: &Path) -> String {
                 .unwrap();
         }
         batch.records.iter().for_each(|record| dump_record(&mut text, &batch, record));
-    }
-    let mut results = ResultReader::new(disk, &dir.join("results"), 0);
-    while let Some((frame, rows)) = results.next(3).unwrap() {
-        writeln!(text, "frame {frame}").unwrap();
-        rows.iter().for_each(|row| dump_row(&mut text, row));
     }
     text
 }
@@ -189,6 +227,9 @@ fn dump_record(text: &mut String, batch: &Batch, record: &Record) {
                 writeln!(text, "  feed {} topic {} within {}", feed.name, feed.topic, feed.out_of_orderness)
             }
             Control::PipelineRemoved { name } => writeln!(text, "  pipeline {name} removed"),
+            Control::Recompute(Recompute { from, to, since, whole_from }) => {
+                writeln!(text, "  recompute {from} to {to} since {since} whole from {whole_from}")
+            }
             other => writeln!(text, "  {other:?}"),
         },
         Record::Step { feed, watermark } => writeln!(text, "  step {} {watermark}", feed.0),
@@ -209,6 +250,16 @@ fn dump_record(text: &mut String, batch: &Batch, record: &Record) {
                 feed.0,
                 *reason as u8,
                 &payload[..]
+            )
+        }
+        Record::Restored { sequence, event } => {
+            let readings = batch.readings_of(event).iter().map(|one| (one.quantity.0, one.value.0));
+            let readings: Vec<_> = readings.collect();
+            let Event { feed, device, tags, event_at, arrived_at, counter, .. } = event;
+            writeln!(
+                text,
+                "  restored {sequence} {} {} {} {event_at} {arrived_at} {counter:?} {readings:?}",
+                feed.0, device.0, tags.0
             )
         }
     }
@@ -254,6 +305,28 @@ fn logs_of_version_1_read_as_they_were_written() {
         verify::log(&FsDisk, &fixture().join(name), kind, false, &mut report).unwrap();
         assert_eq!((report.findings, report.files), (Vec::new(), 2));
     }
+}
+
+#[test]
+fn restored_events_read_as_they_were_written() {
+    let folder = restored_fixture();
+    let expected = std::fs::read_to_string(folder.join("dump.txt")).unwrap();
+    assert_eq!(dump_journal(&folder, 2), expected);
+    let mut report = Report::default();
+    verify::log(&FsDisk, &folder.join("journal"), LogKind::Journal, false, &mut report).unwrap();
+    assert_eq!((report.findings, report.files), (Vec::new(), 1));
+}
+
+#[test]
+#[ignore = "writes the fixture; only for a new format, into a new folder"]
+fn write_the_restored_fixture() {
+    let folder = restored_fixture();
+    let mut journal =
+        LogWriter::open(Arc::new(FsDisk), &folder.join("journal"), LogKind::Journal, 1 << 20).unwrap();
+    for batch in restored_batches() {
+        journal.append(&batch_codec::encode(&batch)).unwrap();
+    }
+    std::fs::write(folder.join("dump.txt"), dump_journal(&folder, 2)).unwrap();
 }
 
 #[test]

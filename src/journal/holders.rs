@@ -1,7 +1,10 @@
-//! Who still needs which part of the two logs: checkpoint, snapshot and the cursors of sinks.
+//! Who still needs which part of the two logs: checkpoint, snapshot, recomputes and the cursors of sinks.
 //!
 //! A position is committed and synced: what a holder would go on from after a loss of power now. A
 //! sink has read further than that, and lost something only if what it reads next is gone.
+//!
+//! A recompute reads the journal from its first segment on when the flow comes to it, and again after a
+//! crash, until the older of the two checkpoints kept lies behind it. Until then that segment is held.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -121,6 +124,71 @@ impl Holder {
     }
 }
 
+/// What a recompute that was asked for needs of the journal.
+#[derive(Debug)]
+struct Needed {
+    number: u64,
+    /// First epoch that it reads.
+    from: u64,
+    /// Epoch that the older checkpoint has to reach; unknown while the recompute is not journaled.
+    until: Option<u64>,
+}
+
+/// Everything that recomputes need.
+#[derive(Debug, Default)]
+pub(super) struct Recomputes {
+    list: Vec<Needed>,
+    given: u64,
+}
+
+impl Recomputes {
+    /// The first epoch that one of them needs while checkpoints stand at `checkpoint`; `u64::MAX`
+    /// when none does.
+    pub(super) fn first(&mut self, checkpoint: u64) -> u64 {
+        self.list.retain(|needed| needed.until.is_none_or(|until| checkpoint < until));
+        self.list.iter().map(|needed| needed.from).min().unwrap_or(u64::MAX)
+    }
+
+    fn hold(&mut self, from: u64, until: Option<u64>) -> u64 {
+        self.given += 1;
+        self.list.push(Needed { number: self.given, from, until });
+        self.given
+    }
+}
+
+/// Holds the journal for a recompute that is being asked for; dropped, it holds nothing.
+#[derive(Debug)]
+pub struct RecomputeHold {
+    holders: Arc<Holders>,
+    number: u64,
+}
+
+impl RecomputeHold {
+    /// Nothing before epoch `from` is needed.
+    pub fn begin_at(&self, from: u64) {
+        self.change(|needed| needed.from = from);
+    }
+
+    /// The recompute is journaled before epoch `until`: held until checkpoints have come so far.
+    pub fn journaled(self, until: u64) {
+        self.change(|needed| needed.until = Some(until));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Needed)) {
+        let mut recomputes = self.holders.recomputes();
+        if let Some(needed) = recomputes.list.iter_mut().find(|needed| needed.number == self.number) {
+            change(needed);
+        }
+    }
+}
+
+impl Drop for RecomputeHold {
+    fn drop(&mut self) {
+        let gone = |needed: &Needed| needed.number == self.number && needed.until.is_none();
+        self.holders.recomputes().list.retain(|needed| !gone(needed));
+    }
+}
+
 /// Everyone who holds back collection.
 #[derive(Debug)]
 pub struct Holders {
@@ -128,6 +196,7 @@ pub struct Holders {
     pub checkpoint: Arc<Holder>,
     /// The sequencer's oldest snapshot that may be loaded. At 0 until there is one: nothing goes.
     pub snapshot: Arc<Holder>,
+    recomputes: Mutex<Recomputes>,
     sinks: Mutex<Vec<Arc<Holder>>>,
 }
 
@@ -137,6 +206,7 @@ impl Default for Holders {
             checkpoint: Arc::new(Holder::new("checkpoint", 0, 0)),
             // It knows nothing of results.
             snapshot: Arc::new(Holder::new("snapshot", 0, u64::MAX)),
+            recomputes: Mutex::default(),
             sinks: Mutex::default(),
         }
     }
@@ -150,6 +220,28 @@ impl Holders {
         let sink = Arc::new(Holder::new(name, journal, results));
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(sink.clone());
         sink
+    }
+
+    /// Holds all of the journal that there is for a recompute that is about to be asked for.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>) -> RecomputeHold {
+        let number = self.recomputes().hold(0, None);
+        RecomputeHold { holders: self.clone(), number }
+    }
+
+    /// Holds all of the journal that there is until checkpoints have come to `epoch`: recomputes before
+    /// that may have to be made once more.
+    pub fn hold_until(&self, epoch: u64) {
+        let mut recomputes = self.recomputes();
+        // Those that are over go, so that there are never more than are under way.
+        recomputes.first(self.checkpoint.position().0);
+        recomputes.hold(0, Some(epoch));
+    }
+
+    /// What recomputes need. No segment of the journal is removed but under this lock, so that what was
+    /// there when a hold began stays there.
+    pub(super) fn recomputes(&self) -> MutexGuard<'_, Recomputes> {
+        self.recomputes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All sinks.

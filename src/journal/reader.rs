@@ -172,11 +172,17 @@ impl BatchReader {
 /// Gathers for recomputes what the journal in `dir` holds before an epoch.
 ///
 /// # Errors
-/// [`LogError`] when the journal does not read.
+/// [`LogError`] when the journal does not read, or no longer holds what a recompute reads of it.
 pub fn gather(disk: Arc<dyn Disk>, dir: &Path, before: u64, asked: &mut [Past]) -> Result<(), LogError> {
     let mut reader = BatchReader::new(disk, dir, 0);
     reader.skip_collected()?;
-    while let Some((_, batch)) = reader.next(before)? {
+    let mut begun = false;
+    while let Some((ordinal, batch)) = reader.next(before)? {
+        let since = asked.iter().map(|past| past.asked.since).filter(|since| *since > 0).min();
+        if !begun && since.is_some_and(|since| since < batch.first) {
+            return Err(LogError::Missing { path: dir.to_owned(), ordinal: ordinal.saturating_sub(1) });
+        }
+        begun = true;
         asked.iter_mut().for_each(|past| past.gather(&batch));
     }
     Ok(())

@@ -3,10 +3,10 @@
 //! A segment of the journal goes when it is older than `keep`, behind the checkpoint and the
 //! sequencer's snapshot, and read by every sink, except by those further behind than `behind_max`:
 //! these are marked as in need of a backfill and hold no longer, once what they would read next has
-//! gone. A gap that a person has acknowledged
-//! is news again only once more of it is gone. A segment of the results log goes
-//! under the same conditions once the journal that caused its rows has gone. The last segment of a
-//! log always stays. Age is counted in arrival time, which no jump of the host's clock moves.
+//! gone. A gap that a person has acknowledged is news again only once more of it is gone. A segment of
+//! the results log goes under the same conditions once the journal that caused its rows has gone. What a
+//! recompute that was asked for may still read stays. The last segment of a log always stays. Age is
+//! counted in arrival time, which no jump of the host's clock moves.
 //!
 //! Segments go oldest first and each removal is durable before the next, so that what is left after
 //! a crash in the middle has no hole.
@@ -89,7 +89,12 @@ impl Retention {
             if arrived_at >= kept_from || held {
                 break;
             }
+            let mut recomputes = self.holders.recomputes();
+            if next.0 > recomputes.first(self.holders.checkpoint.position().0) {
+                break;
+            }
             remove(&*self.disk, &self.journal_dir, &old.1)?;
+            drop(recomputes);
             first = next.0;
             removed += 1;
         }

@@ -96,3 +96,32 @@ fn a_sink_that_lags_in_the_results_alone_holds_them_whatever_left_the_journal() 
     retention.collect(at_day(9)).unwrap();
     assert_eq!(left(&retention), (5, 5));
 }
+
+#[test]
+fn what_a_recompute_reads_is_held_until_both_checkpoints_lie_behind_it() {
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(2, 2);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    let hold = retention.holders.hold();
+    retention.collect(at_day(1_000)).unwrap();
+    assert_eq!(left(&retention).0, 0, "all there is, until it is known what is needed");
+    hold.begin_at(1);
+    retention.collect(at_day(1_000)).unwrap();
+    assert_eq!(left(&retention).0, 1);
+    hold.journaled(6);
+    retention.holders.checkpoint.advance(5, 5);
+    retention.collect(at_day(1_000)).unwrap();
+    assert_eq!(left(&retention).0, 1, "the older checkpoint lies before the recompute");
+    retention.holders.checkpoint.advance(6, 6);
+    let given_up = retention.holders.hold();
+    drop(given_up);
+    retention.collect(at_day(1_000)).unwrap();
+    assert_eq!(left(&retention).0, 6);
+    retention.holders.hold_until(9);
+    retention.holders.checkpoint.advance(8, 8);
+    retention.collect(at_day(1_000)).unwrap();
+    assert_eq!(left(&retention).0, 6, "from what the journal held at the start");
+    retention.holders.checkpoint.advance(9, 9);
+    retention.collect(at_day(1_000)).unwrap();
+    assert_eq!(left(&retention).0, 9);
+}

@@ -23,8 +23,8 @@ use super::quota::{Bucket, Throttled};
 use super::snapshot::Past;
 use crate::model::time::SECOND;
 use crate::model::{
-    Accounts, Ack, Batch, Control, DeviceAccounts, DeviceId, Dictionary, FeedAccounts, FeedId, Reading,
-    Record, Span, TagSetId, Timestamp,
+    Accounts, Ack, Batch, Control, DeviceAccounts, DeviceId, Dictionary, Event, FeedAccounts, FeedId,
+    Reading, Recompute, Record, Span, StoredEvent, TagSetId, Timestamp,
 };
 
 /// Records that a batch holds at most.
@@ -173,9 +173,23 @@ impl Sequencer {
     }
 
     /// Journals that the windows of a range are to be computed again.
-    pub fn recompute(&mut self, from: Timestamp, to: Timestamp, now: Timestamp) {
+    pub fn recompute(&mut self, recompute: Recompute, now: Timestamp) {
         self.pass(now);
-        self.push(Record::Control(Arc::new(Control::Recompute { from, to })));
+        self.push(Record::Control(Arc::new(Control::Recompute(recompute))));
+    }
+
+    /// Journals copies of events for a recompute: none of them is counted, recognised or watched again.
+    pub fn restore(&mut self, events: Vec<StoredEvent>, now: Timestamp) {
+        self.pass(now);
+        for StoredEvent { sequence, event, readings } in events {
+            if self.batch.records.len() >= BATCH_RECORDS_MAX {
+                self.cut();
+            }
+            let start = self.batch.readings.len() as u32;
+            self.batch.readings.extend(readings);
+            let readings = start..self.batch.readings.len() as u32;
+            self.push(Record::Restored { sequence, event: Event { readings, ..event } });
+        }
     }
 
     /// A feed got or lost its connection.
@@ -294,7 +308,7 @@ fn control_name(control: &Control) -> Option<String> {
         Control::Pipeline { pipeline } => Some(format!("pipeline {}", pipeline.name)),
         Control::PipelineRemoved { name } => Some(format!("pipeline {name}")),
         Control::HostClock { .. } => Some("host clock".to_owned()),
-        Control::Recompute { .. } => None,
+        Control::Recompute(_) => None,
     }
 }
 

@@ -38,6 +38,7 @@ pub mod maker;
 pub mod manifest;
 pub mod names;
 pub mod past;
+pub mod peek;
 pub mod restore;
 pub mod run;
 

@@ -103,7 +103,8 @@ impl Appender {
                     (self.linked)(&feed, up);
                 }
                 Input::Control(controls) => self.sequencer.configure(controls, now),
-                Input::Recompute { from, to } => self.sequencer.recompute(from, to, now),
+                Input::Restore(events) => self.sequencer.restore(events, now),
+                Input::Recompute(recompute) => self.sequencer.recompute(recompute, now),
                 Input::Flush(tell) => taken.flushes.push(tell),
                 Input::Stop => taken.stop = true,
             }

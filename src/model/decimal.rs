@@ -81,6 +81,31 @@ impl Value {
             .ok_or(DecimalError::OutOfRange)
     }
 
+    /// The value that `to_f64` made this float of. Exact for all mantissas up to 2^52, and for most of
+    /// those beyond, of which two may share a float.
+    ///
+    /// # Errors
+    /// [`DecimalError`]: no value is this float, or more than one.
+    pub fn from_f64(float: f64, decimals: u8) -> Result<Self, DecimalError> {
+        if !float.is_finite() {
+            return Err(DecimalError::NotANumber);
+        }
+        let scaled = (float * power_of_ten(decimals)).round_ties_even();
+        if scaled.abs() > MANTISSA_MAX as f64 {
+            return Err(DecimalError::OutOfRange);
+        }
+        // The product is rounded too, so that the mantissa may be a neighbour.
+        let near = scaled as i64;
+        let is_it =
+            |mantissa: &i64| mantissa.abs() <= MANTISSA_MAX && Self(*mantissa).to_f64(decimals) == float;
+        let mut found = (near - 2..=near + 2).filter(is_it);
+        match (found.next(), found.next()) {
+            (Some(mantissa), None) => Ok(Self(mantissa)),
+            (None, _) => Err(DecimalError::NotANumber),
+            (Some(_), Some(_)) => Err(DecimalError::OutOfRange),
+        }
+    }
+
     /// The nearest binary float, for expressions and output.
     #[must_use]
     pub fn to_f64(self, decimals: u8) -> f64 {
@@ -167,6 +192,26 @@ mod tests {
         for text in ["1e300", "99999999999999999999", "1e99999999999999999999"] {
             assert_eq!(value(text), Err(DecimalError::OutOfRange), "{text}");
         }
+    }
+
+    #[test]
+    fn a_float_is_the_value_that_it_was_made_of() {
+        let mut state = 7_u64;
+        for n in 0..200_000_u64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let decimals = (n % 13) as u8;
+            let mantissa = (state >> 11) as i64 >> (n % 53) >> 1;
+            for value in [Value(mantissa), Value(-mantissa)] {
+                assert_eq!(Value::from_f64(value.to_f64(decimals), decimals), Ok(value), "{decimals}");
+            }
+        }
+        assert_eq!(Value::from_f64(1e16, 0), Err(DecimalError::OutOfRange));
+        assert_eq!(Value::from_f64(f64::NAN, 2), Err(DecimalError::NotANumber));
+        assert_eq!(Value::from_f64(0.125, 2), Err(DecimalError::NotANumber), "never a value of two decimals");
+        // Near 2^53 with six decimals floats lie further apart than a millionth.
+        let float = |n: i64| Value(MANTISSA_MAX - n).to_f64(6);
+        let shared = (1..10).find(|n| float(*n) == float(n + 1)).map(float).unwrap();
+        assert_eq!(Value::from_f64(shared, 6), Err(DecimalError::OutOfRange));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::arrival::Decoded;
-use super::control::Control;
+use super::control::{Control, Recompute};
+use super::event::{Event, Reading};
 use super::time::Timestamp;
 
 /// What reaches the sequencer.
@@ -22,17 +23,25 @@ pub enum Input {
     },
     /// Feeds and pipelines changed.
     Control(Vec<Control>),
+    /// Events that the journal no longer holds, for the recompute that follows; a thousand at most.
+    Restore(Vec<StoredEvent>),
     /// Windows of a range are to be computed again.
-    Recompute {
-        /// The earliest start of a window, inclusive.
-        from: Timestamp,
-        /// The latest end of a window, inclusive.
-        to: Timestamp,
-    },
+    Recompute(Recompute),
     /// Everything handed over before is in the journal when the sender learns of it.
     Flush(Box<dyn FnOnce(u64) + Send>),
     /// Stop: nothing more will come.
     Stop,
+}
+
+/// An event as the store holds it, by the ids of the dictionary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The journal sequence that it had when it came.
+    pub sequence: u64,
+    /// The event; its range of readings says nothing.
+    pub event: Event,
+    /// Its readings.
+    pub readings: Vec<Reading>,
 }
 
 /// One message with what its decoder made of it.

@@ -74,17 +74,26 @@ pub enum Record {
     Entry(Entry),
     /// Something that was not taken in.
     Refusal(Box<Refusal>),
+    /// An event that this journal no longer held, as the store held it: a copy for a recompute. It was
+    /// counted when it came, so that nothing else may take it for something that arrives.
+    Restored {
+        /// The journal sequence that the event had when it came.
+        sequence: u64,
+        /// The event.
+        event: Event,
+    },
 }
 
 impl Record {
-    /// When it arrived, where it says so itself: controls, steps and names do not.
+    /// When it arrived, where it says so itself: controls, steps and names do not, and what is
+    /// restored arrived long ago.
     #[must_use]
     pub fn arrived_at(&self) -> Option<Timestamp> {
         match self {
             Self::Event(event) => Some(event.arrived_at),
             Self::Refusal(refusal) => Some(refusal.arrived_at),
             Self::Tick { to, .. } => Some(*to),
-            Self::Control(_) | Self::Step { .. } | Self::Entry(_) => None,
+            Self::Control(_) | Self::Step { .. } | Self::Entry(_) | Self::Restored { .. } => None,
         }
     }
 }

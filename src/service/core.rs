@@ -1,7 +1,7 @@
 //! Journal, flow and results log, running: what `run`, `demo` and `replay` have in common.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,19 @@ pub struct CoreOptions {
     pub linked: Linked,
 }
 
+impl CoreOptions {
+    /// How its journal is kept.
+    fn journal(&self, dir: &DataDir, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> JournalOptions {
+        JournalOptions {
+            dir: dir.journal(),
+            segment_bytes_max: self.segment_bytes_max,
+            disk: disk.clone(),
+            clock: clock.clone(),
+            linked: self.linked.clone(),
+        }
+    }
+}
+
 /// Journal, flow and results log.
 pub struct Core {
     /// Where inputs go.
@@ -76,13 +89,7 @@ impl Core {
     pub fn start(dir: DataDir, options: &CoreOptions) -> Result<Self, ServiceError> {
         let disk: Arc<dyn Disk> = Arc::new(FsDisk);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let journal = Journal::open(JournalOptions {
-            dir: dir.journal(),
-            segment_bytes_max: options.segment_bytes_max,
-            disk: disk.clone(),
-            clock: clock.clone(),
-            linked: options.linked.clone(),
-        })?;
+        let journal = Journal::open(options.journal(&dir, &disk, &clock))?;
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());
         let throttled = journal.throttled();
@@ -98,7 +105,7 @@ impl Core {
         }
         .begin()?;
         let (next, published) = (begun.next, begun.results.progress());
-        let (flow, holders) = (Arc::new(Progress::new(next)), journal.holders());
+        let (flow, holders) = (Arc::new(Progress::new(next)), holding(&journal));
         let keeper =
             Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
                 .map_err(ServiceError::io("the thread of checkpoints"))?;
@@ -111,6 +118,7 @@ impl Core {
             flow: flow.clone(),
             results: begun.results,
             keeper,
+            holders: holders.clone(),
             handed: VecDeque::new(),
             stop_in_doubt: |failure| stop_in_doubt(failure),
         };
@@ -134,6 +142,12 @@ impl Core {
             running,
             _dir: dir,
         })
+    }
+
+    /// Folder of the journal.
+    #[must_use]
+    pub fn journal_dir(&self) -> &Path {
+        &self.journal_dir
     }
 
     /// A reader of the journal from `epoch` on.
@@ -191,6 +205,14 @@ impl Core {
         engine.stop();
         Ok(())
     }
+}
+
+/// Who holds back collection after a start: recomputes that the journal holds may have to be made, or
+/// made once more from the older checkpoint.
+fn holding(journal: &Journal) -> Arc<Holders> {
+    let holders = journal.holders();
+    holders.hold_until(journal.progress().now().written);
+    holders
 }
 
 /// The thread that owns state stops the service rather than carry on in doubt.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::core::CoreOptions;
 use super::readers::Readers;
+use super::restore::{Asked, Recomputer};
 use super::sinks::LedgerSink;
 use super::statistics::{Counted, Counting, Statistics, peak_rss_bytes};
 use super::{Core, DataDir, ServiceError, sources};
@@ -67,7 +68,7 @@ pub fn replay(
 ) -> Result<Statistics, ServiceError> {
     let path = options.file.display().to_string();
     let file = File::open(&options.file).map_err(ServiceError::io(path.clone()))?;
-    let (core, mut feeder, readers, counted) = open(configuration, options)?;
+    let (core, mut feeder, readers, kept) = open(configuration, options)?;
     let began = Instant::now();
     hand_over(&core, Input::Control(controls(configuration)))?;
     let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -92,7 +93,7 @@ pub fn replay(
         }
     }
     hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
-    finish(core, readers, &counted, began)
+    finish(core, readers, &kept.counted, began)
 }
 
 /// Feeds messages that carry their arrival time (the demo's history) and stops the core again.
@@ -109,7 +110,7 @@ where
     M: Iterator<Item = (Timestamp, String, Bytes)>,
 {
     let options = ReplayOptions { file: PathBuf::new(), feed: None, topic: None, workers };
-    let (core, mut feeder, readers, counted) = open(configuration, &options)?;
+    let (core, mut feeder, readers, kept) = open(configuration, &options)?;
     let began = Instant::now();
     hand_over(&core, Input::Control(controls(configuration)))?;
     for (at, topic, payload) in messages(core.last_arrival) {
@@ -119,27 +120,46 @@ where
         }
     }
     hand_over(&core, Input::Messages(std::mem::take(&mut feeder.waiting)))?;
-    finish(core, readers, &counted, began)
+    finish(core, readers, &kept.counted, began)
 }
 
-/// Has the windows of a range computed again in a data folder that no service runs in.
+/// Has the windows of a range computed again in a data folder that no service runs in; what was asked
+/// of the journal, and what came of it.
 ///
 /// # Errors
-/// [`ServiceError::Held`] when a service runs: ask it. Others as of [`replay`].
+/// [`ServiceError::Held`] when a service runs: ask it. [`ServiceError::Recompute`] when it cannot be
+/// made. Others as of [`replay`].
 pub fn recompute(
     configuration: &Configuration,
     workers: usize,
-    (from, to): (Timestamp, Timestamp),
-) -> Result<Statistics, ServiceError> {
+    range: (Timestamp, Timestamp),
+) -> Result<(Asked, Statistics), ServiceError> {
     let options = ReplayOptions { file: PathBuf::new(), feed: None, topic: None, workers };
-    let (core, _, readers, counted) = open(configuration, &options)?;
+    let (core, _, readers, kept) = open(configuration, &options)?;
     let began = Instant::now();
     hand_over(&core, Input::Control(controls(configuration)))?;
-    hand_over(&core, Input::Recompute { from, to })?;
-    finish(core, readers, &counted, began)
+    let max_skew = configuration.feeds().map(|feed| feed.max_skew).max().unwrap_or_default();
+    let recomputer = Recomputer::new(&core, Arc::new(move || max_skew));
+    #[cfg(feature = "store")]
+    let recomputer = recomputer.with_store(kept.store);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(ServiceError::io("the threads of a recompute"))?;
+    let asked = runtime.block_on(recomputer.ask(range));
+    // Whatever came of it, what is journalled is worked off.
+    drop(recomputer);
+    let statistics = finish(core, readers, &kept.counted, began)?;
+    Ok((asked?, statistics))
 }
 
-type Opened = (Core, Feeder, Readers, Arc<Mutex<Counted>>);
+/// What a run keeps beside the logs.
+#[derive(Default)]
+struct Kept {
+    counted: Arc<Mutex<Counted>>,
+    #[cfg(feature = "store")]
+    store: Option<Arc<crate::store::Store>>,
+}
+
+type Opened = (Core, Feeder, Readers, Kept);
 
 /// Locks the data folder and starts the core with its readers.
 fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened, ServiceError> {
@@ -156,10 +176,10 @@ fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened
         },
     )?;
     let feeder = Feeder::new(configuration, options, &core)?;
-    let counted = Arc::new(Mutex::new(Counted::default()));
+    let mut kept = Kept::default();
     let mut readers = Readers::default();
-    start_readers(&mut readers, &core, &dir, configuration, &counted)?;
-    Ok((core, feeder, readers, counted))
+    start_readers(&mut readers, &core, &dir, configuration, &mut kept)?;
+    Ok((core, feeder, readers, kept))
 }
 
 fn hand_over(core: &Core, input: Input) -> Result<(), ServiceError> {
@@ -207,7 +227,7 @@ fn start_readers(
     core: &Core,
     dir: &DataDir,
     configuration: &Configuration,
-    counted: &Arc<Mutex<Counted>>,
+    kept: &mut Kept,
 ) -> Result<(), ServiceError> {
     let metrics = Arc::new(Metrics::new());
     let ledger = Arc::new(Ledger::open(&dir.ledger())?);
@@ -219,14 +239,15 @@ fn start_readers(
         let store =
             Arc::new(crate::store::Store::open(&dir.store(), super::run::store_options(configuration))?);
         let cursors = store.cursors();
+        kept.store = Some(store.clone());
         let inner = super::sinks::StoreSink(store);
-        let sink = Counting { inner, counted: counted.clone() };
+        let sink = Counting { inner, counted: kept.counted.clone() };
         return readers.start(core, &metrics, (cursors.journal, cursors.results), sink);
     }
     let _ = configuration;
     let inner = super::statistics::Nothing;
     let from = (core.journal.now().written, core.results.now().written);
-    readers.start(core, &metrics, from, Counting { inner, counted: counted.clone() })
+    readers.start(core, &metrics, from, Counting { inner, counted: kept.counted.clone() })
 }
 
 /// The topic that a file's payloads are taken to have come by.

@@ -19,11 +19,12 @@ use super::core::CoreOptions;
 use super::gaps::Gaps;
 use super::outputs::{self, Own};
 use super::readers::Readers;
+use super::restore::Recomputer;
 use super::sinks::{LedgerSink, LiveSink};
 use super::sources::{self, RouteTables};
 use super::{Core, DataDir, ServiceError, reload};
 use crate::api::console::Console;
-use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads};
+use crate::api::{ApiParts, ApiState, HostPolicy, LiveView, Reads, Recomputes};
 use crate::config::{Configuration, LISTENER, controls};
 use crate::feed::broker::{Broker, BrokerEdges, RumqttClient};
 use crate::journal::{Clock as _, Holders, SystemClock};
@@ -94,7 +95,7 @@ impl Service {
         let mut readers = Readers::telling(gaps.clone());
         // Definitions that stand unchanged since before the journal's first segment.
         parts.live.define(&controls(&configuration));
-        let reads = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
+        let (reads, recomputes) = start_readers(&mut readers, &core, &dir, &configuration, &parts, &ending)?;
         send(&core, Input::Control(controls(&configuration))).await;
 
         let (stop_feeds, _) = watch::channel(false);
@@ -105,7 +106,7 @@ impl Service {
         let (mqtt, own) =
             start_feeds(&mut feeds, &core, &configuration, &tables, &parts, &stop_feeds).await?;
         start_receivers(&mut others, &configuration, &own, &parts, &stopping)?;
-        let edges = Edges { reads, holders: core.holders.clone(), inputs: core.inputs.clone() };
+        let edges = Edges { reads, recomputes, holders: core.holders.clone() };
         let http = serve_http(&mut others, &configuration, &options, &parts, edges, &stopping).await?;
         keep_house(&mut others, &core, &dir, &configuration, (&parts, gaps), &stopping);
         if let Some(source) = options.source {
@@ -238,6 +239,9 @@ pub async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// What is asked of stored data, and what restores it to the journal.
+type Stored = (Arc<dyn Reads>, Arc<dyn Recomputes>);
+
 fn start_readers(
     readers: &mut Readers,
     core: &Core,
@@ -245,7 +249,7 @@ fn start_readers(
     configuration: &Configuration,
     parts: &Parts,
     ending: &Arc<AtomicBool>,
-) -> Result<Arc<dyn Reads>, ServiceError> {
+) -> Result<Stored, ServiceError> {
     let until = core.journal.now().written;
     parts.ready.store(until == 0, Ordering::SeqCst);
     let live = LiveSink {
@@ -271,11 +275,10 @@ fn start_store(
     dir: &DataDir,
     configuration: &Configuration,
     parts: &Parts,
-) -> Result<Arc<dyn Reads>, ServiceError> {
+) -> Result<Stored, ServiceError> {
     if !configuration.sereno.store.embedded {
-        return Ok(Arc::new(crate::api::NoStore {
-            remedy: "set embedded = true under [store] in sereno.toml",
-        }));
+        let remedy = "set embedded = true under [store] in sereno.toml";
+        return Ok((Arc::new(crate::api::NoStore { remedy }), Arc::new(recomputer(core, parts))));
     }
     let store = Arc::new(crate::store::Store::open(&dir.store(), store_options(configuration))?);
     let (cursors, sink) = (store.cursors(), super::sinks::StoreSink(store.clone()));
@@ -284,7 +287,15 @@ fn start_store(
     let limits = super::reads::query_limits(&configuration.sereno.limits);
     let recall = super::recall::Recall { store: store.clone(), live, dictionary, limits };
     super::recall::spawn(core, parts.ready.clone(), recall)?;
-    Ok(Arc::new(super::reads::StoreReads::new(store, &configuration.sereno.limits)))
+    let recomputer = recomputer(core, parts).with_store(Some(store.clone()));
+    let reads = super::reads::StoreReads::new(store, &configuration.sereno.limits);
+    Ok((Arc::new(reads), Arc::new(recomputer)))
+}
+
+/// What asks for recomputes, by the feeds as they are defined at the time.
+fn recomputer(core: &Core, parts: &Parts) -> Recomputer {
+    let live = parts.live.clone();
+    Recomputer::new(core, Arc::new(move || live.max_skew()))
 }
 
 /// The store as configured.
@@ -302,12 +313,12 @@ pub fn store_options(configuration: &Configuration) -> crate::store::StoreOption
 #[cfg(not(feature = "store"))]
 fn start_store(
     _: &mut Readers,
-    _: &Core,
+    core: &Core,
     _: &DataDir,
     _: &Configuration,
-    _: &Parts,
-) -> Result<Arc<dyn Reads>, ServiceError> {
-    Ok(Arc::new(crate::api::NoStore::default()))
+    parts: &Parts,
+) -> Result<Stored, ServiceError> {
+    Ok((Arc::new(crate::api::NoStore::default()), Arc::new(recomputer(core, parts))))
 }
 
 async fn start_feeds(
@@ -398,8 +409,8 @@ fn address(text: &str, setting: &str) -> Result<SocketAddr, ServiceError> {
 /// What HTTP reads of the logs' readers.
 struct Edges {
     reads: Arc<dyn Reads>,
+    recomputes: Arc<dyn Recomputes>,
     holders: Arc<Holders>,
-    inputs: tokio::sync::mpsc::Sender<Input>,
 }
 
 async fn serve_http(
@@ -425,7 +436,7 @@ async fn serve_http(
         ledger: parts.ledger.clone(),
         reads: edges.reads,
         holders: edges.holders,
-        inputs: edges.inputs,
+        recomputes: edges.recomputes,
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         clock: parts.clock.clone(),

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
+use tokio::sync::mpsc::Sender;
 use tracing::info;
 
 use super::accounts::{self, AccountRow, AccountsFilter};
-use super::cursors::Cursors;
+use super::cursors::{Cursors, Whole};
 use super::error::StoreError;
+use super::events::{self, EventRow, EventsFilter};
 use super::file::Damage;
 use super::live::{Live, TableView};
 use super::manifest::{Content, Manifest, Progress};
@@ -119,6 +121,12 @@ impl Store {
     #[must_use]
     pub fn applied(&self) -> Cursors {
         guard(&self.live).applied
+    }
+
+    /// From where on it has all events of the journal, taken in or committed.
+    #[must_use]
+    pub fn whole(&self) -> Whole {
+        guard(&self.live).whole
     }
 
     /// Takes in the events of a journal epoch; an epoch that it has is passed over.
@@ -236,6 +244,35 @@ impl Store {
     ) -> Result<Vec<LastRow>, StoreError> {
         let filter = Arc::new(filter);
         self.ask(limits, move |session| async move { recall::last_rows(&session, &filter, &limits).await })
+            .await
+    }
+
+    /// How many events of a range of event time there are.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub async fn count_events(
+        &self,
+        (from, to): (Timestamp, Timestamp),
+        limits: QueryLimits,
+    ) -> Result<u64, StoreError> {
+        self.ask(limits, move |session| async move { events::count(&session, (from, to), &limits).await })
+            .await
+    }
+
+    /// Hands over the events of a range of event time that came before a journal sequence, in no
+    /// order and at most [`EVENTS_AT_ONCE`] at once; it goes no faster than they are taken. Opened for
+    /// reading beside the process that writes, it may hand some over twice. Their number.
+    ///
+    /// # Errors
+    /// As [`Store::query`].
+    pub async fn events(
+        &self,
+        wanted: EventsFilter,
+        pieces: Sender<Vec<EventRow>>,
+        limits: QueryLimits,
+    ) -> Result<u64, StoreError> {
+        self.ask(limits, move |session| async move { events::read(&session, wanted, &pieces, &limits).await })
             .await
     }
 

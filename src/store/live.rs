@@ -12,7 +12,7 @@ use datafusion::arrow::error::ArrowError;
 use hashbrown::HashMap;
 
 use super::aggregate::PlanIndex;
-use super::cursors::Cursors;
+use super::cursors::{Cursors, Whole};
 use super::error::StoreError;
 use super::file::StoredFile;
 use super::manifest::{Content, Progress};
@@ -34,6 +34,8 @@ pub(super) struct Live {
     plans: PlanIndex,
     /// What was taken in.
     pub(super) applied: Cursors,
+    /// From where on nothing was passed over.
+    pub(super) whole: Whole,
     ordinal: u64,
     tail_bytes: u64,
     frozen_bytes: u64,
@@ -73,6 +75,7 @@ impl Live {
             tables: content.tables,
             files: files.into_iter().map(|(table, files)| (table, Arc::new(files))).collect(),
             applied: content.progress.cursors,
+            whole: content.progress.whole,
             ordinal: content.progress.ordinal,
             ..Self::default()
         }
@@ -102,6 +105,10 @@ impl Live {
     ) -> Result<(), StoreError> {
         if epoch < self.applied.journal {
             return Ok(());
+        }
+        if epoch > self.applied.journal {
+            // What comes between was removed from the journal before it was read.
+            self.whole = Whole { sequence: batch.first, arrived_at: batch.arrived_at };
         }
         for (sequence, record) in batch.iter() {
             let Record::Event(event) = record else { continue };
@@ -189,7 +196,8 @@ impl Live {
         self.frozen = rows.iter().cloned().collect();
         self.frozen_bytes = std::mem::take(&mut self.tail_bytes);
         self.oldest = None;
-        let progress = Progress { cursors: self.applied, ordinal: self.ordinal, next_file: 0 };
+        let progress =
+            Progress { cursors: self.applied, ordinal: self.ordinal, next_file: 0, whole: self.whole };
         Ok(Frozen { rows, tables: self.tables.clone(), progress })
     }
 

@@ -7,10 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 
 use super::column::{Column, Columns, Role};
-use super::cursors::Cursors;
+use super::cursors::{Cursors, Whole};
 use super::directory;
 use super::error::StoreError;
 use super::file::FileEntry;
@@ -29,6 +29,10 @@ CREATE TABLE columns(table_id INTEGER NOT NULL REFERENCES tables(id), position I
 CREATE TABLE files(id INTEGER PRIMARY KEY, table_id INTEGER NOT NULL REFERENCES tables(id), path TEXT NOT NULL UNIQUE, day INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, crc INTEGER NOT NULL, time_min INTEGER NOT NULL, time_max INTEGER NOT NULL) STRICT;
 ";
 
+/// Made where it is missing, so that a manifest of before goes on; a program of before passes it over.
+/// Without a row nothing was ever missed.
+const WHOLE: &str = "CREATE TABLE IF NOT EXISTS whole(one INTEGER PRIMARY KEY CHECK(one = 1), sequence INTEGER NOT NULL, arrived_at INTEGER NOT NULL) STRICT";
+
 /// How far the committed files reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
@@ -38,6 +42,8 @@ pub(super) struct Progress {
     pub(super) ordinal: u64,
     /// The number of the next file.
     pub(super) next_file: i64,
+    /// From where on it has all of the journal.
+    pub(super) whole: Whole,
 }
 
 /// Everything a manifest holds.
@@ -82,6 +88,7 @@ impl Manifest {
         for (name, value) in pragmas {
             manifest.connection.pragma_update(None, name, value).map_err(Self::fault(&manifest.path))?;
         }
+        manifest.connection.execute_batch(WHOLE).map_err(Self::fault(&manifest.path))?;
         Ok(manifest)
     }
 
@@ -158,6 +165,12 @@ impl Manifest {
                     progress.next_file
                 ],
             )?;
+            if progress.whole != Whole::default() {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO whole VALUES (1, ?1, ?2)",
+                    params![progress.whole.sequence.cast_signed(), progress.whole.arrived_at.0],
+                )?;
+            }
             Point::StoreCommitting.pass();
             transaction.commit()
         };
@@ -171,8 +184,20 @@ fn load_progress(transaction: &Transaction<'_>) -> Result<Progress, rusqlite::Er
     transaction.query_row("SELECT journal, results, ordinal, next_file FROM progress", [], |row| {
         let unsigned = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
         let cursors = Cursors { journal: unsigned(0)?, results: unsigned(1)? };
-        Ok(Progress { cursors, ordinal: unsigned(2)?, next_file: row.get(3)? })
+        let whole = load_whole(transaction)?;
+        Ok(Progress { cursors, ordinal: unsigned(2)?, next_file: row.get(3)?, whole })
     })
+}
+
+fn load_whole(transaction: &Transaction<'_>) -> Result<Whole, rusqlite::Error> {
+    let there = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'whole'";
+    if transaction.query_row(there, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(Whole::default());
+    }
+    let whole = transaction.query_row("SELECT sequence, arrived_at FROM whole", [], |row| {
+        Ok(Whole { sequence: row.get::<_, i64>(0)?.cast_unsigned(), arrived_at: Timestamp(row.get(1)?) })
+    });
+    whole.optional().map(Option::unwrap_or_default)
 }
 
 fn load_tables(transaction: &Transaction<'_>) -> Result<Tables, rusqlite::Error> {
@@ -295,8 +320,9 @@ mod tests {
             crc: u32::MAX,
             times: (Timestamp(-1), Timestamp(i64::MAX)),
         };
-        let progress =
-            Progress { cursors: Cursors { journal: 7, results: u64::MAX }, ordinal: 5, next_file: 4 };
+        let whole = Whole { sequence: 90, arrived_at: Timestamp(12) };
+        let cursors = Cursors { journal: 7, results: u64::MAX };
+        let progress = Progress { cursors, ordinal: 5, next_file: 4, whole };
         {
             let mut manifest = Manifest::open(folder.path()).unwrap();
             manifest.commit(Progress::default(), &tables, &[entry(1), entry(2)], &[]).unwrap();
@@ -305,6 +331,20 @@ mod tests {
         let content = Manifest::open_read_only(folder.path()).unwrap().load().unwrap();
         assert_eq!((content.progress, content.files), (progress, vec![entry(3)]));
         assert_eq!(content.tables.list()[0].schema(), tables.list()[0].schema());
+    }
+
+    #[test]
+    fn a_manifest_of_before_misses_nothing_until_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let tables = Tables::default();
+        Manifest::open(folder.path()).unwrap().connection.execute_batch("DROP TABLE whole").unwrap();
+        let read = || Manifest::open_read_only(folder.path()).unwrap().load().unwrap().progress.whole;
+        assert_eq!(read(), Whole::default());
+        let whole = Whole { sequence: 3, arrived_at: Timestamp(-5) };
+        let mut manifest = Manifest::open(folder.path()).unwrap();
+        assert_eq!(read(), Whole::default());
+        manifest.commit(Progress { whole, ..Progress::default() }, &tables, &[], &[]).unwrap();
+        assert_eq!(read(), whole);
     }
 
     #[test]

@@ -66,9 +66,21 @@ impl Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     entries: Vec<Entry>,
+    /// It says what is expected, and misses no window.
+    #[serde(skip)]
+    expects_only: bool,
 }
 
 impl Registration {
+    /// What a register says, for all times, of a sensor whose empty windows nobody misses.
+    #[must_use]
+    pub fn expecting(services: &[Service]) -> Self {
+        let mut registration = Self { expects_only: true, ..Self::default() };
+        registration.write(services, Timestamp::MIN);
+        registration.tick(Timestamp::MIN);
+        registration
+    }
+
     /// The register was written anew at `at` of the arrival clock: stretches it still has go on,
     /// others begin with the next tick, those it no longer has end. Whether anything changed.
     pub fn write(&mut self, services: &[Service], at: Timestamp) -> bool {
@@ -112,12 +124,6 @@ impl Registration {
         self.entries.retain(|entry| entry.ends_at() > to);
     }
 
-    /// Whether an interval of its own was ever expected.
-    #[must_use]
-    pub fn has_interval(&self) -> bool {
-        self.entries.iter().any(|entry| entry.intervals.iter().any(|interval| interval.1.is_some()))
-    }
-
     /// The sensor's own interval in a feed for a window that starts at `start`.
     #[must_use]
     pub fn interval(&self, feed: usize, start: Timestamp) -> Option<Span> {
@@ -158,6 +164,9 @@ impl Registration {
             }
             Some(grid.end(start)).filter(|end| *end <= entry.ends_at())
         };
+        if self.expects_only {
+            return None;
+        }
         self.entries.iter().filter_map(next).min()
     }
 
@@ -172,6 +181,9 @@ impl Registration {
         sequence: u64,
         published: &mut Vec<Publication>,
     ) {
+        if self.expects_only {
+            return;
+        }
         let Some(earliest) = self.entries.iter().filter_map(Entry::begins_at).min() else { return };
         let held = published.len();
         let mut start = plan.grid.pane_before(plan.grid.first_open(to));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::feeds::{Feed, FeedQuantity};
 use crate::model::definition::{DecoderKind, FeedDefinition};
-use crate::model::{FeedId, Timestamp};
+use crate::model::{FeedId, Span, Timestamp};
 use crate::notify::Text;
 
 /// The table.
@@ -31,6 +31,10 @@ impl FeedTable {
 
     pub(super) fn define(&mut self, feed: &FeedDefinition) {
         self.definitions.insert(feed.name.clone(), feed.clone());
+    }
+
+    pub(super) fn max_skew(&self) -> Span {
+        self.definitions.values().map(|feed| feed.max_skew).max().unwrap_or_default()
     }
 
     pub(super) fn set_connected(&mut self, feed: &str, up: bool) {

@@ -198,7 +198,7 @@ impl Oracle {
                     self.ticked = Some(*to);
                 }
                 Record::Entry(entry) => self.enter(entry),
-                Record::Control(_) | Record::Step { .. } => {}
+                Record::Control(_) | Record::Step { .. } | Record::Restored { .. } => {}
             }
         }
         assert_eq!(due, None);

@@ -39,9 +39,8 @@ impl WindowRun {
 
 impl KeyRun {
     /// Whether all that a rule was told of the key can be computed again. Of a registered sensor it
-    /// cannot be told in which windows nothing arrived, nor the interval that it was expected at.
+    /// cannot be told in which windows nothing arrived.
     fn says_all(&self, plan: &WindowPlan, rule: &RulePlan) -> bool {
-        let Some(registration) = self.registration.as_deref() else { return true };
-        !registration.has_interval() && !judges_the_empty(rule, &self.key, plan.fields.len())
+        self.registration.is_none() || !judges_the_empty(rule, &self.key, plan.fields.len())
     }
 }

@@ -1,12 +1,13 @@
 //! The registered sensors among a window's keys: whose windows are published when nothing arrives.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::{KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
-use crate::model::{FeedId, Span, Timestamp};
+use crate::model::{FeedId, Key, Span, Timestamp};
 use crate::window::vacant::{Registration, Service};
 use crate::window::{Publication, WindowPlan};
 
@@ -54,6 +55,17 @@ impl WindowRun {
             }
             self.write(number as usize, services, at);
         }
+    }
+
+    /// Sensors are expected as this register says, once they are heard; none is missed.
+    pub fn expect(&mut self, register: &Arc<Register>) {
+        self.expected = self.table.is_sensor_alone().then(|| register.clone());
+    }
+
+    /// What a new key is registered as, by a register that only says what is expected.
+    pub(super) fn expected_as(&self, key: &Key) -> Option<Box<Registration>> {
+        let services = self.expected.as_ref()?.get(&**key.0.first()?)?;
+        Some(Box::new(Registration::expecting(services)))
     }
 
     fn write(&mut self, number: usize, services: &[Service], at: Timestamp) {

@@ -43,6 +43,8 @@ impl WindowRun {
             tick_closed_to,
             tick_sealed_to,
             fresh: _,
+            // Only a recompute has it, which ends with the record that asks for it.
+            expected: _,
         } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since: made.since, place: made.place };
         groups.run(number, &name, keys, |run| &run.key, |at, run| (run, waiting.contains(&(at as u32))))?;

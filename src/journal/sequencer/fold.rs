@@ -22,7 +22,7 @@ impl Sequencer {
                 }
                 Record::Tick { to, .. } => self.ticked = Some(*to),
                 Record::Entry(entry) => self.learn(entry),
-                Record::Refusal(_) => {}
+                Record::Refusal(_) | Record::Restored { .. } => {}
             }
         }
         self.arrived_at = self.arrived_at.max(batch.arrived_at);

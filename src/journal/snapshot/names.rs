@@ -31,10 +31,32 @@ impl Names {
     /// [`LogError`] when they do not read or there are fewer.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path, wanted: u64) -> Result<(Self, Dictionary), LogError> {
         let writer = LogWriter::open(disk.clone(), dir, LogKind::Names, SEGMENT_BYTES_MAX)?;
+        let (dictionary, count) = Self::read(disk, dir, writer.next(), (wanted, u64::MAX))?;
+        Ok((Self { writer, count, waiting: Vec::new() }, dictionary))
+    }
+
+    /// The first `wanted` names in `dir`, which somebody else may be writing to.
+    ///
+    /// # Errors
+    /// [`LogError`] when they do not read or there are fewer.
+    pub fn peek(disk: &Arc<dyn Disk>, dir: &Path, wanted: u64) -> Result<Dictionary, LogError> {
+        Ok(Self::read(disk, dir, u64::MAX, (wanted, wanted))?.0)
+    }
+
+    /// The first `wanted` names of the frames before `end`, and how many there are; it is read on
+    /// until there are `enough`.
+    fn read(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        end: u64,
+        (wanted, enough): (u64, u64),
+    ) -> Result<(Dictionary, u64), LogError> {
         let mut reader = LogReader::new(disk.clone(), dir, LogKind::Names, 0);
         let mut dictionary = Dictionary::default();
         let mut count = 0;
-        while let Some((ordinal, content)) = reader.next(writer.next())? {
+        while count < enough
+            && let Some((ordinal, content)) = reader.next(end)?
+        {
             let bad = |source| LogError::Content { ordinal, source };
             let mut input = Reader(content);
             let first = input.uint().map_err(bad)?;
@@ -53,9 +75,9 @@ impl Names {
             }
         }
         if count < wanted {
-            return Err(LogError::Missing { path: dir.to_owned(), ordinal: writer.next() });
+            return Err(LogError::Missing { path: dir.to_owned(), ordinal: end });
         }
-        Ok((Self { writer, count, waiting: Vec::new() }, dictionary))
+        Ok((dictionary, count))
     }
 
     /// Begins anew: whatever is in `dir` goes.

@@ -132,7 +132,7 @@ impl Windows {
                     }
                 }
             }
-            Record::Entry(_) | Record::Refusal(_) => {}
+            Record::Entry(_) | Record::Refusal(_) | Record::Restored { .. } => {}
         }
         self.settle(line);
         (std::mem::take(&mut self.out), std::mem::take(&mut self.notes))

@@ -155,7 +155,7 @@ impl World {
                 (feed.quiet, feed.unseen) = (0, 0);
                 self.arrival = self.arrival.max(refusal.arrived_at.0);
             }
-            Record::Control(_) => {}
+            Record::Control(_) | Record::Restored { .. } => {}
         }
     }
 

@@ -155,6 +155,7 @@ mod tests {
                 alert(Fate::Annulled, Some(1), None),
                 alert(Fate::Merged, Some(1), None),
             ],
+            readings_from: None,
         };
         assert_eq!(
             lines(&preview, Language::En),

@@ -1,0 +1,158 @@
+//! What is asked of the journal when its beginning is there, and when it is gone.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use super::*;
+use crate::journal::checkpoint::Cadence;
+use crate::model::time::SECOND;
+use crate::model::{Control, Decoded, DecodedEvent, DecodedReading, Quantity, Record, Submission, Value};
+use crate::service::DataDir;
+use crate::service::core::CoreOptions;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp((1_772_323_200 + second) * SECOND)
+}
+
+fn start(folder: &TempDir) -> Core {
+    let options = CoreOptions {
+        segment_bytes_max: 4_096,
+        workers: 1,
+        checkpoints: Cadence::default(),
+        live: false,
+        linked: Arc::new(|_, _| {}),
+    };
+    Core::start(DataDir::open(folder.path()).unwrap(), &options).unwrap()
+}
+
+fn message(second: i64) -> Submission {
+    let level = Quantity { name: "level".into(), unit: "cm".into(), decimals: 0 };
+    let event = DecodedEvent {
+        sensor: "a".into(),
+        tags: Vec::new(),
+        event_at: Some(at(second)),
+        counter: None,
+        readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(second) }],
+    };
+    Submission {
+        feed: "level".into(),
+        topic: "t".into(),
+        payload: Bytes::new(),
+        arrived_at: Some(at(second)),
+        decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+        repeated: false,
+        ack: None,
+    }
+}
+
+/// A folder whose journal has several segments, of seconds 0 to 999.
+fn city() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let core = start(&folder);
+    let feed = r#"{"name": "level", "topic": "t/{sensor}", "decoder": "json", "quantity": {"level": {"unit": "cm"}}}"#;
+    let feed = Control::Feed { feed: serde_json::from_str(feed).unwrap() };
+    core.inputs.blocking_send(Input::Control(vec![feed])).unwrap();
+    for second in 0..1_000 {
+        core.inputs.blocking_send(Input::Messages(vec![message(second)])).unwrap();
+        if second % 100 == 99 {
+            core.settle();
+        }
+    }
+    core.settle();
+    core.stop().unwrap();
+    folder
+}
+
+fn recomputer(core: &Core) -> Recomputer {
+    Recomputer::new(core, Arc::new(|| Span::seconds(5)))
+}
+
+fn asked(core: &Core, recomputer: &Recomputer, range: (i64, i64)) -> Result<Asked, RecomputeRefusal> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let asked = runtime.block_on(recomputer.ask((at(range.0), at(range.1))))?;
+    core.settle();
+    Ok(asked)
+}
+
+/// The last control of a journal.
+fn last_control(core: &Core) -> Control {
+    let mut batches = core.batches(0);
+    batches.skip_collected().unwrap();
+    let mut last = None;
+    while let Some((_, batch)) = batches.next(core.journal.now().synced).unwrap() {
+        for record in &batch.records {
+            if let Record::Control(control) = record {
+                last = Some((**control).clone());
+            }
+        }
+    }
+    last.unwrap()
+}
+
+fn segments(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder.join("journal")).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    logs.sort();
+    logs
+}
+
+#[test]
+fn of_a_whole_journal_the_range_is_computed_as_it_was_asked_for() {
+    let folder = city();
+    let core = start(&folder);
+    let recomputer = recomputer(&core);
+    let asked = asked(&core, &recomputer, (0, 900)).unwrap();
+    assert_eq!((asked.recompute, asked.restored), (Recompute::of(at(0), at(900)), 0));
+    assert_eq!(last_control(&core), Control::Recompute(asked.recompute));
+    drop(recomputer);
+    core.stop().unwrap();
+}
+
+#[test]
+fn where_readings_are_gone_the_range_begins_later_and_that_is_said() {
+    let folder = city();
+    let logs = segments(folder.path());
+    assert!(logs.len() > 4, "{} segments", logs.len());
+    fs::remove_file(&logs[0]).unwrap();
+    fs::remove_file(&logs[1]).unwrap();
+    let core = start(&folder);
+    let recomputer = recomputer(&core);
+    let mut batches = core.batches(0);
+    batches.skip_collected().unwrap();
+    let first = batches.next(u64::MAX).unwrap().unwrap().1;
+    let known = first.arrived_at.plus(Span::seconds(5)).plus(Span(1));
+    let asked_for = asked(&core, &recomputer, (0, 900)).unwrap();
+    let want = Recompute { from: known, to: at(900), since: first.first, whole_from: known };
+    assert_eq!(asked_for.recompute, want);
+    assert_eq!(last_control(&core), Control::Recompute(want));
+    assert_eq!(asked(&core, &recomputer, (990, 995)).unwrap().recompute.from, at(990));
+    let gone = asked(&core, &recomputer, (0, 10));
+    assert_eq!(gone, Err(RecomputeRefusal::Gone { readings_from: known }));
+    assert_eq!(asked(&core, &recomputer, (991, 995)).unwrap().recompute.from, at(991), "refused is over");
+    drop(recomputer);
+    core.stop().unwrap();
+}
+
+#[test]
+fn one_recompute_is_handed_over_at_a_time() {
+    let folder = city();
+    let core = start(&folder);
+    let recomputer = recomputer(&core);
+    let one = recomputer.one.clone().try_lock_owned().unwrap();
+    assert_eq!(asked(&core, &recomputer, (0, 900)), Err(RecomputeRefusal::Busy));
+    drop(one);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let told = runtime.block_on(recomputer.recompute((at(0), at(900)))).unwrap();
+    let want = Recomputing {
+        epoch: Some(core.journal.now().written),
+        from: at(0).to_string(),
+        to: at(900).to_string(),
+        readings_from: None,
+    };
+    assert_eq!(told, want);
+    drop(recomputer);
+    core.stop().unwrap();
+}
