@@ -14,22 +14,22 @@ use crate::model::{Span, Timestamp};
 
 /// One pane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pane {
+pub(super) struct Pane {
     /// Where it starts.
-    pub start: Timestamp,
+    pub(super) start: Timestamp,
     /// Journal sequence of the last record that changed it.
-    pub changed: u64,
+    pub(super) changed: u64,
     /// Events counted.
-    pub events: u64,
+    pub(super) events: u64,
     /// The feeds by which they came.
-    pub feeds: FeedSet,
+    pub(super) feeds: FeedSet,
     /// Its accumulators.
-    pub slots: Box<[Slot]>,
+    pub(super) slots: Box<[Slot]>,
 }
 
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Panes {
+pub(super) struct Panes {
     resting: Resting,
     /// By start, all after those that rest.
     open: Vec<Pane>,
@@ -50,19 +50,19 @@ type Content = (u64, u64, FeedSet, Box<[Slot]>);
 
 impl Panes {
     /// Starts of all of them, earliest first.
-    pub fn starts(&self) -> impl Iterator<Item = Timestamp> {
+    pub(super) fn starts(&self) -> impl Iterator<Item = Timestamp> {
         self.resting.iter().map(|(start, _)| start).chain(self.open.iter().map(|pane| pane.start))
     }
 
     /// Start of the earliest.
     #[must_use]
-    pub fn first(&self) -> Option<Timestamp> {
+    pub(super) fn first(&self) -> Option<Timestamp> {
         self.starts().next()
     }
 
     /// Start of the earliest that starts at `start` or later.
     #[must_use]
-    pub fn from(&self, start: Timestamp) -> Option<Timestamp> {
+    pub(super) fn from(&self, start: Timestamp) -> Option<Timestamp> {
         let resting = (!self.resting.is_empty() && start <= self.resting.last)
             .then(|| self.resting.iter().map(|(own, _)| own).find(|own| start <= *own));
         resting.flatten().or_else(|| {
@@ -72,7 +72,7 @@ impl Panes {
     }
 
     /// Shows each pane that starts in [start, end), earliest first.
-    pub fn each(&self, (start, end): (Timestamp, Timestamp), show: &mut dyn FnMut(&Pane)) {
+    pub(super) fn each(&self, (start, end): (Timestamp, Timestamp), show: &mut dyn FnMut(&Pane)) {
         if !self.resting.is_empty() && start <= self.resting.last {
             let within = self.resting.iter().skip_while(|(own, _)| *own < start);
             for pane in within.take_while(|(own, _)| *own < end).filter_map(|(own, bytes)| woken(own, bytes))
@@ -86,7 +86,7 @@ impl Panes {
     }
 
     /// The pane at `start`, made by `new` if there is none.
-    pub fn at(&mut self, start: Timestamp, new: impl FnOnce() -> Pane) -> &mut Pane {
+    pub(super) fn at(&mut self, start: Timestamp, new: impl FnOnce() -> Pane) -> &mut Pane {
         if !self.resting.is_empty() && start <= self.resting.last {
             self.wake(start);
         }
@@ -106,7 +106,7 @@ impl Panes {
     }
 
     /// Forgets the earliest panes for as long as `gone` says so of their starts; the last of them.
-    pub fn forget(&mut self, gone: impl Fn(Timestamp) -> bool) -> Option<Timestamp> {
+    pub(super) fn forget(&mut self, gone: impl Fn(Timestamp) -> bool) -> Option<Timestamp> {
         let rested = self.resting.forget(&gone);
         if !self.resting.is_empty() {
             return rested;
@@ -116,7 +116,7 @@ impl Panes {
     }
 
     /// Lays the earliest open panes to rest, for as long as `closed` says so of their starts.
-    pub fn rest(&mut self, closed: impl Fn(Timestamp) -> bool) {
+    pub(super) fn rest(&mut self, closed: impl Fn(Timestamp) -> bool) {
         let count = self.open.partition_point(|pane| closed(pane.start));
         for pane in self.open.drain(..count) {
             self.resting.push(pane);
