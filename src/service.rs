@@ -9,6 +9,7 @@ pub mod core;
 pub mod data_dir;
 #[cfg(feature = "broker")]
 pub mod demo;
+mod flow_thread;
 pub mod gaps;
 pub mod gauges;
 pub mod outputs;

@@ -114,6 +114,17 @@ pub struct CheckpointMetrics {
     pub failures: Gauge,
 }
 
+/// Where the sequencer's newest snapshot stands.
+#[derive(Default)]
+pub struct SnapshotMetrics {
+    /// `sereno_snapshot_behind_records`: journal records behind the newest, which a start folds.
+    pub behind_records: Gauge,
+    /// `sereno_snapshot_waited_seconds`: how long ingest has waited for snapshots since the start.
+    pub waited_seconds: Gauge<f64, AtomicU64>,
+    /// `sereno_snapshot_failures`: snapshots since the start that could not be written.
+    pub failures: Gauge,
+}
+
 /// Every metric of the service.
 pub struct Metrics {
     registry: Registry,
@@ -135,6 +146,8 @@ pub struct Metrics {
     window_events: Family<Two, Gauge>,
     /// `sereno_checkpoint_...`: how the last checkpoint of the flow's state went.
     pub checkpoint: CheckpointMetrics,
+    /// `sereno_snapshot_...`: where the sequencer's newest snapshot stands.
+    pub snapshot: SnapshotMetrics,
     results: Family<One, Counter>,
     reader_lag: Family<One, Gauge>,
     sink_needs_backfill: Family<One, Gauge>,
@@ -181,6 +194,7 @@ impl Metrics {
             flow_lag_records: Gauge::default(),
             window_events: Family::default(),
             checkpoint: CheckpointMetrics::default(),
+            snapshot: SnapshotMetrics::default(),
             results: Family::default(),
             reader_lag: Family::default(),
             sink_needs_backfill: Family::default(),
@@ -234,6 +248,13 @@ impl Metrics {
         r.register("sereno_checkpoint_epoch", "First journal epoch not in the last one", own.epoch.clone());
         let failures = own.failures.clone();
         r.register("sereno_checkpoint_failures", "Checkpoints that could not be written", failures);
+        let own = &self.snapshot;
+        let behind = own.behind_records.clone();
+        r.register("sereno_snapshot_behind_records", "Journal records that a start would fold", behind);
+        let waited = own.waited_seconds.clone();
+        r.register("sereno_snapshot_waited_seconds", "How long ingest waited for snapshots", waited);
+        let failures = own.failures.clone();
+        r.register("sereno_snapshot_failures", "Snapshots that could not be written", failures);
     }
 
     /// Names of what goes out.
@@ -389,6 +410,9 @@ mod tests {
             "sereno_checkpoint_keys 0",
             "sereno_checkpoint_epoch 0",
             "sereno_checkpoint_failures 0",
+            "sereno_snapshot_behind_records 0",
+            "sereno_snapshot_waited_seconds 0.0",
+            "sereno_snapshot_failures 0",
             "sereno_results_total{kind=\"aggregate\"} 4",
             "sereno_reader_lag{reader=\"store\"} 7",
             "sereno_sink_needs_backfill{sink=\"influx\"} 1",

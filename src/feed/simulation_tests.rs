@@ -78,6 +78,26 @@ fn a_crash_at_any_step_of_any_seed_changes_nothing() {
 }
 
 #[test]
+fn a_start_folds_no_more_than_the_bound_of_snapshots() {
+    let (mut most, mut batch) = (0, 0);
+    for seed in 1..60 {
+        let mut world = World::new(seed);
+        for _ in 0..4 {
+            world.live(4_000, Weather::default(), |_| false);
+            let loss = [Loss::Process, Loss::Power, Loss::Everything][world.chance.below(3)];
+            world.die(loss);
+        }
+        world.settle();
+        let records = |batch: &crate::model::Batch| batch.records.len() as u64;
+        batch = batch.max(world.oracle.archive.iter().map(records).max().unwrap_or(0));
+        most = most.max(world.folded_max.records);
+    }
+    let bound = core::SNAPSHOTS.behind_max.records;
+    assert!(most < bound + batch, "{most} records were folded, with {batch} in a batch");
+    assert!(most > bound / 2, "the bound was never near: {most}");
+}
+
+#[test]
 fn every_crash_point_of_the_core_is_visited_and_changes_nothing() {
     const CORE: [Point; 19] = [
         Point::JournalAppended,

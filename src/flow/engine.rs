@@ -142,15 +142,20 @@ impl Engine {
     pub fn start(workers: usize, source: Box<dyn Source>) -> Result<Self, String> {
         let workers = workers.max(1);
         let folds = (0..workers).map(|index| Interpreter::new(index, workers)).collect();
-        Self::resume(folds, 0, source)
+        Self::resume(folds, 0, source, Tally::default())
     }
 
     /// Starts the dataflow on as many threads as there are folds, which hold everything before the
-    /// epoch `next`.
+    /// epoch `next`; `tally` is told what becomes of events.
     ///
     /// # Errors
     /// When its threads cannot be started.
-    pub fn resume(folds: Vec<Interpreter>, next: u64, source: Box<dyn Source>) -> Result<Self, String> {
+    pub fn resume(
+        folds: Vec<Interpreter>,
+        next: u64,
+        source: Box<dyn Source>,
+        tally: Tally,
+    ) -> Result<Self, String> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let source = Mutex::new(Some(source));
@@ -159,7 +164,6 @@ impl Engine {
             workers => timely::Config::process(workers),
         };
         let folds = Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>());
-        let tally = Tally::default();
         let told = tally.clone();
         let guards = timely::execute(config, move |worker| {
             let own = if worker.index() == 0 {

@@ -10,15 +10,16 @@ use super::*;
 use crate::flow::interpreter::order;
 use crate::flow::past::Past;
 use crate::flow::testing::{Action, action, journal, names, one_goes_on};
-use crate::flow::{Engine, Interpreter};
+use crate::flow::{Engine, Interpreter, Tally};
 use crate::journal::ends::Ends;
 use crate::journal::log::{LogKind, LogWriter};
 use crate::journal::memory_disk::MemoryDisk;
 use crate::journal::results::ResultsError;
+use crate::journal::sequencer::SharedDictionary;
 use crate::journal::testing::{Chance, Loss, SimDisk};
 use crate::journal::{BatchReader, Clock, Holders, Progress, ResultReader, SystemClock, batch_codec};
 use crate::model::crash::testing::until_crash;
-use crate::model::{Batch, Dictionary, ResultRow};
+use crate::model::{Batch, ResultRow};
 
 const SEGMENT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -26,7 +27,7 @@ const SEGMENT_BYTES_MAX: u64 = 64 * 1024;
 struct World {
     disk: Arc<MemoryDisk>,
     batches: Vec<Batch>,
-    names: Dictionary,
+    names: SharedDictionary,
 }
 
 impl World {
@@ -39,7 +40,7 @@ impl World {
             log.append(&batch_codec::encode(batch)).unwrap();
         }
         let names = names(&batches);
-        Self { disk, batches, names }
+        Self { disk, batches, names: SharedDictionary::new(names.into()) }
     }
 
     fn end(&self) -> u64 {
@@ -418,7 +419,9 @@ fn run(world: &World, disk: Arc<MemoryDisk>, workers: usize, to: u64, killed: bo
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let next = begun.next;
     let holder = Holders::default().checkpoint.clone();
-    let keeper = Keeper::start(begun.checkpoints, next, cadence, clock, holder).unwrap();
+    let keeper =
+        Keeper::start(begun.checkpoints, next, cadence, clock.clone(), holder, Arc::new(Written::new(clock)))
+            .unwrap();
     let (journal, flow) = (Arc::new(Progress::new(to)), Arc::new(Progress::new(next)));
     let ends = Ends {
         disk: disk.clone(),
@@ -432,7 +435,7 @@ fn run(world: &World, disk: Arc<MemoryDisk>, workers: usize, to: u64, killed: bo
         handed: std::collections::VecDeque::new(),
         stop_in_doubt: |failure| panic!("{failure}"),
     };
-    let engine = Engine::resume(begun.folds, next, Box::new(ends)).unwrap();
+    let engine = Engine::resume(begun.folds, next, Box::new(ends), Tally::default()).unwrap();
     let durable = flow.wait(Duration::from_secs(60), |flow| flow.written >= to);
     assert!(durable.written >= to, "the flow stands still");
     if killed {

@@ -42,6 +42,12 @@ impl Progress {
         }
     }
 
+    /// A log that was not open until now has come to `next`, all of it durable.
+    pub fn begun(&self, next: u64) {
+        self.completed.store(next, Ordering::SeqCst);
+        self.step(|durable| *durable = Durable { written: next, synced: next });
+    }
+
     /// Arrival time of the log's end; `Timestamp::MIN` before the first record.
     #[must_use]
     pub fn arrived_at(&self) -> Timestamp {

@@ -19,6 +19,7 @@ pub struct LogReader {
     open: Option<OpenSegment>,
     next: u64,
     content: Vec<u8>,
+    read_bytes: u64,
 }
 
 struct OpenSegment {
@@ -31,7 +32,13 @@ impl LogReader {
     /// A reader whose first frame is `from`.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, dir: &Path, kind: LogKind, from: u64) -> Self {
-        Self { disk, dir: dir.to_owned(), kind, open: None, next: from, content: Vec::new() }
+        Self { disk, dir: dir.to_owned(), kind, open: None, next: from, content: Vec::new(), read_bytes: 0 }
+    }
+
+    /// Bytes of content that it has read.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
     /// Ordinal of the frame that comes next.
@@ -80,6 +87,7 @@ impl LogReader {
         };
         segment.offset += bytes;
         self.next += 1;
+        self.read_bytes += self.content.len() as u64;
         Ok(Some((ordinal, &self.content)))
     }
 
@@ -148,6 +156,12 @@ impl BatchReader {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.0.position()
+    }
+
+    /// Bytes of batches that it has read.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        self.0.read_bytes()
     }
 
     /// After [`LogError::Missing`]: goes on at the first batch that is there; how many were skipped.

@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::checkpoint::{Beginning, Cadence, Keeper};
+use super::checkpoint::{Beginning, Cadence, Keeper, Written};
 use super::disk::Disk;
 use super::ends::Ends;
 use super::log::{self, LogKind, LogWriter};
 use super::memory_disk::MemoryDisk;
+use super::sequencer::SharedDictionary;
 use super::{
     BatchReader, Clock, Holders, Progress, ResultReader, Retention, Sequencer, SystemClock, batch_codec,
 };
 use crate::flow::interpreter::order;
 use crate::flow::past::Past;
 use crate::flow::testing::{journal, names, one_goes_on};
-use crate::flow::{Engine, Interpreter};
+use crate::flow::{Engine, Interpreter, Tally};
 use crate::model::{Batch, Event, Recompute, Record, ResultRow, Span, StoredEvent, Timestamp};
 
 const FAR: Timestamp = Timestamp(i64::MAX / 2);
@@ -71,15 +72,15 @@ impl World {
             written: self.end(),
             results: Path::new("results"),
             segment_bytes_max: 1,
-            names: &names(&self.batches),
+            names: &SharedDictionary::new(names(&self.batches).into()),
             workers: 2,
         }
         .begin()
         .unwrap();
         let (next, clock): (u64, Arc<dyn Clock>) = (begun.next, Arc::new(SystemClock::default()));
         let cadence = Cadence { every: Span::seconds(3_600), records: u64::MAX };
-        let keeper =
-            Keeper::start(begun.checkpoints, next, cadence, clock, holders.checkpoint.clone()).unwrap();
+        let (holder, written) = (holders.checkpoint.clone(), Arc::new(Written::new(clock.clone())));
+        let keeper = Keeper::start(begun.checkpoints, next, cadence, clock, holder, written).unwrap();
         let flow = Arc::new(Progress::new(next));
         let ends = Ends {
             disk: disk.clone(),
@@ -93,7 +94,7 @@ impl World {
             handed: VecDeque::new(),
             stop_in_doubt: |failure| panic!("{failure}"),
         };
-        let engine = Engine::resume(begun.folds, next, Box::new(ends)).unwrap();
+        let engine = Engine::resume(begun.folds, next, Box::new(ends), Tally::default()).unwrap();
         let durable = flow.wait(Duration::from_secs(60), |flow| flow.written >= to);
         assert!(durable.written >= to, "the flow stands still");
         engine.stop();

@@ -197,6 +197,13 @@ impl ResultsLog {
         self
     }
 
+    /// Has `progress` say how far it has come, from here on, in place of one of its own.
+    #[must_use]
+    pub fn telling(self, progress: Arc<Progress>) -> Self {
+        progress.begun(self.progress.now().written);
+        Self { progress, ..self }
+    }
+
     /// Whether its position is one that a checkpoint can keep: not while another version's rows are
     /// compared.
     #[must_use]

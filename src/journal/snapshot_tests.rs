@@ -14,6 +14,7 @@ use crate::journal::log::{LogError, LogKind, LogWriter};
 use crate::journal::memory_disk::MemoryDisk;
 use crate::journal::reader::BatchReader;
 use crate::journal::sequencer::Sequencer;
+use crate::journal::snapshots::reach::Bounds;
 use crate::journal::testing::{Chance, Loss, SimDisk};
 use crate::journal::verify::{self, Report};
 use crate::journal::{FsDisk, Journal, JournalOptions, SystemClock};
@@ -377,6 +378,7 @@ fn a_clean_stop_leaves_a_snapshot_of_everything() {
             disk: disk.clone(),
             clock: Arc::new(SystemClock::default()),
             linked: Arc::new(|_, _| {}),
+            snapshots: Bounds::default(),
         })
         .unwrap()
     };
@@ -461,6 +463,7 @@ fn figures_of_a_million_sensors() {
         disk,
         clock: Arc::new(SystemClock::default()),
         linked: Arc::new(|_, _| {}),
+        snapshots: Bounds::default(),
     };
     let journal = Journal::open(options).unwrap();
     println!("open after {:?}, 500,000 events behind the snapshot", began.elapsed());

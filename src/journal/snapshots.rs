@@ -1,5 +1,10 @@
 //! When snapshots are made, and the thread that makes them. What the sequencer's thread does for one
 //! is a copy of its small state; everything else is read from the synced journal.
+//!
+//! One is made at a time. The newest is never further behind than [`reach::Bounds::behind_max`] and one
+//! batch: what more there is to append waits for the one on its way ([`reach`]).
+
+pub mod reach;
 
 use std::io;
 use std::path::PathBuf;
@@ -10,6 +15,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use self::reach::{Bounds, Newest};
 use super::clock::Clock;
 use super::holders::Holders;
 use super::log::{self, LogError};
@@ -20,10 +26,6 @@ use super::snapshot::{Kept, Maker, Restored};
 use super::steps::Appender;
 use super::writer::JournalOptions;
 
-/// A snapshot is due after so many records, and
-const RECORDS: u64 = 250_000;
-/// after this many nanoseconds in which anything was journalled.
-const EVERY: i64 = 7_000_000_000;
 /// The sync thread is waited for in steps of this.
 const WAIT: Duration = Duration::from_millis(200);
 
@@ -53,44 +55,74 @@ pub fn restore(options: &JournalOptions, end: u64) -> Result<(Sequencer, Maker, 
     Ok((sequencer, maker, from))
 }
 
-/// The sequencer's end: offers its small state when a snapshot is due. One that is still being made
-/// is not waited for.
+/// The sequencer's end: offers its small state when a snapshot is due, and waits when the newest is too
+/// far behind.
 pub struct Offers {
     sender: SyncSender<Kept>,
+    newest: Arc<Newest>,
     clock: Arc<dyn Clock>,
+    every: i64,
     offered_at: i64,
-    records: u64,
+    /// That nobody waits although the newest is too far behind was told.
+    told: bool,
 }
 
 impl Offers {
-    /// Both ends; `records` are in the journal.
+    /// Both ends.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, records: u64) -> (Self, Receiver<Kept>) {
+    pub fn new(clock: Arc<dyn Clock>, newest: Arc<Newest>, bounds: &Bounds) -> (Self, Receiver<Kept>) {
         let (sender, receiver) = sync_channel(1);
-        (Self { sender, offered_at: clock.monotonic(), clock, records }, receiver)
+        let (offered_at, every) = (clock.monotonic(), bounds.every);
+        (Self { sender, newest, clock, every, offered_at, told: false }, receiver)
     }
 
     /// Offers what is to be kept, if it is time.
     pub fn offer(&mut self, appender: &Appender) {
-        let fresh = appender.records().saturating_sub(self.records);
-        let waited = self.clock.monotonic() - self.offered_at;
-        let due = fresh >= RECORDS || fresh > 0 && waited >= EVERY;
-        if due && let Some(kept) = appender.kept() {
+        let end = appender.end();
+        let rested = self.clock.monotonic() - self.offered_at >= self.every;
+        if self.newest.is_due(end, rested) && self.give(appender) {
             self.offered_at = self.clock.monotonic();
-            if self.sender.try_send(kept).is_ok() {
-                self.records = appender.records();
-            }
         }
+        self.tell(appender);
+    }
+
+    /// Whether the next batch has to wait for the snapshot that is on its way.
+    #[must_use]
+    pub fn hold_back(&self, appender: &Appender) -> bool {
+        self.newest.holds_back(appender.end())
+    }
+
+    /// Waits until the next batch may be appended.
+    pub fn wait(&self, appender: &Appender) {
+        self.newest.wait(appender.end());
     }
 
     /// Offers what a clean stop leaves.
     pub fn last(&self, appender: &Appender) {
-        if appender.records() > self.records
-            && let Some(kept) = appender.kept()
-        {
-            // The receiver only goes with the process.
-            let _ = self.sender.send(kept);
+        if self.newest.is_behind(appender.end()) {
+            self.give(appender);
         }
+    }
+
+    /// Gives what a snapshot keeps to the thread; false while batches wait to be appended.
+    fn give(&self, appender: &Appender) -> bool {
+        let Some(kept) = appender.kept() else { return false };
+        self.newest.begun(appender.end());
+        let given = self.sender.send(kept).is_ok();
+        if !given {
+            // The thread is gone: nobody is to wait for it.
+            self.newest.failed(true);
+        }
+        given
+    }
+
+    fn tell(&mut self, appender: &Appender) {
+        let left_behind = self.newest.is_left_behind(appender.end());
+        if left_behind && !self.told {
+            let behind = self.newest.figures().behind.records;
+            warn!(behind, "no snapshot can be made; nothing waits for it, and the next start takes longer");
+        }
+        self.told = left_behind;
     }
 }
 
@@ -101,6 +133,7 @@ impl Offers {
 pub fn spawn(
     maker: Maker,
     offered: Receiver<Kept>,
+    newest: Arc<Newest>,
     progress: Arc<Progress>,
     holders: Arc<Holders>,
 ) -> io::Result<JoinHandle<()>> {
@@ -109,10 +142,15 @@ pub fn spawn(
         while let Ok(kept) = offered.recv() {
             while progress.wait(WAIT, |durable| durable.synced >= kept.epoch).synced < kept.epoch {}
             match maker.make(kept) {
-                Ok(oldest) => holders.snapshot.advance(oldest, u64::MAX),
+                Ok(oldest) => {
+                    holders.snapshot.advance(oldest, u64::MAX);
+                    newest.made();
+                }
                 Err(failure) => {
                     warn!(error = %failure, "the snapshot could not be written; tried again");
-                    maker = match maker.again() {
+                    let again = maker.again();
+                    newest.failed(again.is_err());
+                    maker = match again {
                         Ok(maker) => maker,
                         Err(failure) => {
                             warn!(error = %failure, "no more snapshots until the next start, which takes longer");

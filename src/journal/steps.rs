@@ -17,6 +17,7 @@ use super::mark::Mark;
 use super::progress::Progress;
 use super::sequencer::{Finished, Sequencer};
 use super::snapshot::Kept;
+use super::snapshots::reach::Reach;
 use super::writer::Linked;
 use crate::model::crash::Point;
 use crate::model::{Durable, Input, Timestamp};
@@ -32,6 +33,8 @@ pub struct Appender {
     current: Current,
     linked: Linked,
     finished: VecDeque<Finished>,
+    /// What is in the journal.
+    end: Reach,
 }
 
 /// What came with inputs and is not the sequencer's.
@@ -59,7 +62,21 @@ impl Appender {
     #[must_use]
     pub fn new(writer: LogWriter, sequencer: Sequencer, progress: Arc<Progress>, linked: Linked) -> Self {
         let current = Arc::new(Mutex::new(writer.file()));
-        Self { writer, sequencer, progress, current, linked, finished: VecDeque::new() }
+        let end = Reach { records: sequencer.next(), bytes: 0 };
+        Self { writer, sequencer, progress, current, linked, finished: VecDeque::new(), end }
+    }
+
+    /// So many bytes of the journal are already counted.
+    #[must_use]
+    pub fn behind(mut self, bytes: u64) -> Self {
+        self.end.bytes = bytes;
+        self
+    }
+
+    /// The journal's end: everything appended lies before it.
+    #[must_use]
+    pub fn end(&self) -> Reach {
+        self.end
     }
 
     /// The syncing end of the same journal.
@@ -125,10 +142,13 @@ impl Appender {
             return Err(failure);
         }
         let Some(finished) = self.finished.front() else { return Ok(Appended::Nothing) };
-        let epoch = match self.writer.append(&batch_codec::encode(&finished.batch)) {
+        let content = batch_codec::encode(&finished.batch);
+        let epoch = match self.writer.append(&content) {
             Err(failure) if failure.is_disk_full() => return Ok(Appended::DiskFull),
             result => result?,
         };
+        self.end.records = finished.batch.next();
+        self.end.bytes += content.len() as u64;
         Point::JournalAppended.pass();
         self.progress.passed(finished.batch.next());
         for ack in self.finished.pop_front().map(|finished| finished.acks).unwrap_or_default() {

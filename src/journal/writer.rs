@@ -25,12 +25,16 @@ use super::quota::Throttled;
 use super::reader::BatchReader;
 use super::sequencer::{Sequencer, SharedDictionary};
 use super::snapshot::Maker;
+use super::snapshots::reach::{Bounds, Newest, Reach};
 use super::snapshots::{self, Offers};
 use super::steps::{Appended, Appender, Syncer};
 use crate::model::{Input, Timestamp};
 
 /// Inputs taken from the channel at once.
 const INPUTS_AT_ONCE: usize = 64;
+/// Messages taken in before they are appended, once an input goes beyond it: a snapshot can only be
+/// offered in between.
+const MESSAGES_AT_ONCE: usize = 4_096;
 /// Ticks are looked for this often when nothing comes in.
 const IDLE: Duration = Duration::from_millis(200);
 /// A full disk is tried again after this long.
@@ -52,6 +56,8 @@ pub struct JournalOptions {
     pub clock: Arc<dyn Clock>,
     /// Told of each feed that gets or loses its connection.
     pub linked: Linked,
+    /// When snapshots are made, and who waits for them.
+    pub snapshots: Bounds,
 }
 
 /// Hears of feeds and their connections; must not block.
@@ -63,6 +69,9 @@ pub struct Journal {
     writer: LogWriter,
     sequencer: Sequencer,
     maker: Maker,
+    newest: Arc<Newest>,
+    /// Bytes of the batches that were folded in.
+    folded_bytes: u64,
     progress: Arc<Progress>,
     holders: Arc<Holders>,
 }
@@ -85,6 +94,7 @@ impl Journal {
         // What an earlier run wrote and did not sync becomes durable before anything builds on it.
         writer.file().sync().map_err(|source| LogError::Disk { path: options.dir.clone(), source })?;
         let (mut sequencer, maker, from) = snapshots::restore(&options, writer.next())?;
+        let made = Reach { records: sequencer.next(), bytes: 0 };
         let mut reader = BatchReader::new(options.disk.clone(), &options.dir, from);
         while let Some((_, batch)) = reader.next(writer.next())? {
             sequencer.recover(&batch);
@@ -92,7 +102,27 @@ impl Journal {
         let progress = Arc::new(Progress::new(writer.next()));
         progress.arrived(sequencer.last_arrival());
         progress.passed(sequencer.next());
-        Ok(Self { options, writer, sequencer, maker, progress, holders: Arc::default() })
+        let folded_bytes = reader.read_bytes();
+        let end = Reach { records: sequencer.next(), bytes: folded_bytes };
+        let newest = Arc::new(Newest::new(options.snapshots, made, end));
+        let Reach { records, bytes } = end.since(made);
+        info!(epochs = writer.next(), folded = records, bytes, "journal opened");
+        Ok(Self {
+            options,
+            writer,
+            sequencer,
+            maker,
+            newest,
+            folded_bytes,
+            progress,
+            holders: Arc::default(),
+        })
+    }
+
+    /// Where its newest snapshot stands.
+    #[must_use]
+    pub fn newest_snapshot(&self) -> Arc<Newest> {
+        self.newest.clone()
     }
 
     /// How far it has come.
@@ -144,9 +174,9 @@ impl Journal {
     /// # Errors
     /// [`LogError::Disk`].
     pub fn ends_and_maker(self) -> Result<(Appender, Syncer, Maker), LogError> {
-        let Self { options, writer, sequencer, maker, progress, .. } = self;
+        let Self { options, writer, sequencer, maker, progress, folded_bytes, .. } = self;
         let mark = Mark::open(&*options.disk, &options.dir)?;
-        let appender = Appender::new(writer, sequencer, progress, options.linked);
+        let appender = Appender::new(writer, sequencer, progress, options.linked).behind(folded_bytes);
         let syncer = appender.syncer(mark, options.dir);
         Ok((appender, syncer, maker))
     }
@@ -158,11 +188,10 @@ impl Journal {
     /// When a thread cannot be started.
     pub fn start(self, inputs: mpsc::Receiver<Input>, live: bool) -> io::Result<Running> {
         let clock = self.options.clock.clone();
-        let (records, progress, holders) =
-            (self.sequencer.next(), self.progress.clone(), self.holders.clone());
+        let (progress, holders, newest) = (self.progress.clone(), self.holders.clone(), self.newest.clone());
+        let (offers, offered) = Offers::new(clock.clone(), newest.clone(), &self.options.snapshots);
         let (mut appender, mut syncer, maker) = self.ends_and_maker().map_err(io::Error::other)?;
-        let (offers, offered) = Offers::new(clock.clone(), records);
-        let snapshots = snapshots::spawn(maker, offered, progress, holders)?;
+        let snapshots = snapshots::spawn(maker, offered, newest, progress, holders)?;
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn(move || {
@@ -237,15 +266,23 @@ fn append_loop(
         let count =
             waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut received, INPUTS_AT_ONCE)).await });
         let closed = count == Ok(0);
-        let now = if live { arrival.now() } else { appender.last_arrival() };
-        if live {
-            appender.host_clock(arrival.ahead_seconds(), now);
+        let mut stop = closed;
+        let mut inputs = received.drain(..);
+        loop {
+            let now = if live { arrival.now() } else { appender.last_arrival() };
+            if live {
+                appender.host_clock(arrival.ahead_seconds(), now);
+            }
+            let taken = appender.take(portion(&mut inputs), now, live);
+            append_all(appender, &offers)?;
+            offers.offer(appender);
+            taken.flushes.into_iter().for_each(|tell| tell(appender.next()));
+            stop |= taken.stop;
+            if inputs.len() == 0 {
+                break;
+            }
         }
-        let taken = appender.take(received.drain(..), now, live);
-        append_all(appender)?;
-        offers.offer(appender);
-        taken.flushes.into_iter().for_each(|tell| tell(appender.next()));
-        if taken.stop || closed {
+        if stop {
             offers.last(appender);
             info!(epochs = appender.next(), records = appender.records(), "journal closed");
             return Ok(());
@@ -253,9 +290,23 @@ fn append_loop(
     }
 }
 
-/// Appends what was taken in; while the disk is full, acknowledgements wait with it.
-fn append_all(appender: &mut Appender) -> Result<(), LogError> {
+/// The inputs that come next, until they hold [`MESSAGES_AT_ONCE`].
+fn portion<'a>(inputs: &'a mut impl Iterator<Item = Input>) -> impl Iterator<Item = Input> + 'a {
+    let mut messages = 0;
+    std::iter::from_fn(move || {
+        let input = (messages < MESSAGES_AT_ONCE).then(|| inputs.next()).flatten()?;
+        if let Input::Messages(these) = &input {
+            messages += these.len();
+        }
+        Some(input)
+    })
+}
+
+/// Appends what was taken in; while the disk is full, or the newest snapshot too far behind,
+/// acknowledgements wait with it.
+fn append_all(appender: &mut Appender, offers: &Offers) -> Result<(), LogError> {
     loop {
+        offers.wait(appender);
         match appender.append()? {
             Appended::Epoch(_) => {}
             Appended::Nothing => return Ok(()),

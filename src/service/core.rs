@@ -1,18 +1,18 @@
 //! Journal, flow and results log, running: what `run`, `demo` and `replay` have in common.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::flow_thread::{FlowParts, FlowThread};
 use super::{DataDir, ServiceError};
-use crate::flow::{Engine, Tally};
-use crate::journal::checkpoint::{Beginning, Cadence, Keeper, Written};
-use crate::journal::ends::Ends;
+use crate::flow::Tally;
+use crate::journal::checkpoint::{Cadence, Written};
 use crate::journal::sequencer::SharedDictionary;
+use crate::journal::snapshots::reach::{Bounds, Newest};
 use crate::journal::writer::Running;
 use crate::journal::{
     BatchReader, Clock, Disk, FsDisk, Holders, Journal, JournalOptions, Linked, Progress, ResultReader,
@@ -49,6 +49,7 @@ impl CoreOptions {
             disk: disk.clone(),
             clock: clock.clone(),
             linked: self.linked.clone(),
+            snapshots: Bounds::default(),
         }
     }
 }
@@ -65,6 +66,8 @@ pub struct Core {
     pub results: Arc<Progress>,
     /// What is known of the checkpoints written.
     pub checkpoints: Arc<Written>,
+    /// Where the sequencer's newest snapshot stands.
+    pub snapshot: Arc<Newest>,
     /// Who still needs which part of the two logs.
     pub holders: Arc<Holders>,
     /// Every name known.
@@ -75,14 +78,16 @@ pub struct Core {
     pub throttled: Arc<dyn Throttle>,
     journal_dir: PathBuf,
     results_dir: PathBuf,
-    engine: Engine,
+    tally: Tally,
+    flow_thread: FlowThread,
     running: Running,
     /// Locked for as long as the core runs.
     _dir: DataDir,
 }
 
 impl Core {
-    /// Opens the logs of a data folder and starts their threads.
+    /// Opens the journal of a data folder and starts the threads of both logs. Ingest is open from here
+    /// on; the flow begins once its checkpoint is loaded ([`Core::wait_for_flow`]).
     ///
     /// # Errors
     /// [`ServiceError`] when the logs cannot be used.
@@ -93,36 +98,26 @@ impl Core {
         let (progress, dictionary, last_arrival) =
             (journal.progress(), journal.dictionary(), journal.last_arrival());
         let throttled = journal.throttled();
-        let begun = Beginning {
-            disk: &disk,
-            checkpoints: &dir.checkpoints(),
-            journal: &dir.journal(),
-            written: progress.now().written,
-            results: &dir.results(),
-            segment_bytes_max: options.segment_bytes_max,
-            names: &dictionary.read().unwrap_or_else(PoisonError::into_inner),
-            workers: options.workers,
-        }
-        .begin()?;
-        let (next, published) = (begun.next, begun.results.progress());
-        let (flow, holders) = (Arc::new(Progress::new(next)), holding(&journal));
-        let keeper =
-            Keeper::start(begun.checkpoints, next, options.checkpoints, clock, holders.checkpoint.clone())
-                .map_err(ServiceError::io("the thread of checkpoints"))?;
-        let checkpoints = keeper.written();
-        let ends = Ends {
-            disk: disk.clone(),
+        let (flow, results) = (Arc::new(Progress::new(0)), Arc::new(Progress::new(0)));
+        let checkpoints = Arc::new(Written::new(clock.clone()));
+        let (holders, snapshot, tally) = (holding(&journal), journal.newest_snapshot(), Tally::default());
+        let flow_thread = FlowThread::start(FlowParts {
+            disk,
+            clock,
+            checkpoints_dir: dir.checkpoints(),
             journal_dir: dir.journal(),
-            reader: BatchReader::new(disk, &dir.journal(), next),
+            results_dir: dir.results(),
+            segment_bytes_max: options.segment_bytes_max,
+            workers: options.workers,
+            cadence: options.checkpoints,
+            names: dictionary.clone(),
             journal: progress.clone(),
             flow: flow.clone(),
-            results: begun.results,
-            keeper,
+            results: results.clone(),
+            written: checkpoints.clone(),
             holders: holders.clone(),
-            handed: VecDeque::new(),
-            stop_in_doubt: |failure| stop_in_doubt(failure),
-        };
-        let engine = Engine::resume(begun.folds, next, Box::new(ends)).map_err(ServiceError::Setting)?;
+            tally: tally.clone(),
+        })?;
         let (inputs, waiting) = mpsc::channel(INPUTS_WAITING_MAX);
         let running =
             journal.start(waiting, options.live).map_err(ServiceError::io("the journal's threads"))?;
@@ -130,15 +125,17 @@ impl Core {
             inputs,
             journal: progress,
             flow,
-            results: published,
+            results,
             checkpoints,
+            snapshot,
             holders,
             dictionary,
             last_arrival,
             throttled,
             journal_dir: dir.journal(),
             results_dir: dir.results(),
-            engine,
+            tally,
+            flow_thread,
             running,
             _dir: dir,
         })
@@ -178,7 +175,12 @@ impl Core {
     /// What became of events in windows.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.engine.tally()
+        self.tally.clone()
+    }
+
+    /// Waits until the flow has begun: from then on [`Core::results`] says what the results log holds.
+    pub fn wait_for_flow(&self) {
+        self.flow_thread.wait();
     }
 
     /// Waits until the flow has worked through everything that is journalled.
@@ -198,11 +200,11 @@ impl Core {
     /// # Errors
     /// [`ServiceError::Log`] when the last writes failed.
     pub fn stop(self) -> Result<(), ServiceError> {
-        let Self { inputs, running, engine, .. } = self;
+        let Self { inputs, running, flow_thread, .. } = self;
         // The sequencer stops at the word or at the channel's end, whichever comes first.
         let _ = inputs.blocking_send(Input::Stop);
         running.join()?;
-        engine.stop();
+        flow_thread.stop();
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::api::LiveView;
 use crate::flow::Tally;
 use crate::journal::Progress;
 use crate::journal::checkpoint::Written;
+use crate::journal::snapshots::reach::Newest;
 use crate::telemetry::Metrics;
 
 /// They are looked up this often.
@@ -30,6 +31,8 @@ pub struct Sources {
     pub tally: Tally,
     /// What is known of checkpoints.
     pub checkpoints: Arc<Written>,
+    /// Where the sequencer's newest snapshot stands.
+    pub snapshot: Arc<Newest>,
     /// Folder of the journal.
     pub journal_dir: PathBuf,
 }
@@ -52,7 +55,8 @@ impl Sources {
     pub fn of(core: &Core, live: Arc<LiveView>, journal_dir: PathBuf) -> Self {
         let (journal, flow, checkpoints) =
             (core.journal.clone(), core.flow.clone(), core.checkpoints.clone());
-        Self { journal, flow, live, tally: core.tally(), checkpoints, journal_dir }
+        let snapshot = core.snapshot.clone();
+        Self { journal, flow, live, tally: core.tally(), checkpoints, snapshot, journal_dir }
     }
 
     fn look(&self, metrics: &Metrics) {
@@ -70,6 +74,10 @@ impl Sources {
                 metrics.window_events(&pipeline, outcome, count);
             }
         }
+        let snapshot = self.snapshot.figures();
+        metrics.snapshot.behind_records.set(whole(snapshot.behind.records));
+        metrics.snapshot.waited_seconds.set(snapshot.waited.as_secs_f64());
+        metrics.snapshot.failures.set(whole(snapshot.failures));
         let own = &metrics.checkpoint;
         own.age_seconds.set(self.checkpoints.age().as_secs_f64());
         own.failures.set(whole(self.checkpoints.failures()));

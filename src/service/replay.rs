@@ -175,6 +175,8 @@ fn open(configuration: &Configuration, options: &ReplayOptions) -> Result<Opened
             linked: Arc::new(|_, _| {}),
         },
     )?;
+    // Whoever waits for a file waits for all of it, and a checkpoint that does not load says so first.
+    core.wait_for_flow();
     let feeder = Feeder::new(configuration, options, &core)?;
     let mut kept = Kept::default();
     let mut readers = Readers::default();

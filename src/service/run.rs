@@ -257,6 +257,8 @@ fn start_readers(
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         until,
+        flow: core.flow.clone(),
+        is_level: until == 0,
         ledger: parts.ledger.clone(),
         audit: Audit::default(),
         untold: VecDeque::new(),

@@ -15,6 +15,7 @@ use super::sources;
 use super::{Core, DataDir, ServiceError};
 use crate::api::LiveView;
 use crate::config::Configuration;
+use crate::journal::Progress;
 use crate::model::{Batch, Dictionary, ResultRow, Transition};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
@@ -28,10 +29,14 @@ pub struct LiveSink {
     pub live: Arc<LiveView>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Set once the view has caught up with `until`.
+    /// Set once the view and the flow have caught up with `until`.
     pub ready: Arc<AtomicBool>,
-    /// Epoch up to which the view is caught up.
+    /// Epoch up to which they are to catch up.
     pub until: u64,
+    /// How far the flow has come.
+    pub flow: Arc<Progress>,
+    /// Whether the view has caught up.
+    pub is_level: bool,
     /// The ledger, told when accounts differ.
     pub ledger: Arc<Ledger>,
     /// Looks for that.
@@ -67,13 +72,14 @@ impl Sink for LiveSink {
         }
         // From here on the batch is taken; its steps are told in `rest`, or before the next one.
         self.untold.extend(self.audit.fold(batch, dictionary));
-        if epoch + 1 >= self.until {
-            self.ready.store(true, Ordering::SeqCst);
-        }
+        self.is_level |= epoch + 1 >= self.until;
         Ok(())
     }
 
     fn rest(&mut self) -> Result<(), ServiceError> {
+        if self.is_level && self.flow.now().written >= self.until {
+            self.ready.store(true, Ordering::SeqCst);
+        }
         self.tell()
     }
 }
@@ -356,6 +362,8 @@ mod tests {
             live: Arc::new(LiveView::new()),
             metrics: Arc::new(Metrics::new()),
             ready: Arc::default(),
+            flow: Arc::new(Progress::new(0)),
+            is_level: true,
             until: 0,
             ledger: ledger.clone(),
             audit: Audit::default(),

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
 use super::broker::{Broker, Delivery};
@@ -24,6 +25,8 @@ use crate::journal::results::ResultsError;
 use crate::journal::retention::Collected;
 use crate::journal::sequencer::SharedDictionary;
 use crate::journal::snapshot::{Kept, Maker};
+use crate::journal::snapshots::Offers;
+use crate::journal::snapshots::reach::{Bounds, Newest, Reach};
 use crate::journal::steps::{Appended, Appender, Syncer};
 use crate::journal::testing::SimDisk;
 use crate::journal::{
@@ -36,6 +39,12 @@ use crate::model::{Ack, Control, Input, ResultRow, Span, Submission, Timestamp};
 
 /// Inputs that wait for the sequencer at most.
 const INPUTS_MAX: usize = 3;
+/// So that snapshots are due often, and batches wait for them.
+pub(super) const SNAPSHOTS: Bounds = Bounds {
+    due: Reach { records: 60, bytes: 6_000 },
+    every: 30_000_000_000,
+    behind_max: Reach { records: 120, bytes: 12_000 },
+};
 
 /// The journal's folder.
 pub(super) fn journal_dir() -> &'static Path {
@@ -57,6 +66,16 @@ fn checkpoints_dir() -> &'static Path {
 pub(super) struct SimClock {
     pub(super) wall: AtomicI64,
     pub(super) monotonic: AtomicI64,
+}
+
+impl Clock for &'static SimClock {
+    fn wall(&self) -> Timestamp {
+        (**self).wall()
+    }
+
+    fn monotonic(&self) -> i64 {
+        (**self).monotonic()
+    }
 }
 
 impl Clock for SimClock {
@@ -153,7 +172,11 @@ pub(super) struct Core {
     /// The epoch whose rows wait for room on the disk.
     unpublished: Option<u64>,
     maker: Option<Maker>,
-    offered: Option<Kept>,
+    newest: Arc<Newest>,
+    offers: Offers,
+    offered: Receiver<Kept>,
+    /// Taken from the thread's end, and not synced yet.
+    making: Option<Kept>,
     holders: Arc<Holders>,
     /// Every name known.
     pub(super) names: SharedDictionary,
@@ -174,25 +197,25 @@ impl Core {
             disk: disk.clone(),
             clock: Arc::new(SimClock::default()),
             linked: Arc::new(|_, _| {}),
+            snapshots: SNAPSHOTS,
         })?;
+        let newest = journal.newest_snapshot();
+        let (offers, offered) = Offers::new(Arc::new(clock), newest.clone(), &SNAPSHOTS);
         let progress = journal.progress();
         let arrival = ArrivalClock::new(clock, journal.last_arrival());
         let holders = journal.holders();
         let names = journal.dictionary();
-        let begun = {
-            let names = names.read().unwrap();
-            Beginning {
-                disk: &disk,
-                checkpoints: checkpoints_dir(),
-                journal: journal_dir(),
-                written: progress.now().written,
-                results: results_dir(),
-                segment_bytes_max: shape.segment_bytes_max,
-                names: &names,
-                workers: shape.workers,
-            }
-            .begin()?
-        };
+        let begun = Beginning {
+            disk: &disk,
+            checkpoints: checkpoints_dir(),
+            journal: journal_dir(),
+            written: progress.now().written,
+            results: results_dir(),
+            segment_bytes_max: shape.segment_bytes_max,
+            names: &names,
+            workers: shape.workers,
+        }
+        .begin()?;
         let (appender, syncer, maker) = journal.ends_and_maker()?;
         let core = Self {
             journal: progress,
@@ -216,7 +239,10 @@ impl Core {
             checkpointed: begun.next,
             unpublished: None,
             maker: Some(maker),
-            offered: None,
+            newest,
+            offers,
+            offered,
+            making: None,
             holders,
             names,
             disk,
@@ -325,9 +351,24 @@ impl Core {
         self.appender.take(inputs, now, true);
     }
 
-    /// The sequencer appends a batch, if it has one.
+    /// The sequencer appends a batch, if it has one and no snapshot holds it back.
     pub(super) fn append(&mut self) -> Result<Appended, Stopped> {
-        Ok(self.appender.append()?)
+        if self.is_held_back() {
+            return Ok(Appended::Nothing);
+        }
+        let appended = self.appender.append()?;
+        self.offers.offer(&self.appender);
+        Ok(appended)
+    }
+
+    /// Whether what was taken waits for a snapshot.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.offers.hold_back(&self.appender)
+    }
+
+    /// How far the newest snapshot is behind the journal's end.
+    pub(super) fn snapshot_behind(&self) -> Reach {
+        self.newest.figures().behind
     }
 
     /// The journal's other thread takes a step.
@@ -401,22 +442,29 @@ impl Core {
         }
     }
 
-    /// The sequencer offers what a snapshot keeps.
+    /// The sequencer offers what a snapshot keeps, if the time has come.
     pub(super) fn offer(&mut self) {
-        self.offered = self.appender.kept().or(self.offered.take());
+        self.offers.offer(&self.appender);
     }
 
     /// A snapshot of what was offered, once that is synced, as its thread makes one.
     pub(super) fn snapshot(&mut self) {
         let synced = self.journal.now().synced;
+        self.making = self.making.take().or_else(|| self.offered.try_recv().ok());
         let (Some(maker), Some(kept)) =
-            (&mut self.maker, self.offered.take_if(|offered| offered.epoch <= synced))
+            (&mut self.maker, self.making.take_if(|offered| offered.epoch <= synced))
         else {
             return;
         };
         match maker.make(kept) {
-            Ok(oldest) => self.holders.snapshot.advance(oldest, u64::MAX),
-            Err(_) => self.maker = self.maker.take().and_then(|maker| maker.again().ok()),
+            Ok(oldest) => {
+                self.holders.snapshot.advance(oldest, u64::MAX);
+                self.newest.made();
+            }
+            Err(_) => {
+                self.maker = self.maker.take().and_then(|maker| maker.again().ok());
+                self.newest.failed(self.maker.is_none());
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use super::devices::{Devices, FEED_DEFINITIONS};
 use super::oracle::Oracle;
 use super::reader::Reader;
 use crate::journal::holders::Holder;
+use crate::journal::snapshots::reach::Reach;
 use crate::journal::steps::Appended;
 use crate::journal::testing::{Chance, Loss, SimDisk};
 use crate::model::crash::Point;
@@ -92,6 +93,8 @@ pub(super) struct World {
     holders: Vec<Arc<Holder>>,
     /// Segments that were collected.
     pub(super) collected: usize,
+    /// The most that a start had to fold.
+    pub(super) folded_max: Reach,
 }
 
 impl World {
@@ -115,6 +118,7 @@ impl World {
             checking: Rc::default(),
             holders: Vec::new(),
             collected: 0,
+            folded_max: Reach::default(),
             chance,
         }
     }
@@ -175,6 +179,9 @@ impl World {
         // Any number of workers goes on from what any other left.
         self.shape.workers = 1 + self.chance.below(3);
         let mut core = Core::open(&self.disk, self.clock, self.shape, self.accepted.clone())?;
+        let folded = core.snapshot_behind();
+        self.folded_max.records = self.folded_max.records.max(folded.records);
+        self.folded_max.bytes = self.folded_max.bytes.max(folded.bytes);
         self.checking.set(true);
         self.oracle.learn(&core, self.promised, &self.accepted, &self.devices.said);
         self.oracle.names(&core.names.read().unwrap());
@@ -379,8 +386,14 @@ impl World {
 
     /// Appends, syncs, folds and reads until nothing moves.
     fn work_off(&mut self, core: &mut Core) {
-        while core.append().unwrap() != Appended::Nothing {}
-        while core.sync().unwrap() {}
+        loop {
+            while core.append().unwrap() != Appended::Nothing {}
+            while core.sync().unwrap() {}
+            if !core.is_held_back() {
+                break;
+            }
+            core.snapshot();
+        }
         while core.fold().unwrap() {}
         for reader in &mut self.readers {
             while reader.read(core).unwrap() {}

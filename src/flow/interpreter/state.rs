@@ -9,6 +9,7 @@ use crate::flow::key_runs::{IN_BASE, IN_DELTA};
 use crate::flow::keys::Share;
 use crate::flow::pipeline::{Counts, PipelineRun};
 use crate::flow::state::groups::{GroupReader, GroupWriter, Item};
+use crate::flow::state::names::AllNames;
 use crate::flow::state::shared::{Origins, Plans, Shared, from_text, unknown};
 use crate::flow::state::{Part, Request, Saved, StateError, read, write};
 use crate::model::Dictionary;
@@ -78,7 +79,7 @@ impl Interpreter {
     ///
     /// # Errors
     /// [`StateError`]: take another checkpoint.
-    pub fn load(saved: &Saved, names: &Dictionary, workers: usize) -> Result<Vec<Self>, StateError> {
+    pub fn load(saved: &Saved, names: &impl AllNames, workers: usize) -> Result<Vec<Self>, StateError> {
         let mut input = saved.shared.as_slice();
         let shared: Shared = read("the flow", &mut input)?;
         if !input.is_empty() {

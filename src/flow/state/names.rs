@@ -23,6 +23,44 @@ impl Known {
     }
 }
 
+/// Names read at once from a dictionary that others write to.
+const NAMES_AT_ONCE: usize = 4_096;
+
+/// Kinds of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Feeds.
+    Feeds,
+    /// Quantities.
+    Quantities,
+    /// Sets of tags.
+    TagSets,
+    /// Devices.
+    Devices,
+}
+
+/// Every name of a journal, by kind and place; it may grow while it is read.
+pub trait AllNames {
+    /// Up to `most` names of a kind from a place on; none behind the last.
+    fn some(&self, kind: Kind, from: usize, most: usize) -> Vec<Entry>;
+}
+
+impl AllNames for Dictionary {
+    fn some(&self, kind: Kind, from: usize, most: usize) -> Vec<Entry> {
+        fn part<T>(all: &[T], from: usize, most: usize, entry: impl Fn(&T) -> Entry) -> Vec<Entry> {
+            all.iter().skip(from).take(most).map(entry).collect()
+        }
+        match kind {
+            Kind::Feeds => part(self.feeds(), from, most, |name| Entry::Feed(name.clone())),
+            Kind::Quantities => part(self.quantities(), from, most, |one| Entry::Quantity(one.clone())),
+            Kind::TagSets => part(self.tag_sets(), from, most, |tags| Entry::Tags(tags.clone())),
+            Kind::Devices => {
+                part(self.devices(), from, most, |(feed, name)| Entry::Device(*feed, name.clone()))
+            }
+        }
+    }
+}
+
 /// All names that were known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names {
@@ -69,24 +107,30 @@ impl Names {
     ///
     /// # Errors
     /// [`StateError::Names`] when they are not those that were known.
-    pub fn first_of(&self, all: &Dictionary) -> Result<Dictionary, StateError> {
+    pub fn first_of(&self, all: &impl AllNames) -> Result<Dictionary, StateError> {
         let mut dictionary = Dictionary::default();
         let mut names = Self::default();
-        let mut take = |entry: Entry| {
-            names.add(&entry);
-            dictionary.insert(&entry);
-        };
-        let first = |known: Known| usize::try_from(known.count).unwrap_or(usize::MAX);
-        all.feeds().iter().take(first(self.feeds)).for_each(|name| take(Entry::Feed(name.clone())));
-        all.quantities()
-            .iter()
-            .take(first(self.quantities))
-            .for_each(|quantity| take(Entry::Quantity(quantity.clone())));
-        all.tag_sets().iter().take(first(self.tag_sets)).for_each(|tags| take(Entry::Tags(tags.clone())));
-        all.devices()
-            .iter()
-            .take(first(self.devices))
-            .for_each(|(feed, name)| take(Entry::Device(*feed, name.clone())));
+        let wanted = [
+            (Kind::Feeds, self.feeds),
+            (Kind::Quantities, self.quantities),
+            (Kind::TagSets, self.tag_sets),
+            (Kind::Devices, self.devices),
+        ];
+        for (kind, known) in wanted {
+            let count = usize::try_from(known.count).unwrap_or(usize::MAX);
+            let mut taken = 0;
+            while taken < count {
+                let some = all.some(kind, taken, NAMES_AT_ONCE.min(count - taken));
+                if some.is_empty() {
+                    break;
+                }
+                taken += some.len();
+                for entry in some {
+                    names.add(&entry);
+                    dictionary.insert(&entry);
+                }
+            }
+        }
         for (kind, found, known) in [
             ("feeds", names.feeds, self.feeds),
             ("devices", names.devices, self.devices),

@@ -2,17 +2,19 @@
 //! the journal's beginning.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tracing::{info, warn};
 
 use super::{CheckpointError, Checkpoints, Manifest};
 use crate::flow::Interpreter;
 use crate::flow::state::ENGINE_VERSION;
+use crate::flow::state::names::{AllNames, Kind};
 use crate::journal::disk::Disk;
 use crate::journal::log;
 use crate::journal::results::{ResultsError, ResultsLog, ResultsPosition};
-use crate::model::Dictionary;
+use crate::journal::sequencer::SharedDictionary;
+use crate::model::Entry;
 use crate::window::zone_rules;
 
 /// What a start is made from.
@@ -30,7 +32,7 @@ pub struct Beginning<'a> {
     /// Size at which a segment of the results log is full.
     pub segment_bytes_max: u64,
     /// Every name of the journal.
-    pub names: &'a Dictionary,
+    pub names: &'a SharedDictionary,
     /// Dataflow workers.
     pub workers: usize,
 }
@@ -120,7 +122,7 @@ impl Beginning<'_> {
             return Err(logs(format!("it stands at epoch {next}, the journal holds {first} to {end}")).into());
         }
         let saved = checkpoints.read(&manifest)?;
-        let folds = Interpreter::load(&saved, self.names, self.workers.max(1))
+        let folds = Interpreter::load(&saved, &Shared(self.names), self.workers.max(1))
             .map_err(|source| CheckpointError::State { path: path.clone(), source })?;
         drop(saved);
         match self.results_at(manifest.results.clone()) {
@@ -140,6 +142,15 @@ impl Beginning<'_> {
     fn first_epoch(&self) -> Result<u64, ResultsError> {
         let segments = log::segments(&**self.disk, self.journal)?;
         Ok(segments.first().map_or(0, |segment| segment.0))
+    }
+}
+
+/// Names that the sequencer adds to meanwhile: it never waits for more than a few thousand of them.
+struct Shared<'a>(&'a SharedDictionary);
+
+impl AllNames for Shared<'_> {
+    fn some(&self, kind: Kind, from: usize, most: usize) -> Vec<Entry> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).some(kind, from, most)
     }
 }
 

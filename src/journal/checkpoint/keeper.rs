@@ -68,7 +68,7 @@ struct Job {
 
 impl Keeper {
     /// Starts the thread. `next` is the epoch that the flow goes on from; `holder` learns what the
-    /// older of the checkpoints kept needs of the logs.
+    /// older of the checkpoints kept needs of the logs, `written` of each that is written.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -78,9 +78,9 @@ impl Keeper {
         cadence: Cadence,
         clock: Arc<dyn Clock>,
         holder: Arc<Holder>,
+        written: Arc<Written>,
     ) -> io::Result<Self> {
         let plan = Mutex::new(Plan::new(checkpoints.kept().first()));
-        let written = Arc::new(Written::new(clock.clone()));
         let shared = Arc::new(Shared { plan, writing: AtomicBool::new(false), written });
         tell(&checkpoints, &holder);
         let (jobs, waiting) = sync_channel(1);
@@ -100,12 +100,6 @@ impl Keeper {
             next,
             records: 0,
         })
-    }
-
-    /// What is known of those that were written.
-    #[must_use]
-    pub fn written(&self) -> Arc<Written> {
-        self.shared.written.clone()
     }
 
     /// The flow was given so many records.
