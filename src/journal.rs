@@ -19,6 +19,7 @@ pub mod mark;
 #[cfg(test)]
 mod memory_disk;
 pub mod outage;
+pub mod packets;
 pub mod progress;
 pub mod quota;
 pub mod reader;

@@ -116,6 +116,7 @@ impl Engine<'_> {
             arrived_at: Some(self.arrived_at),
             decoded,
             repeated: false,
+            brought: None,
             ack: None,
         });
         if self.waiting.len() >= BURST {

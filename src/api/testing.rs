@@ -147,6 +147,7 @@ pub(super) fn journal() -> Vec<Batch> {
             Record::Refusal(Box::new(refusal)),
             Record::Tick { from: s(3), to: s(3), observed: Arc::from([FeedId(0)]) },
         ],
+        packets: Vec::new(),
         readings: Vec::new(),
         accounts: vec![FeedAccounts { feed: FeedId(0), delta }],
         devices: Vec::new(),

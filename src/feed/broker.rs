@@ -33,16 +33,15 @@ use tokio::time::{interval, sleep};
 use tracing::{error, info, warn};
 
 use crate::model::crash::Point;
-use crate::model::definition::Identity;
-use crate::model::{Ack, Durable, Gate, Input, Submission};
+use crate::model::{Ack, Brought, Durable, Gate, Input, Submission};
 
 use super::counters::{count, count_many};
 use super::intake::Intake;
-use super::redelivery::{Claims, fingerprint};
+use super::redelivery::SessionId;
 use super::{BATCH_MESSAGES_MAX, Clock, FeedCounters, Filter, OutputGate, Routes};
 
-/// Packet identifiers remembered to recognise redeliveries of feeds with `identity = "protocol"`.
-const CLAIMS_MAX: usize = 65_535;
+/// Messages that a broker may have on their way: as many as there are packet identifiers.
+const IN_FLIGHT_MAX: u16 = u16::MAX;
 
 /// One broker's feeds.
 pub struct Broker {
@@ -54,8 +53,7 @@ pub struct Broker {
     input: mpsc::Sender<Input>,
     durable: watch::Receiver<Durable>,
     counters: Arc<FeedCounters>,
-    claims: Claims,
-    connection: u64,
+    session: SessionId,
 }
 
 /// What a broker's feeds work with.
@@ -99,8 +97,7 @@ impl Broker {
             input,
             durable,
             counters: Arc::default(),
-            claims: Claims::new(CLAIMS_MAX),
-            connection: 0,
+            session: SessionId::of(&["broker", &options.name, &options.client_id], IN_FLIGHT_MAX),
         }
     }
 
@@ -115,7 +112,6 @@ impl Broker {
         let mut stop = pin!(stop);
         loop {
             let mut link = Link { gate: Arc::default(), asked: Vec::new(), up: Vec::new() };
-            self.connection += 1;
             let ended = self.serve(&mut client, &mut link, stop.as_mut()).await;
             // The link's gate ends here: nothing of this connection is acknowledged on the next.
             client.reset();
@@ -172,7 +168,7 @@ impl Broker {
         event: ClientEvent,
     ) -> Result<(), ClientError> {
         self.intake.refresh();
-        let mut batch = Batch::default();
+        let mut batch = Vec::new();
         let mut next = Some(Ok(event));
         let mut lost = None;
         while let Some(event) = next.take() {
@@ -190,18 +186,18 @@ impl Broker {
                     break;
                 }
             }
-            if batch.submissions.len() < BATCH_MESSAGES_MAX {
+            if batch.len() < BATCH_MESSAGES_MAX {
                 next = client.next().now_or_never();
             }
         }
-        if !batch.submissions.is_empty() {
+        if !batch.is_empty() {
             self.hand_over(client, link, batch).await?;
         }
         lost.map_or(Ok(()), Err)
     }
 
     /// One message into the batch, and its slot into the gate.
-    fn receive(&mut self, link: &Link, delivery: Delivery, batch: &mut Batch) {
+    fn receive(&mut self, link: &Link, delivery: Delivery, batch: &mut Vec<Submission>) {
         let Delivery { topic, payload, packet_id, dup } = delivery;
         count(&self.counters.messages);
         count_many(&self.counters.bytes, payload.len());
@@ -213,24 +209,15 @@ impl Broker {
             }
             return;
         };
-        let mut repeated = false;
-        if let Some(id) = packet_id
-            && placed.route.identity == Identity::Protocol
-        {
-            let print = fingerprint(&topic, &payload);
-            repeated = dup && self.claims.holds(id, self.connection, print);
-            if repeated {
-                count(&self.counters.repeated);
-            } else {
-                self.claims.claim(id, self.connection, print);
-                batch.claimed.push(id);
-            }
-        }
+        let brought = packet_id.map(|id| {
+            let packet = self.session.packet(id, placed.route.identity, &topic, &payload);
+            Brought { packet, again: dup }
+        });
         let ack = packet_id.map(|id| Ack {
             ticket: link.gate.open(placed.route.ack, id),
             gate: Arc::clone(&link.gate) as Arc<dyn Gate>,
         });
-        batch.submissions.push(self.intake.submission(placed, payload, repeated, ack));
+        batch.push(self.intake.submission(placed, payload, (false, brought), ack));
     }
 
     /// Waits for room in the sequencer's channel; acknowledgements and pings go on meanwhile.
@@ -238,7 +225,7 @@ impl Broker {
         &mut self,
         client: &mut C,
         link: &Link,
-        batch: Batch,
+        batch: Vec<Submission>,
     ) -> Result<(), ClientError> {
         let mut pings = interval((self.keep_alive / 2).max(Duration::from_secs(1)));
         pings.reset();
@@ -247,17 +234,13 @@ impl Broker {
             select! {
                 permit = input.reserve() => {
                     let permit = permit.map_err(|_| ClientError::Stopped)?;
-                    permit.send(Input::Messages(batch.submissions));
-                    break;
+                    permit.send(Input::Messages(batch));
+                    return Ok(());
                 }
                 () = link.gate.ready(&mut self.durable) => self.acknowledge(client, link).await?,
                 _ = pings.tick() => client.ping().await?,
             }
         }
-        for id in batch.claimed {
-            self.claims.handed(id, self.connection);
-        }
-        Ok(())
     }
 
     /// Sends the acknowledgements whose turn has come, in one write.
@@ -346,12 +329,4 @@ impl Broker {
         let remedy = reason.remedy();
         warn!(broker = %self.name, reason = %reason, remedy, retry_ms, "connection to the broker lost");
     }
-}
-
-/// Messages on their way to the sequencer.
-#[derive(Default)]
-struct Batch {
-    submissions: Vec<Submission>,
-    /// Packet identifiers claimed by messages of the batch.
-    claimed: Vec<u16>,
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::sync::watch;
 
-use crate::model::{Ack, Arrival, Decoded, Reason, Rejected, Submission};
+use crate::model::{Ack, Arrival, Brought, Decoded, Reason, Rejected, Submission};
 
 use super::Clock;
 use super::route::{Route, Routes};
@@ -67,12 +67,13 @@ impl Intake {
         route.map(|route| Placed { topic, route })
     }
 
-    /// A message as the sequencer takes it; a redelivery is not decoded again.
+    /// A message as the sequencer takes it; one that the connection knows for a redelivery is not decoded
+    /// again.
     pub(super) fn submission(
         &self,
         placed: Placed,
         payload: Bytes,
-        repeated: bool,
+        (repeated, brought): (bool, Option<Brought>),
         ack: Option<Ack>,
     ) -> Submission {
         let Placed { topic, route } = placed;
@@ -87,6 +88,6 @@ impl Intake {
             route.decode.decode(&arrival)
         };
         let feed = Arc::clone(&route.feed);
-        Submission { feed, topic, payload, arrived_at: None, decoded, repeated, ack }
+        Submission { feed, topic, payload, arrived_at: None, decoded, repeated, brought, ack }
     }
 }

@@ -15,6 +15,7 @@ mod authority;
 mod batch;
 mod connection;
 mod handshake;
+mod held;
 mod options;
 mod outbox;
 mod publications;

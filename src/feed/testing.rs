@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::{Clock, Decode, Filter, Route, Routes};
+use crate::journal::packets::Packets;
 use crate::model::definition::{AckLevel, Identity};
-use crate::model::{Arrival, Decoded, Durable, Input, Reason, Rejected, Timestamp};
+use crate::model::{Arrival, Brought, Decoded, Durable, Input, Reason, Rejected, Timestamp};
 
 /// What the sequencer's channel holds.
 pub(super) const CHANNEL: usize = 4;
@@ -24,6 +25,7 @@ pub(super) struct Taken {
     pub(super) feed: String,
     pub(super) topic: String,
     pub(super) payload: String,
+    /// The connection knew it for a redelivery, or the real sequencer would.
     pub(super) repeated: bool,
 }
 
@@ -58,6 +60,14 @@ impl Sequencer {
             taken: Arc::clone(&taken),
             connected: Arc::clone(&connected),
         };
+        let mut packets = Packets::default();
+        let mut is_brought_again = move |brought: Brought| {
+            let again = brought.again && packets.holds(&brought.packet);
+            if !again && packets.is_news(&brought.packet) {
+                packets.take(&brought.packet);
+            }
+            again
+        };
         tokio::spawn(async move {
             while let Some(input) = inputs.recv().await {
                 while paused.load(Ordering::SeqCst) {
@@ -67,11 +77,13 @@ impl Sequencer {
                     Input::Messages(messages) => {
                         let epoch = epoch.fetch_add(1, Ordering::SeqCst);
                         for message in messages {
+                            let again =
+                                !message.repeated && message.brought.is_some_and(&mut is_brought_again);
                             taken.lock().unwrap().push(Taken {
                                 feed: message.feed.to_string(),
                                 topic: message.topic.to_string(),
                                 payload: String::from_utf8_lossy(&message.payload).into_owned(),
-                                repeated: message.repeated,
+                                repeated: message.repeated || again,
                             });
                             if let Some(ack) = message.ack {
                                 ack.gate.journaled(ack.ticket, epoch);

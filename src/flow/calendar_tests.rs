@@ -61,6 +61,7 @@ impl Journal {
             arrived_at: None,
             decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
             repeated: false,
+            brought: None,
             ack: None,
         };
         self.sequencer.accept(message, now);

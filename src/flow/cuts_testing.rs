@@ -107,6 +107,7 @@ fn message(feed: &str, event_at: Timestamp, random: &mut Random) -> Submission {
             ignored: None,
         },
         repeated: false,
+        brought: None,
         ack: None,
     }
 }

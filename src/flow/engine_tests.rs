@@ -70,6 +70,7 @@ fn batches(cut: usize) -> Vec<Batch> {
                 ignored: None,
             },
             repeated: false,
+            brought: None,
             ack: None,
         };
         sequencer.accept(message, s(arrived));

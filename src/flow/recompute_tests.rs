@@ -48,6 +48,7 @@ fn message(sensor: &str, at: i64, value: i64) -> Submission {
         arrived_at: None,
         decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
         repeated: false,
+        brought: None,
         ack: None,
     }
 }

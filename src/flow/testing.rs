@@ -97,6 +97,7 @@ pub(crate) fn message(sensor: usize, event_at: i64, value: i64, now: Timestamp) 
         arrived_at: Some(now),
         decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
         repeated: false,
+        brought: None,
         ack: None,
     }
 }

@@ -154,6 +154,7 @@ impl Timeline {
             arrived_at: None,
             decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
             repeated: false,
+            brought: None,
             ack: None,
         };
         self.sequencer.accept(message, self.now());

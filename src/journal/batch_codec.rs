@@ -8,9 +8,10 @@
 //! batch    = first:uint arrived_at:time
 //!            feeds:uint { feed:uint counters:uint*20 }      accounts, in the order of Accounts::NAMES
 //!            records:uint { record }
-//!            [ devices:uint { device:uint pairs:uint { counter:byte count:uint } } ]
-//!                                                           absent when there are none; counter is
-//!                                                           the place in Accounts::NAMES
+//!            [ devices:uint { device:uint pairs:uint { counter:byte count:uint } }
+//!                                                           absent when neither these nor packets are;
+//!                                                           counter is the place in Accounts::NAMES
+//!              [ packets ] ]                                as in super::packets; absent when there are none
 //! record   = 1 event | 2 control | 3 step | 4 tick | 5 entry | 6 refusal | 7 restored
 //! event    = feed:uint device:uint tags:uint event_at - arrived_at of the batch:int
 //!            arrived_at - arrived_at of the batch:int counter:uint (0 none, else counter + 1, u64::MAX as 2^64-1)
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::packets;
 use super::wire::{BadContent, Reader, Writer};
 use crate::model::arrival::Quantity;
 use crate::model::{
@@ -50,8 +52,11 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
     for record in &batch.records {
         encode_record(&mut out, batch, record);
     }
-    if !batch.devices.is_empty() {
+    if !batch.devices.is_empty() || !batch.packets.is_empty() {
         encode_devices(&mut out, &batch.devices);
+    }
+    if !batch.packets.is_empty() {
+        packets::encode(&batch.packets, &mut out);
     }
     out.0
 }
@@ -185,6 +190,9 @@ pub fn decode(content: &[u8]) -> Result<Batch, BadContent> {
             batch.devices.push(decode_device(&mut input)?);
         }
     }
+    if !input.0.is_empty() {
+        batch.packets = packets::decode(&mut input)?;
+    }
     input.end()?;
     Ok(batch)
 }
@@ -276,6 +284,7 @@ pub fn decode_entry(input: &mut Reader<'_>) -> Result<Entry, BadContent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Packet;
     use proptest::prelude::*;
 
     fn sample() -> Batch {
@@ -304,6 +313,10 @@ mod tests {
                 device: DeviceId(7),
                 delta: Accounts { events_found: 2, events_duplicate: 2, ..Accounts::default() },
             }],
+            packets: vec![
+                Packet { session: u64::MAX, in_flight_max: 1_000, id: 65_535, print: 7 },
+                Packet { session: 3, in_flight_max: 1_000, id: 1, print: 0 },
+            ],
             records: vec![
                 Record::Entry(Entry::Device(FeedId(0), "aire-1".into())),
                 Record::Entry(Entry::Tags(vec![("zone".into(), "comuna-01".into())].into())),
@@ -334,10 +347,16 @@ mod tests {
     #[test]
     fn a_batch_without_device_accounts_ends_with_its_records() {
         let with = encode(&sample());
-        let without = Batch { devices: Vec::new(), ..sample() };
+        let without = Batch { devices: Vec::new(), packets: Vec::new(), ..sample() };
         let bytes = encode(&without);
         assert_eq!(decode(&bytes), Ok(without));
         assert!(with.starts_with(&bytes) && with.len() > bytes.len());
+    }
+
+    #[test]
+    fn a_batch_with_packets_and_no_device_accounts_reads_back() {
+        let batch = Batch { devices: Vec::new(), ..sample() };
+        assert_eq!(decode(&encode(&batch)), Ok(batch));
     }
 
     proptest! {

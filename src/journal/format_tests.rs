@@ -113,7 +113,15 @@ fn batches() -> Vec<Batch> {
     let gone = Record::Control(Arc::new(Control::PipelineRemoved { name: "old".into() }));
     vec![
         Batch { first: 0, arrived_at: at(0), records: names, ..Batch::default() },
-        Batch { first: 6, arrived_at: at(61), records: events, readings, accounts, devices },
+        Batch {
+            first: 6,
+            arrived_at: at(61),
+            records: events,
+            readings,
+            accounts,
+            devices,
+            ..Batch::default()
+        },
         Batch { first: 9, arrived_at: at(62), records: refused, ..Batch::default() },
         Batch { first: 11, arrived_at: at(66), records: vec![gone], ..Batch::default() },
     ]

@@ -19,6 +19,7 @@ pub(super) use self::recognise::seen;
 use super::feed_state::FeedState;
 use super::identity::Ring;
 use super::log::LogError;
+use super::packets::Packets;
 use super::quota::{Bucket, Throttled};
 use super::snapshot::Past;
 use crate::model::time::SECOND;
@@ -70,6 +71,8 @@ pub struct Sequencer {
     /// Rings that a snapshot holds and no message has needed yet.
     past: Option<Past>,
     fault: Option<LogError>,
+    /// What sessions brought last.
+    packets: Packets,
     /// What became of devices' events that are not records, since the batch began.
     devices: BTreeMap<DeviceId, Accounts>,
     next: u64,
@@ -94,6 +97,7 @@ impl Default for Sequencer {
             definitions: BTreeMap::new(),
             past: None,
             fault: None,
+            packets: Packets::default(),
             devices: BTreeMap::new(),
             next: 0,
             arrived_at: Timestamp::MIN,
@@ -221,7 +225,8 @@ impl Sequencer {
         }
         self.throttled.pass(now);
         let hour_over = now.0.div_euclid(HOUR) != self.arrived_at.0.div_euclid(HOUR);
-        if hour_over || self.batch.records.len() >= BATCH_RECORDS_MAX {
+        let full = self.batch.records.len().max(self.batch.packets.len()) >= BATCH_RECORDS_MAX;
+        if hour_over || full {
             // Before the clock moves: what was counted belongs to the hour that is over.
             self.cut();
         }

@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::arrival::Quantity;
-use crate::model::{Decoded, DecodedEvent, DecodedReading, Reason, Rejected, Submission, Value};
+use crate::model::{
+    Brought, Decoded, DecodedEvent, DecodedReading, Packet, Reason, Rejected, Submission, Value,
+};
 
 pub(super) fn s(seconds: i64) -> Timestamp {
     Timestamp(seconds * SECOND)
@@ -32,6 +34,7 @@ pub(super) fn message(events: Vec<DecodedEvent>) -> Submission {
         arrived_at: None,
         decoded: Decoded { events, rejected: Vec::new(), ignored: None },
         repeated: false,
+        brought: None,
         ack: None,
     }
 }
@@ -44,6 +47,48 @@ pub(super) fn total(finished: &[Finished]) -> crate::model::Accounts {
 
 pub(super) fn events(finished: &[Finished]) -> usize {
     finished.iter().flat_map(|f| &f.batch.records).filter(|record| matches!(record, Record::Event(_))).count()
+}
+
+/// A message of a feed with no times of its own, under an identifier.
+fn brought(id: u16, print: u64, again: bool) -> Submission {
+    let packet = Packet { session: 1, in_flight_max: 10, id, print };
+    let brought = Some(Brought { packet, again });
+    Submission { feed: "noise".into(), brought, ..message(vec![event("n", None, &[("db", print as i64)])]) }
+}
+
+#[test]
+fn what_a_session_brings_again_is_known_by_the_protocol_also_after_a_crash() {
+    let noise = r#"{"name": "noise", "topic": "noise/{sensor}", "decoder": "json", "identity": "protocol"}"#;
+    let noise = Control::Feed { feed: serde_json::from_str(noise).unwrap() };
+    let mut sequencer = Sequencer::default();
+    sequencer.configure(vec![noise], s(100));
+    let mut journal = Vec::new();
+    let mut tell = |sequencer: &mut Sequencer, id, print, again| {
+        sequencer.accept(brought(id, print, again), s(101));
+        let finished = sequencer.take();
+        let sum = total(&finished);
+        assert!(sum.balanced());
+        journal.extend(finished.into_iter().map(|one| one.batch));
+        (sum.events_stored, sum.messages_repeated)
+    };
+    let (stored, repeated) = ((1, 0), (0, 1));
+    assert_eq!(tell(&mut sequencer, 7, 5, false), stored);
+    assert_eq!(tell(&mut sequencer, 7, 5, true), repeated);
+    assert_eq!(tell(&mut sequencer, 7, 5, false), stored, "without DUP it is new");
+    assert_eq!(tell(&mut sequencer, 8, 5, true), stored, "it was lost before it came here");
+    assert_eq!(tell(&mut sequencer, 8, 6, false), stored, "the identifier is another message's");
+    assert_eq!(tell(&mut sequencer, 8, 5, true), stored);
+    assert_eq!(tell(&mut sequencer, 9, 5, false), stored);
+    // A message of a feed that does not ask comes under an identifier that one of this feed had.
+    assert_eq!(tell(&mut sequencer, 9, 0, false), stored);
+    assert_eq!(tell(&mut sequencer, 9, 5, true), stored);
+    let mut after = Sequencer::default();
+    journal.iter().for_each(|batch| after.recover(batch));
+    for (id, print, want) in [(7, 5, repeated), (8, 5, repeated), (9, 5, repeated), (8, 6, stored)] {
+        after.accept(brought(id, print, true), s(102));
+        let sum = total(&after.take());
+        assert_eq!((sum.events_stored, sum.messages_repeated), want, "{id} {print}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //!   ([`Past`]).
 //! - **Manifest** (`EPOCH.manifest`): the rest, and which runs count.
 //!
-//! # Manifest, version 2
+//! # Manifest, version 3
 //!
 //! `SERENOSN`, version u32, CRC-32C u32 of what follows (both little-endian); then, with integers as
 //! in [`super::wire`]:
@@ -22,12 +22,13 @@
 //! manifest   = epoch:uint next:uint arrived_at:time ticked:time? names:uint
 //!              feeds:uint { devices:uint latest:time? stepped:time? quantities:uint { uint }
 //!                           recent:uint { device:uint event } }   event as in a run
-//!              definitions:uint { json:bytes } runs:uint { run }
+//!              definitions:uint { json:bytes } runs:uint { run } packets
 //! run        = from:uint to:uint bytes:uint head:uint     epochs, length, CRC-32C of its head
 //! time?      = byte 0, or byte 1 and the time
+//! packets    = those that may come again, as in [`super::packets`]
 //! ```
 //!
-//! Version 1 has no `recent` and is read.
+//! Version 2 has no `packets`, version 1 no `recent` either; both are read.
 //!
 //! A manifest is put in place by a rename once everything it names is durable, and it names synced
 //! epochs only. Two are kept. One that does not read, or names a file that is not what it says, is

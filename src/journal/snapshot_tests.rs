@@ -21,7 +21,7 @@ use crate::journal::{FsDisk, Journal, JournalOptions, SystemClock};
 use crate::model::arrival::Quantity;
 use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
-use crate::model::{Decoded, DecodedEvent, DecodedReading, Input, Submission, Value};
+use crate::model::{Brought, Decoded, DecodedEvent, DecodedReading, Input, Packet, Submission, Value};
 
 /// A journal in memory with its sequencer.
 struct City {
@@ -55,6 +55,11 @@ fn submission((feed, device, at, counter, values): &Said) -> Submission {
         counter: *counter,
         readings: values.iter().map(reading).collect(),
     };
+    // Few identifiers, so that they come again; the third feed has nothing else to tell a message by.
+    let id = 1 + device % 5;
+    let print = if *feed == 2 { 1 + (at.unsigned_abs() % 3) } else { 0 };
+    let packet = Packet { session: u64::from(device % 2), in_flight_max: 3, id, print };
+    let brought = Some(Brought { packet, again: at % 2 == 0 });
     Submission {
         feed: format!("feed-{feed}").into(),
         topic: "x".into(),
@@ -62,6 +67,7 @@ fn submission((feed, device, at, counter, values): &Said) -> Submission {
         arrived_at: None,
         decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
         repeated: false,
+        brought,
         ack: None,
     }
 }

@@ -113,6 +113,16 @@ impl<'a> Reader<'a> {
         T::try_from(self.uint()?).map_err(|_| BadContent)
     }
 
+    /// An unsigned integer of 8 bytes, little-endian.
+    ///
+    /// # Errors
+    /// [`BadContent`] at the end.
+    pub fn eight(&mut self) -> Result<u64, BadContent> {
+        let (first, rest) = self.0.split_first_chunk::<8>().ok_or(BadContent)?;
+        self.0 = rest;
+        Ok(u64::from_le_bytes(*first))
+    }
+
     /// A signed integer.
     ///
     /// # Errors

@@ -85,6 +85,12 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
+    /// Makes room for so many devices, so that nothing is moved while they come.
+    pub fn reserve_devices(&mut self, count: usize) {
+        self.devices.reserve(count);
+        self.device_ids.reserve(count);
+    }
+
     /// Takes in the entry of one record; the id it gets is the next of its kind.
     pub fn insert(&mut self, entry: &Entry) {
         match entry {

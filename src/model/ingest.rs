@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::arrival::Decoded;
 use super::control::{Control, Recompute};
 use super::event::{Event, Reading};
+use super::packet::Brought;
 use super::time::Timestamp;
 
 /// What reaches the sequencer.
@@ -56,8 +57,10 @@ pub struct Submission {
     pub arrived_at: Option<Timestamp>,
     /// What the decoder found.
     pub decoded: Decoded,
-    /// A redelivery that the connection itself recognised (`identity = "protocol"`).
+    /// A redelivery that the connection itself recognised: at QoS 2 the identifier was not released.
     pub repeated: bool,
+    /// The packet that brought it; none at QoS 0 and from a file.
+    pub brought: Option<Brought>,
     /// Whom to tell once the journal holds it.
     pub ack: Option<Ack>,
 }

@@ -8,6 +8,7 @@ use super::arrival::Reason;
 use super::control::Control;
 use super::dictionary::{DeviceId, Entry, FeedId};
 use super::event::{Event, Reading};
+use super::packet::Packet;
 use super::time::Timestamp;
 
 /// Records that were appended together. Nothing may depend on where batches are cut.
@@ -26,6 +27,8 @@ pub struct Batch {
     /// What became of events that are not records of this batch, by device where known. They are
     /// in `accounts` too; a device's stored events are its records.
     pub devices: Vec<DeviceAccounts>,
+    /// The packets that brought its messages, as far as a later one may be told by them.
+    pub packets: Vec<Packet>,
 }
 
 impl Batch {

@@ -362,6 +362,7 @@ impl Feeder {
             arrived_at: Some(self.arrived_at),
             decoded,
             repeated: false,
+            brought: None,
             ack: None,
         });
     }
@@ -379,6 +380,7 @@ impl Feeder {
             arrived_at: Some(self.arrived_at),
             decoded,
             repeated: false,
+            brought: None,
             ack: None,
         });
     }

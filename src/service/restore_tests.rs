@@ -44,6 +44,7 @@ fn message(second: i64) -> Submission {
         arrived_at: Some(at(second)),
         decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
         repeated: false,
+        brought: None,
         ack: None,
     }
 }

@@ -151,6 +151,7 @@ pub fn journal(case: &Case) -> Vec<Batch> {
                     arrived_at: None,
                     decoded: message.decoded(),
                     repeated: message.repeated,
+                    brought: None,
                     ack: None,
                 },
                 now,

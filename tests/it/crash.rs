@@ -46,7 +46,7 @@ fn killed_at_random_behind_mosquitto_it_takes_each_message_once() {
 
 /// Kills, each time a while after the service is ready or, once in three, at any moment of its
 /// start.
-fn kill_again_and_again(site: &Site, random: &mut Random) {
+pub fn kill_again_and_again(site: &Site, random: &mut Random) {
     for _ in 0..kills() {
         if random.one_in(3) {
             let mut process = site.launch(&[]);

@@ -30,6 +30,7 @@ mod mosquitto;
 mod noise;
 mod order;
 mod power;
+mod protocol;
 mod quarantine;
 mod recompute;
 mod reload;

@@ -15,10 +15,9 @@ use super::turns::Turns;
 use super::wire::{Answer, NO_SUBSCRIBERS, NOT_AUTHORIZED, Request, SUCCESS};
 use crate::feed::counters::{count, count_many};
 use crate::feed::intake::Placed;
-use crate::feed::redelivery::fingerprint;
 use crate::feed::route::is_topic;
 use crate::model::definition::{AckLevel, Identity};
-use crate::model::{Ack, Gate, Input, Submission};
+use crate::model::{Ack, Brought, Gate, Input, Submission};
 
 /// Identifiers at QoS 2 held for a client that does not release them, as a multiple of its
 /// receive maximum.
@@ -33,7 +32,7 @@ pub(super) struct Batch {
     refused: usize,
 }
 
-/// A submission whose packet identifier is claimed.
+/// A submission that its connection hands over only while it owns the session.
 struct ClaimOf {
     submission: usize,
     id: u16,
@@ -80,9 +79,8 @@ impl Batch {
         let mut state = session.lock();
         if session.is_owned_by(connection) {
             for claim in &self.claims {
-                match claim.level {
-                    Level::AtLeastOnce => state.seen.handed(claim.id, connection),
-                    Level::ExactlyOnce => state.held.handed(claim.id, connection),
+                if claim.level == Level::ExactlyOnce {
+                    state.held.handed(claim.id, connection);
                 }
             }
         } else {
@@ -165,7 +163,12 @@ impl Connection {
             count(&counters.repeated);
         }
         let ack = self.open_slot(&publish, placed.route.ack);
-        let submission = self.intake.submission(placed, publish.payload, repeated, ack);
+        let brought = publish.packet_id.filter(|_| publish.qos != QoS::AtMostOnce).map(|id| {
+            let identity = placed.route.identity;
+            let packet = self.session.id.packet(id.get(), identity, &publish.topic, &publish.payload);
+            Brought { packet, again: publish.dup }
+        });
+        let submission = self.intake.submission(placed, publish.payload, (repeated, brought), ack);
         self.batch.refused += usize::from(submission.decoded.is_over_rate());
         self.batch.submissions.push(submission);
         Ok(())
@@ -206,7 +209,7 @@ impl Connection {
                 && let Some(id) = publish.packet_id
             {
                 let mut state = self.session.lock();
-                state.held.claim(id.get(), self.number, 0);
+                state.held.hold(id.get(), self.number);
                 state.held.handed(id.get(), self.number);
             }
             self.gate.open_free(answer);
@@ -221,35 +224,32 @@ impl Connection {
         Some(Ack { gate: Arc::clone(&self.gate) as Arc<dyn Gate>, ticket })
     }
 
-    /// Whether the session has the message already; claims its identifier if not. At QoS 2 the
-    /// identifier alone tells, until it is released; at QoS 1 DUP, identifier and content tell, and
-    /// only feeds with `identity = "protocol"` ask.
+    /// Whether the session has the message already, by its identifier at QoS 2 until that is released;
+    /// holds the identifier if not. At QoS 1 the sequencer knows what comes again; but a message that
+    /// only the protocol tells is handed over by the session's owner alone, since the client sends it
+    /// to the owner again.
     fn is_repeated(&mut self, publish: &Publish, placed: &Placed) -> Result<bool, End> {
         let Some(id) = publish.packet_id.map(std::num::NonZeroU16::get) else { return Ok(false) };
-        let (level, print) = match publish.qos {
+        let level = match publish.qos {
             QoS::AtMostOnce => return Ok(false),
             QoS::AtLeastOnce if placed.route.identity != Identity::Protocol => return Ok(false),
-            QoS::AtLeastOnce => (Level::AtLeastOnce, fingerprint(&publish.topic, &publish.payload)),
-            QoS::ExactlyOnce => (Level::ExactlyOnce, 0),
+            QoS::AtLeastOnce => Level::AtLeastOnce,
+            QoS::ExactlyOnce => Level::ExactlyOnce,
         };
-        let held_max = HELD_FACTOR * usize::from(self.shared.options.limits.receive_max);
-        let mut state = self.session.lock();
-        let claims = match level {
-            Level::AtLeastOnce => &mut state.seen,
-            Level::ExactlyOnce => &mut state.held,
-        };
-        let resent = publish.dup || level == Level::ExactlyOnce;
-        if resent && claims.holds(id, self.number, print) {
-            return Ok(true);
+        if level == Level::ExactlyOnce {
+            let held_max = HELD_FACTOR * usize::from(self.shared.options.limits.receive_max);
+            let mut state = self.session.lock();
+            if state.held.holds(id, self.number) {
+                return Ok(true);
+            }
+            if state.held.len() >= held_max {
+                return Err(End::Fault(
+                    DisconnectReasonCode::ReceiveMaximumExceeded,
+                    "identifiers never released",
+                ));
+            }
+            state.held.hold(id, self.number);
         }
-        if level == Level::ExactlyOnce && claims.len() >= held_max {
-            return Err(End::Fault(
-                DisconnectReasonCode::ReceiveMaximumExceeded,
-                "identifiers never released",
-            ));
-        }
-        claims.claim(id, self.number, print);
-        drop(state);
         self.batch.claims.push(ClaimOf { submission: self.batch.submissions.len(), id, level });
         Ok(false)
     }
@@ -264,7 +264,7 @@ impl Connection {
         };
         count(&counters.messages);
         count_many(&counters.bytes, will.payload.len());
-        Some(self.intake.submission(placed, will.payload, false, None))
+        Some(self.intake.submission(placed, will.payload, (false, None), None))
     }
 }
 

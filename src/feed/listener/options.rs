@@ -62,8 +62,8 @@ pub struct ListenerLimits {
     pub session_keep_max: Duration,
     /// Subscriptions of one session.
     pub subscriptions_max: usize,
-    /// Packet identifiers remembered in a session to recognise redeliveries.
-    pub redeliveries_max: usize,
+    /// Packets of a session that are remembered to recognise redeliveries, the last ones.
+    pub redeliveries_max: u16,
 }
 
 impl Default for ListenerLimits {

@@ -1,9 +1,10 @@
 //! What Sereno remembers of a client beyond one connection: its subscriptions with what they still
-//! have to bring, and the packet identifiers it used.
+//! have to bring, and the identifiers at QoS 2 that it did not release.
 //!
 //! A session belongs to one connection at a time, its owner; a new connection of the same user and
 //! client identifier takes it over, and the old one ends. Sessions live in memory: a restart of
-//! Sereno ends them all, and clients learn it from CONNACK.
+//! Sereno ends them all, and clients learn it from CONNACK. What they brought last is known to the
+//! sequencer all the same: a message that comes again after a restart, with DUP, is recognised.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +13,12 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
+use super::held::Held;
 use super::options::ListenerLimits;
 use super::outbox::{Outbox, Parcel};
 use super::publications::{Publication, PublicationLimits};
 use crate::feed::Filter;
-use crate::feed::redelivery::Claims;
+use crate::feed::redelivery::SessionId;
 
 /// No connection owns the session.
 const NOBODY: u64 = 0;
@@ -24,6 +26,8 @@ const NOBODY: u64 = 0;
 /// One client's session.
 pub(super) struct Session {
     key: Key,
+    /// By which the sequencer knows it, also after a restart.
+    pub(super) id: SessionId,
     owner: AtomicU64,
     state: Mutex<State>,
     /// Something is in the outbox, or the owner changed.
@@ -36,9 +40,7 @@ type Key = (String, String);
 /// The parts of a session that change.
 pub(super) struct State {
     /// Identifiers of messages at QoS 2 received and not yet released.
-    pub(super) held: Claims,
-    /// Identifiers of messages at QoS 1 of feeds with `identity = "protocol"`.
-    pub(super) seen: Claims,
+    pub(super) held: Held,
     pub(super) outbox: Outbox,
     subscriptions: Vec<Subscription>,
     /// The outbox overflowed, or the session expired with something still coming: it is over.
@@ -69,16 +71,15 @@ impl Session {
         outbox: &PublicationLimits,
     ) -> Self {
         let state = State {
-            // Its bound is kept by refusing, not by forgetting.
-            held: Claims::new(usize::MAX),
-            seen: Claims::new(limits.redeliveries_max),
+            held: Held::default(),
             outbox: Outbox::new(outbox.outbox_messages_max, outbox.outbox_bytes_max),
             subscriptions: Vec::new(),
             overflowed: false,
             keep,
             detached_at: None,
         };
-        Self { key, owner: AtomicU64::new(owner), state: Mutex::new(state), wake: Notify::new() }
+        let id = SessionId::of(&["listener", &key.0, &key.1], limits.redeliveries_max);
+        Self { key, id, owner: AtomicU64::new(owner), state: Mutex::new(state), wake: Notify::new() }
     }
 
     /// Whether `connection` still owns the session.

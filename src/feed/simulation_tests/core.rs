@@ -1,8 +1,8 @@
 //! One life of the core over the simulated disk: everything between the wire and the results log,
 //! in one thread, one step at a time.
 //!
-//! The steps of the journal, the fold, the results log, the output gate and the claims on packet
-//! ids are the service's own. What is written again here is what only passes them on: the loop of
+//! The steps of the journal, the fold, the results log, the output gate and what is told of packets
+//! are the service's own. What is written again here is what only passes them on: the loop of
 //! a broker's connection, and the flow's reading of synced epochs.
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use super::broker::{Broker, Delivery};
 use super::devices::{FEEDS, Said};
 use crate::feed::OutputGate;
-use crate::feed::redelivery::{Claims, fingerprint};
+use crate::feed::redelivery::SessionId;
 use crate::flow::Interpreter;
 use crate::flow::interpreter::order;
 use crate::journal::checkpoint::begin::{BeginError, Beginning};
@@ -34,8 +34,8 @@ use crate::journal::{
     ResultsLog, Retention,
 };
 use crate::model::crash::Point;
-use crate::model::definition::AckLevel;
-use crate::model::{Ack, Control, Input, ResultRow, Span, Submission, Timestamp};
+use crate::model::definition::{AckLevel, Identity};
+use crate::model::{Ack, Brought, Control, Input, ResultRow, Span, Submission, Timestamp};
 
 /// Inputs that wait for the sequencer at most.
 const INPUTS_MAX: usize = 3;
@@ -92,8 +92,9 @@ impl Clock for SimClock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handed {
     pub(super) number: usize,
-    /// The connection took it for a redelivery.
-    pub(super) repeated: bool,
+    pub(super) packet_id: u16,
+    /// It came with DUP.
+    pub(super) dup: bool,
 }
 
 /// Everything handed to the sequencer since the last start that was checked, in order; it outlives
@@ -159,9 +160,7 @@ pub(super) struct Core {
     queued: VecDeque<Vec<Handed>>,
     accepted: Accepted,
     gate: Option<Arc<OutputGate<u16>>>,
-    batch: Vec<(Submission, Handed, Option<u16>)>,
-    claims: Claims,
-    connection: u64,
+    batch: Vec<(Submission, Handed)>,
     batches: BatchReader,
     interpreters: Vec<Interpreter>,
     published: ResultsLog,
@@ -228,8 +227,6 @@ impl Core {
             accepted,
             gate: None,
             batch: Vec::new(),
-            claims: Claims::new(64),
-            connection: 0,
             batches: BatchReader::new(disk.clone(), journal_dir(), begun.next),
             interpreters: begun.folds,
             published: begun.results,
@@ -282,7 +279,6 @@ impl Core {
 
     pub(super) fn connect(&mut self, broker: &mut Broker) {
         broker.connect();
-        self.connection += 1;
         self.gate = Some(Arc::default());
         self.links(true);
     }
@@ -303,24 +299,21 @@ impl Core {
             let Some(Delivery { number, packet_id, dup }) = broker.wire.pop_front() else { return };
             let message = &said[number];
             let (topic, payload) = (message.sensor(), number.to_string());
-            let by_protocol = message.feed == 2;
-            let print = fingerprint(&topic, payload.as_bytes());
-            let repeated = by_protocol && dup && self.claims.holds(packet_id, self.connection, print);
-            let claimed = by_protocol && !repeated;
-            if claimed {
-                self.claims.claim(packet_id, self.connection, print);
-            }
+            let identity = if message.feed == 2 { Identity::Protocol } else { Identity::Time };
+            let session = SessionId::of(&["broker", "city"], 64);
+            let packet = session.packet(packet_id, identity, &topic, payload.as_bytes());
             let ack = Ack { ticket: gate.open(AckLevel::Synced, packet_id), gate: gate.clone() };
             let submission = Submission {
                 feed: FEEDS[message.feed].into(),
                 topic: topic.into(),
                 payload: payload.into(),
                 arrived_at: None,
-                decoded: if repeated { Default::default() } else { message.decoded() },
-                repeated,
+                decoded: message.decoded(),
+                repeated: false,
+                brought: Some(Brought { packet, again: dup }),
                 ack: Some(ack),
             };
-            self.batch.push((submission, Handed { number, repeated }, claimed.then_some(packet_id)));
+            self.batch.push((submission, Handed { number, packet_id, dup }));
         }
     }
 
@@ -329,14 +322,7 @@ impl Core {
         if self.inputs.len() >= INPUTS_MAX || self.batch.is_empty() {
             return;
         }
-        let (mut messages, mut handed) = (Vec::new(), Vec::new());
-        for (submission, one, claimed) in std::mem::take(&mut self.batch) {
-            messages.push(submission);
-            handed.push(one);
-            if let Some(id) = claimed {
-                self.claims.handed(id, self.connection);
-            }
-        }
+        let (messages, handed) = std::mem::take(&mut self.batch).into_iter().unzip();
         self.input(Input::Messages(messages), handed);
     }
 

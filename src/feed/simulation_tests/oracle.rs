@@ -40,6 +40,10 @@ pub(super) struct Oracle {
     /// Numbers of the messages that the archive holds.
     kept: BTreeSet<usize>,
     held: Held,
+    /// The message that came last under each packet identifier.
+    brought: HashMap<u16, usize>,
+    /// How many were known by that alone.
+    pub(super) brought_again: usize,
     pub(super) dictionary: Dictionary,
     next: u64,
     arrived_at: Timestamp,
@@ -66,6 +70,8 @@ impl Oracle {
             archive: Vec::new(),
             kept: BTreeSet::new(),
             held: Held::new(),
+            brought: HashMap::new(),
+            brought_again: 0,
             dictionary: Dictionary::default(),
             next: 0,
             arrived_at: Timestamp::MIN,
@@ -110,9 +116,7 @@ impl Oracle {
         let mut accounts = [Accounts::default(); 3];
         let mut fates = Vec::new();
         for one in handed.take(count as usize) {
-            // Taken for a repeat, it is not journalled again: then it must be there.
-            let first = self.kept.insert(one.number);
-            assert!(!(first && one.repeated), "{} was taken for a repeat and never journalled", one.number);
+            self.kept.insert(one.number);
             let said = &said[one.number];
             fates.push(self.fate(one, said, &mut accounts[said.feed]));
         }
@@ -124,7 +128,13 @@ impl Oracle {
     /// What a message becomes, by plain sets.
     fn fate<'a>(&mut self, one: Handed, said: &'a Said, accounts: &mut Accounts) -> Fate<'a> {
         accounts.messages_received += 1;
-        if one.repeated {
+        // Only the protocol tells, also across a crash: the session brought it before, under the same
+        // identifier, and nothing else since.
+        let brought_again =
+            said.feed == 2 && one.dup && self.brought.get(&one.packet_id) == Some(&one.number);
+        self.brought.insert(one.packet_id, one.number);
+        if brought_again {
+            self.brought_again += 1;
             accounts.messages_repeated += 1;
             return Fate::Nothing;
         }

@@ -9,17 +9,20 @@ use crate::model::definition::Identity;
 use crate::model::record::PAYLOAD_KEPT_BYTES_MAX;
 use crate::model::time::SECOND;
 use crate::model::{
-    Accounts, DecodedEvent, DeviceId, Event, FeedId, Reading, Reason, Record, Refusal, Rejected, Span,
-    Submission, TagSetId, Timestamp,
+    Accounts, Decoded, DecodedEvent, DeviceId, Event, FeedId, Reading, Reason, Record, Refusal, Rejected,
+    Span, Submission, TagSetId, Timestamp,
 };
 
 impl Sequencer {
     /// Decides what one message becomes.
-    pub fn accept(&mut self, message: Submission, now: Timestamp) {
+    pub fn accept(&mut self, mut message: Submission, now: Timestamp) {
         self.pass(message.arrived_at.unwrap_or(now));
         let id = self.feed_id(&message.feed);
         if message.arrived_at.is_some() {
             self.with_feed(id, FeedState::replayed);
+        }
+        if self.is_brought_again(&message) {
+            (message.repeated, message.decoded) = (true, Decoded::default());
         }
         match self.over_rate(id, &message) {
             Some(rejected) => {

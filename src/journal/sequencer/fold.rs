@@ -25,6 +25,7 @@ impl Sequencer {
                 Record::Refusal(_) | Record::Restored { .. } => {}
             }
         }
+        batch.packets.iter().for_each(|packet| self.packets.take(packet));
         self.arrived_at = self.arrived_at.max(batch.arrived_at);
         self.next = batch.next();
     }

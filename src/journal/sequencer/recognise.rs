@@ -1,9 +1,29 @@
-//! Repeats, by the device's identity ring and the feed's kind of identity.
+//! Repeats: messages by the packets that brought them, events by the device's identity ring and the
+//! feed's kind of identity.
 
+use super::Sequencer;
 use crate::journal::feed_state::{FeedState, quantity_bit};
 use crate::journal::identity::{Held, Known, Ring, Said};
 use crate::model::definition::Identity;
-use crate::model::{Batch, DeviceId, Event, QuantityId, Reading, Timestamp};
+use crate::model::{Batch, Brought, DeviceId, Event, QuantityId, Reading, Submission, Timestamp};
+
+impl Sequencer {
+    /// Whether the session brought this message before, and says so; if not, the packet identifier is
+    /// this message's from here on.
+    pub(super) fn is_brought_again(&mut self, message: &Submission) -> bool {
+        let Some(Brought { packet, again }) = message.brought.filter(|_| !message.repeated) else {
+            return false;
+        };
+        if again && self.packets.holds(&packet) {
+            return true;
+        }
+        if self.packets.is_news(&packet) {
+            self.packets.take(&packet);
+            self.batch.packets.push(packet);
+        }
+        false
+    }
+}
 
 fn ring_time(identity: Identity, event_at: Timestamp, counter: Option<u64>) -> (Timestamp, Option<u64>) {
     match (identity, counter) {

@@ -30,7 +30,7 @@ impl Sequencer {
     /// The sequencer of a snapshot; batches from its epoch on are still to be folded in.
     #[must_use]
     pub fn restored(state: State) -> Self {
-        let State { kept, names, past } = state;
+        let State { kept, names, past, packets } = state;
         let mut feeds: Vec<FeedState> = kept.feeds.into_iter().map(FeedState::restored).collect();
         for control in &kept.definitions {
             if let Control::Feed { feed } = &**control
@@ -42,10 +42,11 @@ impl Sequencer {
         let named = |control: Arc<Control>| control_name(&control).map(|name| (name, control));
         Self {
             feeds,
-            rings: vec![Ring::default(); names.devices().len()],
+            rings: std::iter::repeat_with(Ring::default).take(names.devices().len()).collect(),
             dictionary: Arc::new(RwLock::new(names)),
             definitions: kept.definitions.into_iter().filter_map(named).collect(),
             past: Some(past),
+            packets,
             next: kept.next,
             arrived_at: kept.arrived_at,
             ticked: kept.ticked,

@@ -16,6 +16,7 @@ use crate::journal::disk::Disk;
 use crate::journal::feed_state::KeptFeed;
 use crate::journal::identity::Held;
 use crate::journal::log::{LogError, at};
+use crate::journal::packets::Packets;
 use crate::journal::reader::BatchReader;
 use crate::journal::sequencer::{SharedDictionary, seen};
 use crate::model::crash::Point;
@@ -42,6 +43,8 @@ pub struct Maker {
     runs: Vec<RunName>,
     dictionary: SharedDictionary,
     identities: HashMap<FeedId, Identity>,
+    /// What sessions brought last, before the epoch that is read next.
+    packets: Packets,
     events: BTreeMap<u32, Chunk>,
     gathered: usize,
 }
@@ -69,6 +72,7 @@ impl Maker {
             runs: base.runs,
             dictionary,
             identities: base.identities,
+            packets: base.packets,
             events: BTreeMap::new(),
             gathered: 0,
         }
@@ -105,7 +109,7 @@ impl Maker {
             names.sync(&self.dir)?;
         }
         self.merge()?;
-        let manifest = Manifest { kept, runs: self.runs.clone() };
+        let manifest = Manifest { kept, runs: self.runs.clone(), packets: self.packets.all() };
         Point::SnapshotWritten.pass();
         manifest.write(&*self.disk, &self.dir)?;
         Point::SnapshotNamed.pass();
@@ -113,6 +117,7 @@ impl Maker {
     }
 
     fn gather(&mut self, batch: &Batch, feeds: &[KeptFeed]) -> Result<(), LogError> {
+        batch.packets.iter().for_each(|packet| self.packets.take(packet));
         for record in &batch.records {
             match record {
                 Record::Entry(entry) => {
@@ -239,6 +244,7 @@ pub struct Base {
     names: Option<Names>,
     runs: Vec<RunName>,
     identities: HashMap<FeedId, Identity>,
+    packets: Packets,
 }
 
 impl Base {
@@ -252,6 +258,7 @@ impl Base {
         });
         let identities = feeds.collect();
         let (epoch, names_read) = (state.kept.epoch, state.kept.names);
-        (Self { epoch, names_read, names: Some(names_log), runs, identities }, state)
+        let packets = state.packets.clone();
+        (Self { epoch, names_read, names: Some(names_log), runs, identities, packets }, state)
     }
 }

@@ -8,11 +8,14 @@ use super::run::{self, Run, RunName};
 use crate::journal::disk::{self, Disk};
 use crate::journal::feed_state::KeptFeed;
 use crate::journal::log::{LogError, at};
+use crate::journal::packets;
 use crate::journal::wire::{BadContent, Reader, Writer};
-use crate::model::{QuantityId, Timestamp};
+use crate::model::{Packet, QuantityId, Timestamp};
 
 const MAGIC: &[u8; 8] = b"SERENOSN";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The version that keeps no packets.
+const WITHOUT_PACKETS: u32 = 2;
 /// The version that keeps nothing behind the rings.
 const WITHOUT_RECENT: u32 = 1;
 const SUFFIX: &str = ".manifest";
@@ -24,6 +27,8 @@ pub struct Manifest {
     pub kept: Kept,
     /// Where the rings are, oldest first.
     pub runs: Vec<RunName>,
+    /// What sessions brought last ([`Packets::all`](crate::journal::packets::Packets::all)).
+    pub packets: Vec<Packet>,
 }
 
 /// Epochs of the manifests in a folder, oldest first.
@@ -77,7 +82,7 @@ impl Manifest {
         if crc32c::crc32c(content) != sum {
             return Err(damaged("its check sum is wrong"));
         }
-        if version != VERSION && version != WITHOUT_RECENT {
+        if ![VERSION, WITHOUT_PACKETS, WITHOUT_RECENT].contains(&version) {
             return Err(LogError::Version { path, found: version });
         }
         match Self::decode(content, version) {
@@ -123,6 +128,7 @@ impl Manifest {
         for run in &self.runs {
             [run.from, run.to, run.bytes, u64::from(run.head)].iter().for_each(|number| out.uint(*number));
         }
+        packets::encode(&self.packets, &mut out);
         out.0
     }
 
@@ -145,8 +151,10 @@ impl Manifest {
             })
             .collect();
         let (feeds, definitions, runs) = (feeds?, definitions?, runs?);
+        let packets = if version == VERSION { packets::decode(&mut input)? } else { Vec::new() };
         input.end()?;
-        Ok(Self { kept: Kept { epoch, next, arrived_at, ticked, names, feeds, definitions }, runs })
+        let kept = Kept { epoch, next, arrived_at, ticked, names, feeds, definitions };
+        Ok(Self { kept, runs, packets })
     }
 }
 

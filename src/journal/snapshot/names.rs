@@ -12,6 +12,8 @@ use crate::model::{Dictionary, Entry};
 
 /// Names in a frame at most.
 const FRAME_NAMES_MAX: usize = 10_000;
+/// Devices that room is made for before any is read.
+const ROOM_DEVICES_MAX: usize = 4_000_000;
 /// Size at which a segment is full.
 const SEGMENT_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 
@@ -24,14 +26,18 @@ pub struct Names {
 }
 
 impl Names {
-    /// Opens the names in `dir` and reads the first `wanted`; what may lie behind is of a snapshot
-    /// that was not finished, and is passed over when it comes again.
+    /// Opens the names in `dir` and reads the first `wanted`, about so many of them `devices`; what may
+    /// lie behind is of a snapshot that was not finished, and is passed over when it comes again.
     ///
     /// # Errors
     /// [`LogError`] when they do not read or there are fewer.
-    pub fn open(disk: &Arc<dyn Disk>, dir: &Path, wanted: u64) -> Result<(Self, Dictionary), LogError> {
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        (wanted, devices): (u64, usize),
+    ) -> Result<(Self, Dictionary), LogError> {
         let writer = LogWriter::open(disk.clone(), dir, LogKind::Names, SEGMENT_BYTES_MAX)?;
-        let (dictionary, count) = Self::read(disk, dir, writer.next(), (wanted, u64::MAX))?;
+        let (dictionary, count) = Self::read(disk, dir, writer.next(), (wanted, u64::MAX), devices)?;
         Ok((Self { writer, count, waiting: Vec::new() }, dictionary))
     }
 
@@ -40,19 +46,21 @@ impl Names {
     /// # Errors
     /// [`LogError`] when they do not read or there are fewer.
     pub fn peek(disk: &Arc<dyn Disk>, dir: &Path, wanted: u64) -> Result<Dictionary, LogError> {
-        Ok(Self::read(disk, dir, u64::MAX, (wanted, wanted))?.0)
+        Ok(Self::read(disk, dir, u64::MAX, (wanted, wanted), 0)?.0)
     }
 
     /// The first `wanted` names of the frames before `end`, and how many there are; it is read on
-    /// until there are `enough`.
+    /// until there are `enough`. Room is made for `devices`.
     fn read(
         disk: &Arc<dyn Disk>,
         dir: &Path,
         end: u64,
         (wanted, enough): (u64, u64),
+        devices: usize,
     ) -> Result<(Dictionary, u64), LogError> {
         let mut reader = LogReader::new(disk.clone(), dir, LogKind::Names, 0);
         let mut dictionary = Dictionary::default();
+        dictionary.reserve_devices(devices.min(ROOM_DEVICES_MAX));
         let mut count = 0;
         while count < enough
             && let Some((ordinal, content)) = reader.next(end)?
@@ -90,7 +98,7 @@ impl Names {
             disk.remove(&path).map_err(|source| at(&path, source))?;
         }
         disk.sync_dir(dir).map_err(|source| at(dir, source))?;
-        Ok(Self::open(disk, dir, 0)?.0)
+        Ok(Self::open(disk, dir, (0, 0))?.0)
     }
 
     /// Takes in the entry with this number, unless it is in already.

@@ -11,6 +11,7 @@ use super::run::{Run, RunName};
 use super::{Kept, Past};
 use crate::journal::disk::Disk;
 use crate::journal::log::LogError;
+use crate::journal::packets::Packets;
 use crate::model::Dictionary;
 
 /// The sequencer's part of a snapshot.
@@ -21,6 +22,8 @@ pub struct State {
     pub names: Dictionary,
     /// Its rings.
     pub past: Past,
+    /// What sessions brought last.
+    pub packets: Packets,
 }
 
 /// A snapshot as it was found.
@@ -59,10 +62,12 @@ impl Restored {
     }
 
     fn read(disk: &Arc<dyn Disk>, dir: &Path, epoch: u64) -> Result<Self, LogError> {
-        let Manifest { kept, runs } = Manifest::read(&**disk, dir, epoch)?;
+        let Manifest { kept, runs, packets } = Manifest::read(&**disk, dir, epoch)?;
+        let devices = kept.feeds.iter().map(|feed| feed.devices as usize).sum();
         let opened: Result<Vec<Run>, LogError> =
             runs.iter().map(|run| Run::open(&**disk, dir, *run)).collect();
-        let (names_log, names) = Names::open(disk, &dir.join("names"), kept.names)?;
-        Ok(Self { state: State { kept, names, past: Past::new(disk.clone(), opened?) }, runs, names_log })
+        let (names_log, names) = Names::open(disk, &dir.join("names"), (kept.names, devices))?;
+        let (past, packets) = (Past::new(disk.clone(), opened?), packets.iter().collect());
+        Ok(Self { state: State { kept, names, past, packets }, runs, names_log })
     }
 }
