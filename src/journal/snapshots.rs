@@ -141,23 +141,28 @@ pub fn spawn(
         let mut maker = maker;
         while let Ok(kept) = offered.recv() {
             while progress.wait(WAIT, |durable| durable.synced >= kept.epoch).synced < kept.epoch {}
-            match maker.make(kept) {
+            let made = maker.make(kept);
+            let merged = match made {
                 Ok(oldest) => {
                     holders.snapshot.advance(oldest, u64::MAX);
                     newest.made();
+                    maker.merge()
                 }
                 Err(failure) => {
-                    warn!(error = %failure, "the snapshot could not be written; tried again");
-                    let again = maker.again();
-                    newest.failed(again.is_err());
-                    maker = match again {
-                        Ok(maker) => maker,
-                        Err(failure) => {
-                            warn!(error = %failure, "no more snapshots until the next start, which takes longer");
-                            return;
-                        }
-                    };
+                    newest.failed(false);
+                    Err(failure)
                 }
+            };
+            if let Err(failure) = merged {
+                warn!(error = %failure, "the snapshot could not be written; tried again");
+                maker = match maker.again() {
+                    Ok(maker) => maker,
+                    Err(failure) => {
+                        newest.failed(true);
+                        warn!(error = %failure, "no more snapshots until the next start, which takes longer");
+                        return;
+                    }
+                };
             }
         }
     };

@@ -446,11 +446,15 @@ impl Core {
             Ok(oldest) => {
                 self.holders.snapshot.advance(oldest, u64::MAX);
                 self.newest.made();
+                if maker.merge().is_ok() {
+                    return;
+                }
             }
-            Err(_) => {
-                self.maker = self.maker.take().and_then(|maker| maker.again().ok());
-                self.newest.failed(self.maker.is_none());
-            }
+            Err(_) => self.newest.failed(false),
+        }
+        self.maker = self.maker.take().and_then(|maker| maker.again().ok());
+        if self.maker.is_none() {
+            self.newest.failed(true);
         }
     }
 

@@ -108,7 +108,6 @@ impl Maker {
         if let Some(names) = &mut self.names {
             names.sync(&self.dir)?;
         }
-        self.merge()?;
         let manifest = Manifest { kept, runs: self.runs.clone(), packets: self.packets.all() };
         Point::SnapshotWritten.pass();
         manifest.write(&*self.disk, &self.dir)?;
@@ -169,8 +168,13 @@ impl Maker {
         Ok(())
     }
 
-    /// Merges the newest runs while the one before is not twice as long as all of them.
-    fn merge(&mut self) -> Result<(), LogError> {
+    /// Merges the newest runs while the one before is not twice as long as all of them; the next snapshot
+    /// names what comes of it. To be called after each: most merges are short, but with a million sensors
+    /// one in many takes half a minute, which the snapshot does not wait for.
+    ///
+    /// # Errors
+    /// [`LogError`]: the snapshots before still hold.
+    pub fn merge(&mut self) -> Result<(), LogError> {
         let mut sum = 0;
         let mut from = self.runs.len();
         for (at, run) in self.runs.iter().enumerate().rev() {
