@@ -55,6 +55,7 @@ fn said(first: u64, device: u32, seconds: i64, readings: &[(u16, i64)]) -> Batch
         readings: readings.iter().map(reading).collect(),
         accounts: vec![FeedAccounts { feed: FeedId(0), delta }],
         devices: Vec::new(),
+        packets: Vec::new(),
     }
 }
 
