@@ -360,3 +360,11 @@ fn one_story(id: AlertId, steps: &[StepKind]) {
         };
     }
 }
+
+#[test]
+fn final_alerts_of_a_rule_on_readings_are_kept_for_no_recompute() {
+    let mut life = told(&[(2, true), (5, false)]);
+    assert_eq!(life.alerts.len(), 1);
+    life.seal(s(5), false, &TIMING);
+    assert!(life.alerts.is_empty() && life.annals.is_none());
+}
