@@ -305,6 +305,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_kept_goes_on_where_it_was() {
+        let mut feed = FeedState { devices: 7, ..FeedState::default() };
+        feed.bit(QuantityId(3));
+        feed.saw(s(100), s(100));
+        feed.recovered_step(s(90));
+        let kept = feed.kept();
+        let mut again = FeedState::restored(kept.clone());
+        assert_eq!(again.kept(), kept);
+        assert_eq!((kept.devices, kept.latest, kept.stepped), (7, Some(s(100)), Some(s(90))));
+        assert_eq!(again.saw(s(119), s(119)), None, "its watermark had come further");
+        assert_eq!(again.saw(s(121), s(121)), Some(s(91)));
+    }
+
+    #[test]
     fn a_file_is_observed_from_its_first_message() {
         let mut feed = FeedState::default();
         feed.replayed();

@@ -22,6 +22,9 @@ use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
 use crate::model::{Decoded, DecodedEvent, DecodedReading, Input, Submission, Value};
 
+#[path = "snapshot_start_tests.rs"]
+mod starts;
+
 /// A journal in memory with its sequencer.
 struct City {
     disk: Arc<dyn Disk>,
