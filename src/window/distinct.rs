@@ -113,10 +113,10 @@ fn estimate(registers: &[u8]) -> f64 {
 
 /// x + sum over k of x^(2^k) 2^(k-1).
 fn sigma(share: f64) -> f64 {
-    let (mut power, mut weight, mut sum) = (share, 1.0, share);
     if share >= 1.0 {
-        return sum;
+        return f64::INFINITY;
     }
+    let (mut power, mut weight, mut sum) = (share, 1.0, share);
     loop {
         let before = sum;
         power *= power;
