@@ -37,7 +37,9 @@ fn segment(first: u64) -> PathBuf {
 fn with(first: u64, frames: &[&[u8]]) -> Arc<MemoryDisk> {
     let disk = Arc::<MemoryDisk>::default();
     let mut log = LogWriter::begin(disk.clone(), Path::new(DIR), LogKind::Journal, 1 << 20, first).unwrap();
-    frames.iter().for_each(|frame| drop(log.append(frame).unwrap()));
+    for frame in frames {
+        log.append(frame).unwrap();
+    }
     disk
 }
 
