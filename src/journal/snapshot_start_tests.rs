@@ -1,6 +1,7 @@
 //! Which snapshot a start takes, and that it goes on from all of it.
 
 use super::*;
+use crate::journal::snapshot::manifest::Manifest;
 
 #[test]
 fn a_snapshot_is_taken_only_if_it_joins_onto_the_journal() {
@@ -42,4 +43,17 @@ fn a_snapshot_without_its_runs_is_none() {
     city.append();
     assert_eq!(maker.make(city.kept()).unwrap(), 0, "no older one may be relied on");
     assert!(restored(&city.disk, city.writer.next()).is_none());
+}
+
+#[test]
+fn a_manifest_under_the_name_of_another_epoch_is_none() {
+    let (city, _) = three_snapshots();
+    let end = city.writer.next();
+    let (named, other) = (dir().join(manifest::file(end)), dir().join(manifest::file(end - 1)));
+    assert!(Manifest::read(&*city.disk, &dir(), end).is_ok());
+    if manifest::list(&*city.disk, &dir()).unwrap().contains(&(end - 1)) {
+        city.disk.remove(&other).unwrap();
+    }
+    city.disk.rename(&named, &other).unwrap();
+    assert!(matches!(Manifest::read(&*city.disk, &dir(), end - 1), Err(LogError::Damaged { .. })));
 }
