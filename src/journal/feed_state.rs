@@ -326,19 +326,6 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_measured_when_the_connection_comes_up() {
-        let mut feed = FeedState::default();
-        feed.saw(s(10), s(10));
-        feed.connected(true, s(110));
-        feed.connected(true, s(120));
-        feed.connected(false, s(130));
-        feed.connected(false, s(140));
-        assert_eq!(feed.outage, Span::seconds(100));
-        feed.connected(true, s(150));
-        assert_eq!(feed.outage, Span::seconds(140));
-    }
-
-    #[test]
     fn bits_of_quantities_are_the_same_for_rings_and_snapshots() {
         let mut feed = FeedState::default();
         let bits: Vec<u64> = (0..70).map(|id| feed.bit(QuantityId(id * 3))).collect();

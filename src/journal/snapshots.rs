@@ -135,6 +135,7 @@ mod tests {
     use crate::journal::log::{LogKind, LogWriter};
     use crate::journal::memory_disk::MemoryDisk;
     use crate::journal::writer::Journal;
+    use crate::model::control::Recompute;
     use crate::model::{Input, Timestamp};
 
     #[derive(Default)]
@@ -161,8 +162,9 @@ mod tests {
 
     /// Journals so many records; without `append` they wait.
     fn journals(appender: &mut Appender, records: usize, append: bool) {
-        let (from, to) = (Timestamp(0), Timestamp(1));
-        appender.take((0..records).map(|_| Input::Recompute { from, to }), from, false);
+        let now = Timestamp(0);
+        let recompute = Recompute::of(now, Timestamp(1));
+        appender.take((0..records).map(|_| Input::Recompute(recompute)), now, false);
         while append && appender.append().unwrap() != super::super::steps::Appended::Nothing {}
     }
 
