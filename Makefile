@@ -69,7 +69,8 @@ exact: setup-test console own ## the engine against the naive evaluator on ten t
 	$(MAKE) crash simulate
 
 # A part of it as `make mutants FILE=src/window/slot.rs` or `make mutants SHARD=3/40` says: the
-# whole takes days. What survives is listed in mutants.out/missed.txt of the target directory.
+# whole takes days. What survives is listed in mutants.out/missed.txt of the target directory, and what
+# survived last, with the reasons, in docs/faults.md.
 CASES_EACH ?= 60
 SEEDS_EACH ?= 20
 mutants: setup own ## faults put in everywhere, one at a time: which does no test notice?

@@ -95,4 +95,17 @@ mod tests {
         let raised = absence.advance(s(7_900), LIMIT, Span::seconds(7_200), &id).unwrap();
         assert_eq!(raised.episode.raised_at, s(7_900));
     }
+
+    #[test]
+    fn a_rule_that_is_taken_away_ends_what_is_open_and_forgets() {
+        let mut absence = Absence::default();
+        absence.heard(s(100));
+        assert_eq!(absence.close(s(200)), None, "nothing is open");
+        assert_eq!(absence.advance(s(9_999), LIMIT, Span::ZERO, &id), None, "and nothing was heard");
+        absence.heard(s(10_000));
+        let raised = absence.advance(s(11_000), LIMIT, Span::ZERO, &id).unwrap();
+        let over = absence.close(s(11_500)).unwrap();
+        let ended = Episode { resolved_at: Some(s(11_500)), ended: Because::RuleChanged, ..raised.episode };
+        assert_eq!(over, Step { id: raised.id, episode: ended, kind: StepKind::Resolved });
+    }
 }

@@ -13,7 +13,7 @@ use super::life::Name;
 use crate::model::{Span, Timestamp};
 
 /// Final alerts that a life keeps.
-const FINAL_KEPT_MAX: usize = 32;
+pub(super) const FINAL_KEPT_MAX: usize = 32;
 /// Bytes that annals take at most.
 pub(super) const BYTES_MAX: usize =
     size_of::<Annals>() + FINAL_KEPT_MAX * (size_of::<(Name, Episode)>() + size_of::<Name>());

@@ -166,3 +166,17 @@ fn after_a_change_the_first_verdict_with_data_decides() {
     let over = fold.enter(s(20), met(NO), &timing).unwrap();
     assert_eq!((over.resolved_at, over.ended), (Some(s(20)), Because::RuleChanged));
 }
+
+#[test]
+fn of_two_verdicts_at_one_instant_the_one_that_keeps_the_alert_stands() {
+    let of = |met: Option<bool>, cleared: Option<bool>| Verdict { met, cleared }.rank();
+    let in_order = [
+        of(None, None),
+        of(Some(false), None),
+        of(Some(false), Some(true)),
+        of(Some(false), Some(false)),
+        of(Some(true), Some(true)),
+        of(Some(true), Some(false)),
+    ];
+    assert!(in_order.is_sorted_by(|a, b| a < b));
+}

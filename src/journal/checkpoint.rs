@@ -443,3 +443,7 @@ fn at(path: &Path, source: io::Error) -> CheckpointError {
 #[cfg(test)]
 #[path = "checkpoint_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "checkpoint/files_tests.rs"]
+mod files_tests;

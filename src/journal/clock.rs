@@ -142,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn it_is_slewed_towards_the_wall_clock_by_a_two_hundredth_either_way() {
+        for (wall, slewed) in [(101, 100_500), (99, 99_500), (100, 100_000)] {
+            let fake = Fake::default();
+            let mut clock = ArrivalClock::new(&fake, Timestamp::MIN);
+            fake.pass(100, wall);
+            assert_eq!(clock.now(), Timestamp(slewed * SECOND / 1_000), "{wall}");
+        }
+    }
+
+    #[test]
     fn an_hours_jump_is_not_followed_until_it_is_stable() {
         let fake = Fake::default();
         let mut clock = ArrivalClock::new(&fake, Timestamp::MIN);

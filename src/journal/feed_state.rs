@@ -280,4 +280,73 @@ mod tests {
         assert!(feed.observed(s(3_620)));
         assert_eq!(feed.outage.worth(), Span::ZERO);
     }
+
+    #[test]
+    fn what_is_sixty_seconds_old_is_not_nearly_live() {
+        for (age, drained) in [(60, false), (59, true)] {
+            let mut feed = FeedState::default();
+            feed.connected(true, s(100));
+            (0..LIVE_IN_A_ROW).for_each(|_| feed.message(Some(s(100 - age)), s(100)));
+            assert_eq!(feed.observed(s(100)), drained, "{age}");
+        }
+    }
+
+    #[test]
+    fn messages_without_time_are_a_backlog_for_five_minutes_others_for_as_long_as_it_lasts() {
+        let observed = |event_at: Option<Timestamp>, until: i64| {
+            let mut feed = FeedState::default();
+            feed.connected(true, s(1_000));
+            (1_000..=until).for_each(|at| feed.message(event_at, s(at)));
+            feed.observed(s(until))
+        };
+        assert!(!observed(None, 1_299));
+        assert!(observed(None, 1_300));
+        assert!(!observed(Some(s(10)), 2_000));
+    }
+
+    #[test]
+    fn what_was_kept_goes_on_where_it_was() {
+        let mut feed = FeedState { devices: 7, ..FeedState::default() };
+        feed.bit(QuantityId(3));
+        feed.saw(s(100), s(100));
+        feed.recovered_step(s(90));
+        let kept = feed.kept();
+        let mut again = FeedState::restored(kept.clone());
+        assert_eq!(again.kept(), kept);
+        assert_eq!((kept.devices, kept.latest, kept.stepped), (7, Some(s(100)), Some(s(90))));
+        assert_eq!(again.saw(s(119), s(119)), None, "its watermark had come further");
+        assert_eq!(again.saw(s(121), s(121)), Some(s(91)));
+    }
+
+    #[test]
+    fn a_file_is_observed_from_its_first_message() {
+        let mut feed = FeedState::default();
+        feed.replayed();
+        assert!(feed.observed(s(0)));
+    }
+
+    #[test]
+    fn bits_of_quantities_are_the_same_for_rings_and_snapshots() {
+        let mut feed = FeedState::default();
+        let bits: Vec<u64> = (0..70).map(|id| feed.bit(QuantityId(id * 3))).collect();
+        assert_eq!(bits[..63], (0..63).map(|at| 1 << at).collect::<Vec<u64>>());
+        assert!(bits[63..].iter().all(|bit| *bit == 1 << 63), "further ones share the last");
+        let known: Vec<u64> = (0..70).map(|id| quantity_bit(&feed.quantities, QuantityId(id * 3))).collect();
+        assert_eq!(known, bits);
+    }
+
+    #[test]
+    fn so_many_quantities_of_decoders_are_recalled_and_each_is_held_once() {
+        let mut feed = FeedState::default();
+        let quantity =
+            |n: usize| Arc::new(Quantity { name: format!("q{n}").into(), unit: "".into(), decimals: 0 });
+        let quantities: Vec<Arc<Quantity>> = (0..=RECALLED_MAX).map(quantity).collect();
+        for _ in 0..2 {
+            (0..).zip(&quantities).for_each(|(id, quantity)| feed.note(quantity, QuantityId(id)));
+        }
+        assert_eq!(feed.recalled.len(), RECALLED_MAX);
+        assert_eq!(feed.recall(&quantities[RECALLED_MAX - 1]), Some(QuantityId(RECALLED_MAX as u16 - 1)));
+        assert_eq!(feed.recall(&quantities[RECALLED_MAX]), None);
+        assert_eq!(feed.recall(&quantity(0)), None, "of another decoder");
+    }
 }

@@ -438,26 +438,5 @@ pub(super) fn at(path: &Path, source: io::Error) -> LogError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::testing::{Chance, Loss, SimDisk};
-
-    #[test]
-    fn what_a_failed_sync_left_is_written_again_at_the_next_start() {
-        let disk = Arc::new(SimDisk::default());
-        let dir = Path::new("log");
-        let open = || LogWriter::open(disk.mount(), dir, LogKind::Journal, 1 << 20).unwrap();
-        let mut writer = open();
-        writer.append(&[1; 3_000]).unwrap();
-        disk.fail_sync_after(0);
-        assert!(writer.file().sync().is_err());
-
-        // The process ends; the kernel takes its pages for clean, and the next sync succeeds.
-        disk.lose(Loss::Process, &mut Chance::of(1));
-        let writer = open();
-        assert_eq!(writer.next(), 1);
-        writer.file().sync().unwrap();
-        disk.lose(Loss::Everything, &mut Chance::of(1));
-        assert_eq!(open().next(), 1, "the sync after the start made it durable");
-    }
-}
+#[path = "log_tests.rs"]
+mod tests;

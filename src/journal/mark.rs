@@ -98,6 +98,20 @@ mod tests {
     use crate::journal::log::{LogKind, LogWriter};
 
     #[test]
+    fn it_has_its_room_from_the_start_and_what_does_not_read_is_not_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, path) = (FsDisk, folder.path().join(NAME));
+        let mark = Mark::open(&disk, folder.path()).unwrap();
+        assert_eq!((std::fs::metadata(&path).unwrap().len(), mark.read().unwrap()), (BYTES as u64, 0));
+        mark.write(7).unwrap();
+        assert_eq!(Mark::open(&disk, folder.path()).unwrap().read().unwrap(), 7);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[0] = 8;
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(mark.read().unwrap(), 0);
+    }
+
+    #[test]
     fn damage_before_the_mark_is_refused_and_a_torn_tail_behind_it_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let disk: Arc<dyn Disk> = Arc::new(FsDisk);

@@ -252,8 +252,25 @@ mod tests {
         assert_eq!(throttled.refuses("air", Some("flood")), Some(UsedUp::Sensor));
         throttled.pass(s(10));
         assert_eq!(throttled.refuses("air", Some("flood")), None);
+        assert!(throttled.is_idle());
         throttled.refuse(&air, None, s(20));
+        throttled.pass(s(19));
         assert_eq!(throttled.refuses("air", None), Some(UsedUp::Feed));
+        throttled.pass(s(20));
+        assert_eq!(throttled.refuses("air", None), None);
+    }
+
+    #[test]
+    fn decoders_are_told_of_so_many_devices_and_those_stay_told() {
+        let (throttled, air) = (Throttled::default(), Arc::<str>::from("air"));
+        let sensors: Vec<Arc<str>> = (0..=TOLD_MAX).map(|n| format!("s{n}").into()).collect();
+        sensors.iter().for_each(|sensor| throttled.refuse(&air, Some(sensor), s(10)));
+        assert_eq!(throttled.refuses("air", Some(&sensors[TOLD_MAX - 1])), Some(UsedUp::Sensor));
+        assert_eq!(throttled.refuses("air", Some(&sensors[TOLD_MAX])), None, "refused behind its decoding");
+        throttled.refuse(&air, Some(&sensors[0]), s(20));
+        throttled.pass(s(10));
+        assert_eq!(throttled.refuses("air", Some(&sensors[0])), Some(UsedUp::Sensor), "told anew");
+        assert_eq!(throttled.refuses("air", Some(&sensors[1])), None);
     }
 
     #[test]

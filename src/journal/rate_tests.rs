@@ -137,6 +137,57 @@ fn a_file_has_no_rate() {
     assert_eq!(total(&sequencer.take()).events_stored, 50);
 }
 
+#[test]
+fn a_file_has_no_rate_as_a_whole_and_a_redelivery_costs_nothing() {
+    let mut sequencer = limited("messages_per_hour_max", 10);
+    for n in 0..50 {
+        sequencer.accept(Submission { arrived_at: Some(s(100)), ..says("a", n) }, s(0));
+        sequencer.accept(Submission { repeated: true, ..says("a", n) }, s(100));
+    }
+    for n in 0..11 {
+        sequencer.accept(says("a", 60 + n), s(100));
+    }
+    let sum = total(&sequencer.take());
+    assert_eq!((sum.events_stored, sum.messages_repeated, sum.messages_refused), (60, 50, 1));
+}
+
+#[test]
+fn the_events_of_one_message_beyond_a_quota_are_one_refusal() {
+    let mut sequencer = limited("device_messages_per_hour_max", 1);
+    sequencer.accept(says("a", 1), s(100));
+    sequencer.accept(says("a", 2), s(100));
+    sequencer.take();
+    let events = (3..6).map(|at| event("a", Some(at), &[("pm25", 1)])).collect();
+    sequencer.accept(message(events), s(100));
+    let finished = sequencer.take();
+    assert_eq!((refusals(&finished).len(), total(&finished).events_refused), (1, 3));
+}
+
+#[test]
+fn only_a_feed_that_is_refused_as_a_whole_drains_again() {
+    let undecoded = || {
+        let mut undecoded = message(Vec::new());
+        undecoded.decoded.rejected.push(Rejected::message(Reason::OverRate, "too many"));
+        undecoded
+    };
+    let observed = |sequencer: &mut Sequencer, at: i64| {
+        sequencer.pass(s(at));
+        let finished = sequencer.take();
+        let last = finished.iter().flat_map(|f| &f.batch.records).last().cloned();
+        matches!(last, Some(Record::Tick { observed, .. }) if !observed.is_empty())
+    };
+    for (setting, whole) in [("device_messages_per_hour_max", false), ("messages_per_hour_max", true)] {
+        let mut sequencer = limited(setting, 1);
+        sequencer.connected(&"air".into(), true, s(10));
+        for n in 0..3 {
+            sequencer.accept(says("flood", n), s(100));
+        }
+        assert!(observed(&mut sequencer, 110), "quiet since");
+        sequencer.accept(undecoded(), s(111));
+        assert_eq!(observed(&mut sequencer, 112), !whole, "{setting}");
+    }
+}
+
 #[derive(Default)]
 struct Told(Mutex<Vec<u64>>);
 
@@ -154,11 +205,11 @@ fn refusals_beyond_the_room_of_the_quarantine_are_counted_and_acknowledged() {
     let bad = |ticket| {
         let mut bad = message(Vec::<DecodedEvent>::new());
         bad.payload = large.clone();
-        bad.decoded.rejected.push(Rejected::message(Reason::BadJson, "no"));
+        bad.decoded.rejected.push(Rejected::message(Reason::BadJson, "no".repeat(500)));
         bad.ack = Some(Ack { gate: gate.clone(), ticket });
         bad
     };
-    // 64 MiB hold 1,117 of them.
+    // 64 MiB hold 1,099 of them, with 1,010 bytes of texts each.
     for n in 0..2_000 {
         sequencer.accept(bad(n), s(100));
     }
@@ -166,7 +217,7 @@ fn refusals_beyond_the_room_of_the_quarantine_are_counted_and_acknowledged() {
     let sum = total(&finished);
     assert!(sum.balanced(), "{sum:?}");
     assert_eq!((sum.messages_received, sum.messages_quarantined), (2_000, 2_000));
-    assert_eq!(refusals(&finished).len(), 1_117);
+    assert_eq!(refusals(&finished).len(), 1_099);
     assert_eq!(finished.iter().map(|f| f.acks.len()).sum::<usize>(), 2_000);
     for n in 0..10 {
         sequencer.accept(bad(n), s(1_900));

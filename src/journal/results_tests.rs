@@ -184,3 +184,34 @@ fn on_a_full_disk_results_wait_and_are_the_same() {
     }
     assert_eq!(segments(&disk), segments(&whole));
 }
+
+#[test]
+fn of_another_version_only_what_it_derives_otherwise_is_published_anew() {
+    let disk = Arc::new(MemoryDisk::default());
+    let mut first = log(&disk, 1 << 30, ResultsPosition::default());
+    epochs()[..10].iter().for_each(|rows| first.publish(rows).unwrap());
+    let held = first.position().frame;
+    let (plan, mut derived) = (plan(1), epochs());
+    let mut other = aggregate(6, &plan);
+    if let ResultRow::Aggregate(row) = &mut other {
+        row.count = 7;
+    }
+    derived[3].pop();
+    derived[4].push(aggregate(4, &plan));
+    derived[5].push(aggregate(5, &plan));
+    derived[6][0] = other.clone();
+    let mut again = log(&disk, 1 << 30, ResultsPosition::default()).of_another_version();
+    for (epoch, rows) in derived[..11].iter().enumerate() {
+        assert_eq!(again.has_position(), epoch > 9, "before epoch {epoch}");
+        again.publish(rows).unwrap();
+    }
+    let anew = [
+        vec![ResultRow::Plan(0, plan.clone())],
+        vec![aggregate(4, &plan)],
+        vec![aggregate(5, &plan)],
+        vec![other],
+        vec![aggregate(10, &plan), aggregate(10, &plan)],
+    ];
+    let want: Vec<(u64, Vec<ResultRow>)> = (held..).zip(anew).collect();
+    assert_eq!(read_from(&disk, held, again.position().frame), want);
+}

@@ -110,21 +110,21 @@ impl Retention {
         if segments.len() < 2 || segments.get(1).is_some_and(|segment| segment.0 > needed) {
             return Ok((first, removed));
         }
-        let behind = now.minus(self.behind_max);
-        let (kept_from, held_from) = self.sequences(behind)?;
-        // Rows are as old as what caused them; where that left the journal early, nobody can say
-        // that they are too old for a sink that is not too far behind in the journal.
-        let ages_unknown = self.begins_after(behind)?;
+        // Rows are as old as what caused them. What the journal still holds keeps them; where it left
+        // the journal early, nobody can say that they are too old for a sink that is not too far
+        // behind in the journal.
+        let (kept_from, ages_unknown) = match self.journal_begins()? {
+            Some((arrived_at, sequence)) => (sequence, arrived_at > now.minus(self.behind_max)),
+            None => (0, true),
+        };
         for (old, next) in segments.iter().zip(segments.iter().skip(1)) {
             if next.0 > needed {
                 break;
             }
             let Some(cause) = self.cause_of(next.0)? else { break };
             // Rows of the old segment were caused before this one.
-            let held = sinks
-                .iter()
-                .filter(|sink| sink.position().1 < next.0)
-                .any(|sink| cause > held_from || (ages_unknown && !sink.needs_backfill()));
+            let held =
+                ages_unknown && sinks.iter().any(|sink| sink.position().1 < next.0 && !sink.needs_backfill());
             if cause > kept_from || held {
                 break;
             }
@@ -135,26 +135,11 @@ impl Retention {
         Ok((first, removed))
     }
 
-    /// Sequence of the journal's first record, and of the first record of the first segment that
-    /// begins at or after `from` (of the last segment if none does).
-    fn sequences(&self, from: Timestamp) -> Result<(u64, u64), LogError> {
-        let (mut oldest, mut latest) = (None, 0);
-        for (epoch, _) in log::segments(&*self.disk, &self.journal_dir)? {
-            let Some((arrived_at, sequence)) = self.begin_of(epoch)? else { break };
-            oldest.get_or_insert(sequence);
-            latest = sequence;
-            if arrived_at >= from {
-                break;
-            }
-        }
-        Ok((oldest.unwrap_or(0), latest))
-    }
-
-    /// Whether the journal's first record arrived after `from`.
-    fn begins_after(&self, from: Timestamp) -> Result<bool, LogError> {
+    /// Arrival time and sequence of the journal's first record.
+    fn journal_begins(&self) -> Result<Option<(Timestamp, u64)>, LogError> {
         let segments = log::segments(&*self.disk, &self.journal_dir)?;
-        let Some((epoch, _)) = segments.first() else { return Ok(true) };
-        Ok(self.begin_of(*epoch)?.is_none_or(|(arrived_at, _)| arrived_at > from))
+        let Some((epoch, _)) = segments.first() else { return Ok(None) };
+        self.begin_of(*epoch)
     }
 
     /// Arrival time and sequence at which the journal's segment beginning at `epoch` begins; `None`

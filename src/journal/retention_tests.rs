@@ -125,3 +125,42 @@ fn what_a_recompute_reads_is_held_until_both_checkpoints_lie_behind_it() {
     retention.collect(at_day(1_000)).unwrap();
     assert_eq!(left(&retention).0, 9);
 }
+
+#[test]
+fn what_the_older_checkpoint_needs_stays_to_the_frame() {
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(10, 1);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    let collected = retention.collect(at_day(100)).unwrap();
+    assert_eq!((left(&retention), collected.results_segments), ((9, 1), 1));
+    retention.holders.checkpoint.advance(10, 4);
+    let collected = retention.collect(at_day(100)).unwrap();
+    assert_eq!((left(&retention), collected.results_segments), ((9, 4), 3));
+}
+
+#[test]
+fn a_sink_holds_nothing_that_it_has_read() {
+    let retention = ten_days();
+    retention.holders.checkpoint.advance(10, 10);
+    retention.holders.snapshot.advance(10, u64::MAX);
+    let sink = retention.holders.sink("store", 3, 3);
+    for day in 3..6 {
+        sink.advance(day, day);
+        retention.collect(at_day(9)).unwrap();
+        assert_eq!(left(&retention), (day, day));
+    }
+}
+
+#[test]
+fn rows_older_than_the_journals_beginning_go_where_that_is_older_than_behind_max() {
+    // The snapshot holds the journal from day 2 on, which is six days before day 8.
+    for (now, results_left) in [(7, 0), (8, 2)] {
+        let retention = ten_days();
+        retention.holders.checkpoint.advance(10, 10);
+        retention.holders.snapshot.advance(2, u64::MAX);
+        let slow = retention.holders.sink("store", 10, 0);
+        let collected = retention.collect(at_day(now)).unwrap();
+        assert_eq!(left(&retention), (2, results_left), "day {now}");
+        assert_eq!((!collected.gaps.is_empty(), slow.needs_backfill()), (now == 8, now == 8));
+    }
+}

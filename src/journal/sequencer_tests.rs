@@ -322,3 +322,119 @@ fn a_feed_of_more_quantities_than_bits_loses_none_of_them() {
     let sum = total(&sequencer.take());
     assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting), (70, 70, 0));
 }
+
+fn feed(settings: serde_json::Value) -> Control {
+    let mut definition = serde_json::json!({"name": "air", "topic": "t", "decoder": "json"});
+    definition.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    Control::Feed { feed: Box::new(serde_json::from_value(definition).unwrap()) }
+}
+
+fn controls(finished: &[Finished]) -> Vec<Control> {
+    let records = finished.iter().flat_map(|f| &f.batch.records);
+    let control = |record: &Record| match record {
+        Record::Control(control) => Some((**control).clone()),
+        _ => None,
+    };
+    records.filter_map(control).collect()
+}
+
+#[test]
+fn only_what_changed_in_a_configuration_is_journaled_and_what_it_no_longer_names_is_removed() {
+    let pipeline = |name: &str, title: &str| {
+        let title = serde_json::json!({"es": title, "en": title});
+        let definition = serde_json::json!({"version": 1, "name": name, "title": title});
+        Control::Pipeline { pipeline: Box::new(serde_json::from_value(definition).unwrap()) }
+    };
+    let (air, water) = (feed(serde_json::json!({})), feed(serde_json::json!({"name": "water"})));
+    let mut sequencer = Sequencer::default();
+    let first = vec![air.clone(), water.clone(), pipeline("noise", "a"), pipeline("rivers", "a")];
+    sequencer.configure(first.clone(), s(1));
+    assert_eq!(controls(&sequencer.take()), first);
+    sequencer.configure(first, s(2));
+    assert_eq!(controls(&sequencer.take()), []);
+    sequencer.configure(vec![air, water, pipeline("noise", "b")], s(3));
+    let removed = Control::PipelineRemoved { name: "rivers".into() };
+    assert_eq!(controls(&sequencer.take()), [removed, pipeline("noise", "b")]);
+}
+
+#[test]
+fn no_tick_lies_ahead_of_the_clock() {
+    let mut sequencer = Sequencer::default();
+    sequencer.pass(Timestamp(10 * SECOND + 900_000_000));
+    sequencer.pass(Timestamp(11 * SECOND + 900_000_000));
+    assert_eq!(ticks(&sequencer.take()), [(10, 11, 0)]);
+    assert_eq!(sequencer.last_arrival(), Timestamp(11 * SECOND + 900_000_000));
+}
+
+#[test]
+fn a_message_without_an_event_is_ignored_or_lies_in_quarantine() {
+    let mut sequencer = Sequencer::default();
+    let mut join = message(Vec::new());
+    join.decoded.ignored = Some("join");
+    sequencer.accept(join, s(1));
+    sequencer.accept(message(Vec::new()), s(2));
+    sequencer.accept(message(Vec::new()), s(2));
+    let sum = total(&sequencer.take());
+    assert!(sum.balanced(), "{sum:?}");
+    assert_eq!((sum.messages_ignored, sum.messages_quarantined), (1, 2));
+}
+
+#[test]
+fn a_clock_may_be_ahead_by_max_skew_and_no_more() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(400), &[("pm25", 1)])]), s(100));
+    assert_eq!(total(&sequencer.take()).events_stored, 1);
+    sequencer.accept(message(vec![event("a", Some(402), &[("pm25", 2)])]), Timestamp(s(102).0 - 500));
+    let finished = sequencer.take();
+    assert_eq!(total(&finished).events_quarantined, 1);
+    let refused = finished.iter().flat_map(|f| &f.batch.records).find_map(|record| match record {
+        Record::Refusal(refusal) => Some(refusal.detail.clone()),
+        _ => None,
+    });
+    assert!(refused.unwrap().contains("clock is 5m ahead"), "in whole seconds");
+}
+
+#[test]
+fn a_device_that_counts_is_known_by_its_number_alone() {
+    let mut sequencer = Sequencer::default();
+    sequencer.configure(vec![feed(serde_json::json!({"identity": "sequence"}))], s(1));
+    let numbered = |at: i64, number: u64| {
+        message(vec![DecodedEvent { counter: Some(number), ..event("a", Some(at), &[("pm25", 1)]) }])
+    };
+    sequencer.accept(numbered(100, 7), s(101));
+    sequencer.accept(numbered(130, 7), s(131));
+    sequencer.accept(numbered(130, 8), s(132));
+    let sum = total(&sequencer.take());
+    assert_eq!((sum.events_stored, sum.events_duplicate), (2, 1));
+}
+
+#[test]
+fn a_part_that_is_new_is_no_conflict_and_the_rest_is_told_with_the_device() {
+    let mut sequencer = Sequencer::default();
+    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(101));
+    sequencer.take();
+    let more = [("pm25", 1), ("pm10", 2), ("no2", 4)];
+    sequencer.accept(message(vec![event("a", Some(100), &more)]), s(102));
+    let finished = sequencer.take();
+    assert!(!finished.iter().flat_map(|f| &f.batch.records).any(|r| matches!(r, Record::Refusal(_))));
+    let told: Vec<Accounts> =
+        finished.iter().flat_map(|f| &f.batch.devices).map(|device| device.delta.clone()).collect();
+    assert_eq!(told, [Accounts { readings_found: 2, readings_duplicate: 2, ..Accounts::default() }]);
+}
+
+#[test]
+fn beyond_ten_thousand_quantities_only_known_ones_are_taken_in() {
+    let mut sequencer = Sequencer::default();
+    let names: Vec<String> = (0..QUANTITIES_MAX + 1).map(|n| format!("q{n}")).collect();
+    let mut tell = |sensor: &str, of: &[String]| {
+        let values: Vec<(&str, i64)> = of.iter().map(|name| (&**name, 1)).collect();
+        sequencer.accept(message(vec![event(sensor, Some(100), &values)]), s(101));
+        let sum = total(&sequencer.take());
+        (sum.readings_stored, sum.readings_refused)
+    };
+    for (n, of) in names[..QUANTITIES_MAX].chunks(100).enumerate() {
+        assert_eq!(tell(&format!("s{n}"), of), (100, 0), "{n}");
+    }
+    assert_eq!(tell("more", &names[QUANTITIES_MAX - 1..]), (0, 2), "not even the known one of two");
+    assert_eq!(tell("more", &names[QUANTITIES_MAX - 1..QUANTITIES_MAX]), (1, 0));
+}

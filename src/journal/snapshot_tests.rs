@@ -23,6 +23,9 @@ use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
 use crate::model::{Brought, Decoded, DecodedEvent, DecodedReading, Input, Packet, Submission, Value};
 
+#[path = "snapshot_start_tests.rs"]
+mod starts;
+
 /// A journal in memory with its sequencer.
 struct City {
     disk: Arc<dyn Disk>,

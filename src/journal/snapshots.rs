@@ -168,3 +168,119 @@ pub fn spawn(
     };
     std::thread::Builder::new().name("snapshot".into()).spawn(work)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::journal::log::{LogKind, LogWriter};
+    use crate::journal::memory_disk::MemoryDisk;
+    use crate::journal::writer::Journal;
+    use crate::model::control::Recompute;
+    use crate::model::{Input, Timestamp};
+
+    #[derive(Default)]
+    struct Hands(AtomicI64);
+
+    impl Clock for Hands {
+        fn wall(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn monotonic(&self) -> i64 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn options(disk: &Arc<MemoryDisk>) -> JournalOptions {
+        JournalOptions {
+            dir: "journal".into(),
+            segment_bytes_max: 1 << 30,
+            disk: disk.clone(),
+            clock: Arc::<Hands>::default(),
+            linked: Arc::new(|_, _| {}),
+        }
+    }
+
+    /// Journals so many records; without `append` they wait.
+    fn journals(appender: &mut Appender, records: usize, append: bool) {
+        let now = Timestamp(0);
+        let recompute = Recompute::of(now, Timestamp(1));
+        appender.take((0..records).map(|_| Input::Recompute(recompute)), now, false);
+        while append && appender.append().unwrap() != super::super::steps::Appended::Nothing {}
+    }
+
+    /// A journal in which something is, and how many records that are.
+    fn begun() -> (Appender, u64) {
+        let mut appender = Journal::open(options(&Arc::default())).unwrap().ends().unwrap().0;
+        journals(&mut appender, 1, true);
+        let held = appender.records();
+        (appender, held)
+    }
+
+    #[test]
+    fn a_snapshot_is_offered_after_a_time_or_so_many_records_if_there_are_any() {
+        let clock = Arc::<Hands>::default();
+        let (mut appender, held) = begun();
+        let (mut offers, offered) = Offers::new(clock.clone(), held);
+        let mut offer = |appender: &Appender, wait: i64| {
+            clock.0.fetch_add(wait, Ordering::Relaxed);
+            offers.offer(appender);
+            offered.try_recv().ok().map(|kept| kept.next - held)
+        };
+        assert_eq!(offer(&appender, 2 * EVERY), None, "nothing since the start");
+        journals(&mut appender, 1, true);
+        assert_eq!(offer(&appender, 0), Some(1), "long waited for");
+        journals(&mut appender, 1, true);
+        assert_eq!(offer(&appender, EVERY - 1), None);
+        assert_eq!(offer(&appender, 1), Some(2));
+        assert_eq!(offer(&appender, 2 * EVERY), None, "nothing since");
+        journals(&mut appender, 1, true);
+        assert_eq!(offer(&appender, 0), Some(3));
+        journals(&mut appender, RECORDS as usize - 1, true);
+        assert_eq!(offer(&appender, 0), None);
+        journals(&mut appender, 1, true);
+        assert_eq!(offer(&appender, 0), Some(3 + RECORDS));
+        journals(&mut appender, 1, false);
+        assert_eq!(offer(&appender, EVERY), None, "a batch waits to be appended");
+        journals(&mut appender, 0, true);
+        assert_eq!(offer(&appender, 0), Some(4 + RECORDS));
+    }
+
+    #[test]
+    fn what_nobody_took_is_offered_again_and_a_clean_stop_leaves_what_is_new() {
+        let clock = Arc::<Hands>::default();
+        let (mut appender, held) = begun();
+        let (mut offers, offered) = Offers::new(clock.clone(), held);
+        for _ in 0..2 {
+            journals(&mut appender, 1, true);
+            clock.0.fetch_add(EVERY, Ordering::Relaxed);
+            offers.offer(&appender);
+        }
+        assert_eq!(offered.try_iter().map(|kept| kept.next - held).collect::<Vec<_>>(), [1]);
+        clock.0.fetch_add(EVERY, Ordering::Relaxed);
+        offers.offer(&appender);
+        assert_eq!(offered.try_iter().map(|kept| kept.next - held).collect::<Vec<_>>(), [2]);
+        offers.last(&appender);
+        assert!(offered.try_recv().is_err(), "nothing since");
+        journals(&mut appender, 1, true);
+        offers.last(&appender);
+        assert_eq!(offered.try_recv().unwrap().next, held + 3);
+    }
+
+    #[test]
+    fn a_journal_whose_beginning_is_gone_needs_a_snapshot() {
+        let disk = Arc::<MemoryDisk>::default();
+        let dir = Path::new("journal");
+        let mut log = LogWriter::open(disk.clone(), dir, LogKind::Journal, 1).unwrap();
+        for _ in 0..3 {
+            log.append(b"a batch").unwrap();
+        }
+        let files = disk.files();
+        assert!(restore(&options(&disk), 3).is_ok(), "nothing is gone");
+        let rest = files.into_iter().skip(1).collect();
+        let found = restore(&options(&MemoryDisk::with(rest)), 3).err();
+        assert!(matches!(found, Some(LogError::NoSnapshot { first: 1, .. })), "{found:?}");
+    }
+}

@@ -217,6 +217,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn no_integer_has_more_than_64_bits() {
+        let of = |last: u8| Reader(&[&[0xff; 9][..], &[last]].concat()).uint();
+        assert_eq!((of(1), of(2)), (Ok(u64::MAX), Err(BadContent)));
+        let padded = [&[0x80; 9][..], &[0]].concat();
+        assert_eq!(Reader(&padded).uint(), Ok(0));
+    }
+
+    #[test]
+    fn what_is_left_over_is_no_content() {
+        let mut input = Reader(&[1, 2]);
+        assert_eq!((input.uint(), input.end()), (Ok(1), Err(BadContent)));
+        assert_eq!((input.uint(), input.end()), (Ok(2), Ok(())));
+    }
+
     proptest! {
         #[test]
         fn integers_read_back(a in any::<u64>(), b in any::<i64>(), text in ".{0,40}") {

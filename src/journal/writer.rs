@@ -317,3 +317,16 @@ fn append_all(appender: &mut Appender, offers: &Offers) -> Result<(), LogError> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_and_data_that_cannot_be_relied_on_end_it_with_codes_of_their_own() {
+        let path = PathBuf::from("journal");
+        let disk = LogError::Disk { path: path.clone(), source: io::ErrorKind::PermissionDenied.into() };
+        assert_eq!(exit_code(&disk), 74);
+        assert_eq!(exit_code(&LogError::Missing { path, ordinal: 1 }), 65);
+    }
+}

@@ -125,7 +125,9 @@ fn step(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AlertState, DeviceId, Entry, Event, FeedAccounts, TagSetId};
+    use crate::model::{
+        AlertState, DeviceId, Entry, Event, FeedAccounts, QuantityId, Reading, TagSetId, Value,
+    };
 
     fn batch(seconds: i64, stored: u64, records: usize) -> Batch {
         let at = Timestamp(seconds * SECOND);
@@ -160,8 +162,32 @@ mod tests {
         assert!(told(batch(40, 2, 2)).is_empty(), "what was wrong stays wrong");
         let over = told(batch(3_600, 2, 2));
         assert_eq!((over.len(), over[0].to, over[0].id), (1, AlertState::Resolved, raised[0].id));
+        assert_eq!(over[0].resolved_at, Some(Timestamp(HOUR)), "the end of its hour");
         let next = told(batch(3_700, 1, 2));
         assert_ne!(next[0].id, raised[0].id);
+    }
+
+    #[test]
+    fn readings_are_held_to_the_records_too_and_both_counts_are_told() {
+        let mut dictionary = Dictionary::default();
+        dictionary.insert(&Entry::Feed("air".into()));
+        let mut batch = batch(10, 2, 2);
+        batch.readings = vec![Reading { quantity: QuantityId(0), value: Value(1) }; 3];
+        for (record, readings) in batch.records.iter_mut().zip([0..1, 1..3]) {
+            let Record::Event(event) = record else { continue };
+            event.readings = readings;
+        }
+        let delta = &mut batch.accounts[0].delta;
+        (delta.readings_found, delta.readings_stored) = (3, 3);
+        assert!(Audit::default().fold(&batch, &dictionary).is_empty());
+        let delta = &mut batch.accounts[0].delta;
+        (delta.readings_found, delta.readings_stored) = (4, 4);
+        let told = Audit::default().fold(&batch, &dictionary);
+        let counts: Vec<(&str, Option<f64>)> =
+            told[0].evidence.iter().map(|(name, n)| (&**name, *n)).collect();
+        let events = [("events_accounted", Some(2.0)), ("events_found", Some(2.0))];
+        let readings = [("readings_accounted", Some(4.0)), ("readings_found", Some(3.0))];
+        assert_eq!(counts, [events, readings].concat());
     }
 
     #[test]

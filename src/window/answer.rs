@@ -71,6 +71,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_quotient_whose_scale_is_beyond_integers_is_scaled_as_a_float() {
+        let (numerator, denominator) = (3 * 10_i128.pow(37), 10_i128.pow(38));
+        assert_eq!(Answer::Exact { numerator, denominator }.to_f64(2), 0.3 / 100.0);
+    }
+
+    #[test]
     fn rounds_half_to_even_either_way() {
         let exact = |numerator| Answer::Exact { numerator, denominator: 2 }.to_mantissa(3);
         assert_eq!([exact(1), exact(3), exact(-1), exact(-3)], [Some(0), Some(2), Some(0), Some(-2)]);

@@ -50,8 +50,8 @@ impl Circular {
         }
         let degrees = libm::atan2(self.sine as f64, self.cosine as f64).to_degrees();
         let turned = if degrees < 0.0 { degrees + 360.0 } else { degrees };
-        // -0 is 0, and what rounds up to a whole turn is none.
-        Some(if turned >= 360.0 { 0.0 } else { turned + 0.0 })
+        // What rounds up to a whole turn is none.
+        Some(if turned >= 360.0 { 0.0 } else { turned })
     }
 }
 
@@ -68,6 +68,15 @@ mod tests {
 
     fn mean(degrees: &[i64]) -> Option<f64> {
         fold(degrees).mean(degrees.len() as u64)
+    }
+
+    #[test]
+    fn a_mean_vector_of_a_millionth_has_no_direction_and_a_longer_one_has() {
+        let shortest = (5_000_000_i64 << ONE_BITS) / 1_000_000;
+        for (sine, cosine, direction) in [(0, 1, 0.0), (1, 0, 90.0), (0, -1, 180.0), (-1, 0, 270.0)] {
+            let of = |length: i64| Circular { sine: sine * length, cosine: cosine * length }.mean(5_000_000);
+            assert_eq!((of(shortest), of(shortest + 1)), (None, Some(direction)));
+        }
     }
 
     #[test]

@@ -113,10 +113,10 @@ fn estimate(registers: &[u8]) -> f64 {
 
 /// x + sum over k of x^(2^k) 2^(k-1).
 fn sigma(share: f64) -> f64 {
-    let (mut power, mut weight, mut sum) = (share, 1.0, share);
     if share >= 1.0 {
-        return sum;
+        return f64::INFINITY;
     }
+    let (mut power, mut weight, mut sum) = (share, 1.0, share);
     loop {
         let before = sum;
         power *= power;
@@ -175,6 +175,49 @@ mod tests {
             assert!(spread < STANDARD_ERROR * 1.3, "{size}: {spread}");
             assert!(errors.iter().all(|e| e.abs() < STANDARD_ERROR * 4.0), "{size}: {errors:?}");
         }
+    }
+
+    #[test]
+    fn registers_hold_the_longest_run_of_leading_zeros() {
+        let rank_of = |hash: u64| {
+            let mut registers = vec![0; REGISTERS];
+            raise(&mut registers, hash);
+            let at = registers.iter().position(|rank| *rank > 0).unwrap();
+            assert_eq!(registers.iter().filter(|rank| **rank > 0).count(), 1);
+            (at, registers[at])
+        };
+        assert_eq!(rank_of(u64::MAX), (4_095, 1));
+        assert_eq!(rank_of(1 << 63 | 1 << 51), (2_048, 1));
+        assert_eq!(rank_of(1 << 52 | 1 << 50), (1, 2));
+        assert_eq!(rank_of(1), (0, 52));
+        assert_eq!(rank_of(0), (0, 53), "no one in all of its bits");
+    }
+
+    #[test]
+    fn the_estimate_is_ertls() {
+        // By sixty decimals and the formulas as they are printed.
+        let close = |found: f64, wanted: f64| (found / wanted - 1.0).abs() < 1e-9;
+        for (share, small, large) in [
+            (0.25, 0.199_964_747_932_044, 0.320_373_537_018_895_15),
+            (0.5, 0.149_929_495_864_088_09, 0.890_747_074_037_790_3),
+            (0.75, 0.079_880_941_437_337_84, 2.427_552_487_930_809_7),
+            (0.9, 0.032_829_956_807_498_63, 6.813_691_958_633_898_5),
+        ] {
+            assert!(close(tau(share), small) && close(sigma(share), large), "{share}");
+        }
+        assert_eq!((tau(0.0), tau(1.0), sigma(0.0)), (0.0, 0.0, 0.0));
+        let of = |ranks: &[(u8, usize)]| {
+            let registers: Vec<u8> = ranks.iter().flat_map(|(rank, of)| vec![*rank; *of]).collect();
+            assert_eq!(registers.len(), REGISTERS);
+            estimate(&registers)
+        };
+        assert_eq!(of(&[(0, 4_096)]), 0.0);
+        assert_eq!(of(&[(1, 4_096)]), 5_909.0);
+        assert_eq!(of(&[(0, 2_048), (1, 1_024), (2, 512), (3, 512)]), 2_781.0);
+        assert_eq!(of(&[(0, 4_000), (1, 60), (5, 30), (53, 6)]), 97.0);
+        assert_eq!(of(&[(0, 1), (9, 4_095)]), 1_344_945.0);
+        assert_eq!(of(&[(20, 4_096)]), 3_098_164_009.0);
+        assert!(close(of(&[(53, 1_024), (52, 1_024), (51, 2_048)]), 10_005_792_761_766_040_489.0));
     }
 
     #[test]

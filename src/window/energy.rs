@@ -76,6 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn no_levels_and_more_than_can_be_counted_have_no_mean() {
+        let mut energy = Energy::default();
+        assert_eq!((energy.mean(0), energy.mean(3)), (None, None));
+        energy.add(60, 0);
+        assert_eq!(energy.mean(0), None);
+        assert!(energy.mean((1 << 36) - 1).is_some());
+        assert_eq!((energy.mean(1 << 36), energy.mean(u64::MAX)), (None, None));
+    }
+
+    #[test]
     fn the_louder_one_rules() {
         // 10 log10((10^6 + 10^8) / 2)
         assert!((mean(&[600, 800], 1) - 77.032_913_781_186_61).abs() < 1e-9);

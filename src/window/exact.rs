@@ -19,7 +19,7 @@ fn unsigned_ratio(numerator: u128, denominator: u128) -> f64 {
     let mut quotient = numerator / denominator;
     let mut remainder = numerator % denominator;
     let mut exponent = 0_i32;
-    while quotient < (1 << 55) && (remainder != 0 || quotient != 0) {
+    while quotient < (1 << 55) {
         let Some(doubled) = remainder.checked_mul(2) else {
             // The denominator is beyond 2^127: such sums do not occur (see `MANTISSA_MAX`).
             break;
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(ratio(1, 3), 1.0 / 3.0);
         assert_eq!(ratio(-2_565_200, 100_000), -25.652);
         assert_eq!(ratio(0, 7), 0.0);
+        assert_eq!((ratio(1, -4), ratio(-1, -4)), (-0.25, 0.25));
         assert_eq!(ratio(i128::from(i64::MAX), 1), i64::MAX as f64);
         assert_eq!(ratio(10_i128.pow(30) + 1, 10_i128.pow(30)), 1.0);
     }

@@ -120,6 +120,14 @@ mod tests {
     }
 
     #[test]
+    fn a_variance_beyond_exact_numbers_is_the_nearest_float() {
+        // Half of them one hundredth above the mean, half below.
+        let count = 4_000_000_000_000_000_000;
+        let found = variance(count, 0, i128::from(count), 2).map(|answer| answer.to_f64(2));
+        assert!(found.is_some_and(|value| (value / 1e-4 - 1.0).abs() < 1e-12), "{found:?}");
+    }
+
+    #[test]
     fn deviation_and_variance_are_the_samples() {
         let values = [2, 4, 4, 4, 5, 5, 7, 9];
         assert!((of(Function::Stddev, &values, 0).unwrap() - 2.138_089_935_299_395).abs() < 1e-15);

@@ -121,3 +121,7 @@ impl Life {
         name
     }
 }
+
+#[cfg(test)]
+#[path = "again_tests.rs"]
+mod tests;

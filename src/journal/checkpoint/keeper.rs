@@ -200,3 +200,158 @@ fn tell(checkpoints: &Checkpoints, holder: &Holder) {
 fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::AtomicI64;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::journal::holders::Holders;
+    use crate::journal::memory_disk::MemoryDisk;
+    use crate::model::Timestamp;
+    use crate::model::time::SECOND;
+
+    #[derive(Default)]
+    struct Hands(AtomicI64);
+
+    impl Clock for Hands {
+        fn wall(&self) -> Timestamp {
+            Timestamp(0)
+        }
+        fn monotonic(&self) -> i64 {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    /// A keeper of checkpoints after 30 s or 100 records, of a flow whose state is empty.
+    struct Desk {
+        disk: Arc<MemoryDisk>,
+        clock: Arc<Hands>,
+        holders: Holders,
+        results: ResultsLog,
+        keeper: Keeper,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let (disk, clock) = (Arc::<MemoryDisk>::default(), Arc::<Hands>::default());
+            let holders = Holders::default();
+            let results = ResultsLog::open(disk.clone(), Path::new("results"), 1_000).unwrap();
+            let checkpoints = Checkpoints::open(disk.clone(), Path::new("checkpoints")).unwrap().0;
+            let cadence = Cadence { every: Span::seconds(30), records: 100 };
+            let keeper =
+                Keeper::start(checkpoints, 0, cadence, clock.clone(), holders.checkpoint.clone()).unwrap();
+            Self { disk, clock, holders, results, keeper }
+        }
+
+        fn wait(&self, seconds: i64) {
+            self.clock.0.fetch_add(seconds * SECOND, Ordering::Relaxed);
+        }
+
+        fn wants(&mut self, next: u64) -> bool {
+            self.keeper.wants(next, false).is_some()
+        }
+
+        /// Has the parts taken, and waits until the thread is done with them.
+        fn take(&mut self, next: u64) {
+            self.keeper.take(next, Ok(vec![Part::default()]), &self.results);
+            let patience = Instant::now();
+            while self.keeper.shared.writing.load(Ordering::Acquire) {
+                assert!(patience.elapsed() < Duration::from_secs(20), "never written");
+                std::thread::yield_now();
+            }
+        }
+
+        fn on_disk(&self) -> Vec<u64> {
+            Checkpoints::open(self.disk.clone(), Path::new("checkpoints")).unwrap().1
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_after_a_time_or_so_many_records_if_anything_happened() {
+        let mut desk = Desk::new();
+        desk.wait(29);
+        assert!(!desk.wants(5));
+        desk.wait(1);
+        assert!(!desk.wants(0), "nothing happened");
+        assert_eq!(desk.keeper.wants(5, false).map(|request| request.next), Some(5));
+        desk.take(5);
+        desk.keeper.passed(99);
+        assert!(!desk.wants(6));
+        desk.keeper.passed(1);
+        assert!(desk.wants(6));
+        desk.take(6);
+        assert!(!desk.wants(7), "both are counted anew");
+        desk.keeper.hurry();
+        assert!(!desk.wants(6));
+        assert!(desk.wants(7));
+    }
+
+    #[test]
+    fn only_one_is_on_its_way_but_for_the_last() {
+        let mut desk = Desk::new();
+        desk.wait(30);
+        assert!(desk.wants(5));
+        desk.wait(60);
+        assert!(!desk.wants(9));
+        assert!(desk.keeper.wants(9, true).is_some(), "the last");
+        desk.take(5);
+        desk.take(9);
+        assert_eq!(desk.on_disk(), [1, 0]);
+        assert_eq!(desk.keeper.written().latest().map(|latest| latest.epoch), Some(9));
+        assert!(desk.keeper.wants(9, true).is_none(), "nothing happened since");
+        assert!(desk.keeper.wants(10, true).is_some());
+        // Parts of no request, or of an epoch before what was asked, are none of it.
+        desk.take(9);
+        assert_eq!(desk.on_disk(), [1, 0]);
+        desk.take(10);
+        desk.take(11);
+        assert_eq!(desk.on_disk(), [2, 1]);
+    }
+
+    #[test]
+    fn collection_is_told_what_the_older_of_two_needs() {
+        let mut desk = Desk::new();
+        for (next, needed) in [(5, 0), (7, 5), (8, 7)] {
+            desk.keeper.hurry();
+            assert!(desk.wants(next));
+            desk.take(next);
+            assert_eq!(desk.holders.checkpoint.position().0, needed);
+        }
+    }
+
+    #[test]
+    fn it_is_known_how_old_the_latest_is_and_how_many_failed() {
+        let mut desk = Desk::new();
+        let written = desk.keeper.written();
+        desk.wait(30);
+        assert_eq!((written.latest(), written.age().as_secs(), written.failures()), (None, 30, 0));
+        assert!(desk.wants(5));
+        let unfit = StateError::Names { kind: "devices" };
+        desk.keeper.take(5, Err(unfit), &desk.results);
+        assert_eq!((written.latest(), written.failures()), (None, 1));
+        desk.wait(30);
+        assert!(desk.wants(6), "the next is taken all the same");
+        desk.take(6);
+        assert_eq!((written.latest().map(|latest| latest.epoch), written.failures()), (Some(6), 1));
+        desk.wait(30);
+        assert!(desk.wants(7));
+        desk.take(7);
+        desk.wait(2);
+        assert_eq!((written.latest().map(|latest| latest.epoch), written.age().as_secs()), (Some(7), 2));
+    }
+
+    #[test]
+    fn its_end_waits_for_the_one_that_is_being_written() {
+        for _ in 0..20 {
+            let mut desk = Desk::new();
+            assert!(desk.keeper.wants(3, true).is_some());
+            desk.keeper.take(3, Ok(vec![Part::default()]), &desk.results);
+            let Desk { keeper, disk, .. } = desk;
+            drop(keeper);
+            assert_eq!(Checkpoints::open(disk, Path::new("checkpoints")).unwrap().1, [0]);
+        }
+    }
+}

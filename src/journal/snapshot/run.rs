@@ -297,3 +297,7 @@ fn read(file: &dyn LogFile, path: &Path, offset: u64, length: usize) -> Result<V
 fn damaged(path: &Path, offset: u64, what: &'static str) -> LogError {
     LogError::Damaged { path: path.to_owned(), offset, ordinal: 0, what }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

@@ -251,6 +251,18 @@ fn nested_calls_fold_each_sensor_once() {
 }
 
 #[test]
+fn a_rate_of_each_sensor_is_folded_only_where_there_is_one() {
+    let fields = [(Function::Max, Some(Function::Rate)), (Function::Count, Some(Function::Rate))];
+    let mut told = Told::new(plan(60, 60, 60, &fields));
+    for (device, at, tenths) in [("a", 5, 10), ("a", 35, 1_210), ("b", 20, 70), ("c", 10, 0), ("c", 50, 600)]
+    {
+        told.put(device, at, tenths);
+    }
+    // 120 and 60 in a minute; one reading is no rate.
+    assert_eq!(seen(&told.close(60)), [(0, 5, vec![Some(2.0), Some(2.0)])]);
+}
+
+#[test]
 fn a_sensor_of_low_capture_does_not_count() {
     let mut plan = plan(60, 60, 60, &[(Function::Count, Some(Function::Max))]);
     plan.sensors.intervals = vec![Some(Span::seconds(20))];
