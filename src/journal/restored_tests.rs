@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::{Beginning, Cadence, Keeper, Written};
@@ -11,6 +11,7 @@ use super::disk::Disk;
 use super::ends::Ends;
 use super::log::{self, LogKind, LogWriter};
 use super::memory_disk::MemoryDisk;
+use super::sequencer::SharedDictionary;
 use super::{
     BatchReader, Clock, Holders, Progress, ResultReader, Retention, Sequencer, SystemClock, batch_codec,
 };
@@ -71,22 +72,15 @@ impl World {
             written: self.end(),
             results: Path::new("results"),
             segment_bytes_max: 1,
-            names: &Arc::new(RwLock::new(names(&self.batches))),
+            names: &SharedDictionary::new(names(&self.batches).into()),
             workers: 2,
         }
         .begin()
         .unwrap();
         let (next, clock): (u64, Arc<dyn Clock>) = (begun.next, Arc::new(SystemClock::default()));
         let cadence = Cadence { every: Span::seconds(3_600), records: u64::MAX };
-        let keeper = Keeper::start(
-            begun.checkpoints,
-            next,
-            cadence,
-            clock.clone(),
-            holders.checkpoint.clone(),
-            Arc::new(Written::new(clock)),
-        )
-        .unwrap();
+        let (holder, written) = (holders.checkpoint.clone(), Arc::new(Written::new(clock.clone())));
+        let keeper = Keeper::start(begun.checkpoints, next, cadence, clock, holder, written).unwrap();
         let flow = Arc::new(Progress::new(next));
         let ends = Ends {
             disk: disk.clone(),
