@@ -200,6 +200,7 @@ mod tests {
             disk: disk.clone(),
             clock: Arc::<Hands>::default(),
             linked: Arc::new(|_, _| {}),
+            snapshots: Bounds::default(),
         }
     }
 
@@ -211,57 +212,69 @@ mod tests {
         while append && appender.append().unwrap() != super::super::steps::Appended::Nothing {}
     }
 
-    /// A journal in which something is, and how many records that are.
-    fn begun() -> (Appender, u64) {
+    /// A journal in which something is, how many records that are, and its offers.
+    fn begun(clock: &Arc<Hands>) -> (Appender, u64, Offers, Receiver<Kept>) {
         let mut appender = Journal::open(options(&Arc::default())).unwrap().ends().unwrap().0;
         journals(&mut appender, 1, true);
-        let held = appender.records();
-        (appender, held)
+        let (held, end, bounds) = (appender.records(), appender.end(), Bounds::default());
+        let newest = Arc::new(Newest::new(bounds, end, end));
+        let (offers, offered) = Offers::new(clock.clone(), newest, &bounds);
+        (appender, held, offers, offered)
     }
 
     #[test]
     fn a_snapshot_is_offered_after_a_time_or_so_many_records_if_there_are_any() {
         let clock = Arc::<Hands>::default();
-        let (mut appender, held) = begun();
-        let (mut offers, offered) = Offers::new(clock.clone(), held);
+        let (mut appender, held, mut offers, offered) = begun(&clock);
+        let Bounds { every, due, .. } = Bounds::default();
         let mut offer = |appender: &Appender, wait: i64| {
             clock.0.fetch_add(wait, Ordering::Relaxed);
             offers.offer(appender);
-            offered.try_recv().ok().map(|kept| kept.next - held)
+            let next = offered.try_recv().ok().map(|kept| kept.next - held);
+            if next.is_some() {
+                offers.newest.made();
+            }
+            next
         };
-        assert_eq!(offer(&appender, 2 * EVERY), None, "nothing since the start");
+        assert_eq!(offer(&appender, 2 * every), None, "nothing since the start");
         journals(&mut appender, 1, true);
         assert_eq!(offer(&appender, 0), Some(1), "long waited for");
         journals(&mut appender, 1, true);
-        assert_eq!(offer(&appender, EVERY - 1), None);
+        assert_eq!(offer(&appender, every - 1), None);
         assert_eq!(offer(&appender, 1), Some(2));
-        assert_eq!(offer(&appender, 2 * EVERY), None, "nothing since");
+        assert_eq!(offer(&appender, 2 * every), None, "nothing since");
         journals(&mut appender, 1, true);
         assert_eq!(offer(&appender, 0), Some(3));
-        journals(&mut appender, RECORDS as usize - 1, true);
+        journals(&mut appender, due.records as usize - 1, true);
         assert_eq!(offer(&appender, 0), None);
         journals(&mut appender, 1, true);
-        assert_eq!(offer(&appender, 0), Some(3 + RECORDS));
+        assert_eq!(offer(&appender, 0), Some(3 + due.records));
         journals(&mut appender, 1, false);
-        assert_eq!(offer(&appender, EVERY), None, "a batch waits to be appended");
+        assert_eq!(offer(&appender, every), None, "a batch waits to be appended");
         journals(&mut appender, 0, true);
-        assert_eq!(offer(&appender, 0), Some(4 + RECORDS));
+        assert_eq!(offer(&appender, 0), Some(4 + due.records));
     }
 
     #[test]
-    fn what_nobody_took_is_offered_again_and_a_clean_stop_leaves_what_is_new() {
+    fn one_is_made_at_a_time_and_a_clean_stop_leaves_what_is_new() {
         let clock = Arc::<Hands>::default();
-        let (mut appender, held) = begun();
-        let (mut offers, offered) = Offers::new(clock.clone(), held);
-        for _ in 0..2 {
-            journals(&mut appender, 1, true);
-            clock.0.fetch_add(EVERY, Ordering::Relaxed);
-            offers.offer(&appender);
-        }
-        assert_eq!(offered.try_iter().map(|kept| kept.next - held).collect::<Vec<_>>(), [1]);
-        clock.0.fetch_add(EVERY, Ordering::Relaxed);
-        offers.offer(&appender);
-        assert_eq!(offered.try_iter().map(|kept| kept.next - held).collect::<Vec<_>>(), [2]);
+        let (mut appender, held, mut offers, offered) = begun(&clock);
+        let mut offer = |appender: &Appender| {
+            clock.0.fetch_add(Bounds::default().every, Ordering::Relaxed);
+            offers.offer(appender);
+            offered.try_recv().ok().map(|kept| kept.next - held)
+        };
+        journals(&mut appender, 1, true);
+        assert_eq!(offer(&appender), Some(1));
+        journals(&mut appender, 1, true);
+        assert_eq!(offer(&appender), None, "one is on its way");
+        offers.newest.failed(false);
+        let mut offer = |appender: &Appender| {
+            clock.0.fetch_add(Bounds::default().every, Ordering::Relaxed);
+            offers.offer(appender);
+            offered.try_recv().ok().map(|kept| kept.next - held)
+        };
+        assert_eq!(offer(&appender), Some(2), "in the place of the one that failed");
         offers.last(&appender);
         assert!(offered.try_recv().is_err(), "nothing since");
         journals(&mut appender, 1, true);

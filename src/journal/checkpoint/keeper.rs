@@ -231,6 +231,7 @@ mod tests {
         clock: Arc<Hands>,
         holders: Holders,
         results: ResultsLog,
+        written: Arc<Written>,
         keeper: Keeper,
     }
 
@@ -241,9 +242,10 @@ mod tests {
             let results = ResultsLog::open(disk.clone(), Path::new("results"), 1_000).unwrap();
             let checkpoints = Checkpoints::open(disk.clone(), Path::new("checkpoints")).unwrap().0;
             let cadence = Cadence { every: Span::seconds(30), records: 100 };
+            let (holder, written) = (holders.checkpoint.clone(), Arc::new(Written::new(clock.clone())));
             let keeper =
-                Keeper::start(checkpoints, 0, cadence, clock.clone(), holders.checkpoint.clone()).unwrap();
-            Self { disk, clock, holders, results, keeper }
+                Keeper::start(checkpoints, 0, cadence, clock.clone(), holder, written.clone()).unwrap();
+            Self { disk, clock, holders, results, written, keeper }
         }
 
         fn wait(&self, seconds: i64) {
@@ -300,7 +302,7 @@ mod tests {
         desk.take(5);
         desk.take(9);
         assert_eq!(desk.on_disk(), [1, 0]);
-        assert_eq!(desk.keeper.written().latest().map(|latest| latest.epoch), Some(9));
+        assert_eq!(desk.written.latest().map(|latest| latest.epoch), Some(9));
         assert!(desk.keeper.wants(9, true).is_none(), "nothing happened since");
         assert!(desk.keeper.wants(10, true).is_some());
         // Parts of no request, or of an epoch before what was asked, are none of it.
@@ -325,7 +327,7 @@ mod tests {
     #[test]
     fn it_is_known_how_old_the_latest_is_and_how_many_failed() {
         let mut desk = Desk::new();
-        let written = desk.keeper.written();
+        let written = desk.written.clone();
         desk.wait(30);
         assert_eq!((written.latest(), written.age().as_secs(), written.failures()), (None, 30, 0));
         assert!(desk.wants(5));

@@ -145,10 +145,10 @@ fn names_that_come_again_are_taken_in_once_and_none_may_be_missing() {
     frame(0..2);
     frame(1..4);
     for wanted in 0..=4 {
-        let (_, names) = Names::open(&disk, dir(), wanted).unwrap();
+        let (_, names) = Names::open(&disk, dir(), (wanted, 0)).unwrap();
         assert_eq!(names.feeds().len() as u64, wanted);
     }
-    assert!(matches!(Names::open(&disk, dir(), 5), Err(LogError::Missing { .. })));
+    assert!(matches!(Names::open(&disk, dir(), (5, 0)), Err(LogError::Missing { .. })));
     frame(5..6);
-    assert!(matches!(Names::open(&disk, dir(), 4), Err(LogError::Content { .. })));
+    assert!(matches!(Names::open(&disk, dir(), (4, 0)), Err(LogError::Content { .. })));
 }
