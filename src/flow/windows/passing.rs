@@ -1,0 +1,80 @@
+//! Time as it passes for the rules of a window's keys: by watermarks, by ticks as far as they were
+//! observed, and in silence.
+
+use std::collections::BTreeSet;
+
+use super::{KeyRun, WindowRun};
+use crate::flow::alarms::Alarms;
+use crate::flow::course::{Course, Whose};
+use crate::flow::moment::Moment;
+use crate::flow::slots::Slot;
+use crate::model::Timestamp;
+
+impl WindowRun {
+    /// Lets time pass for a key's rules, after all that it closes: to the key's watermark, and by
+    /// ticks as far as it was observed.
+    pub(super) fn pass(&mut self, number: u32, moment: &mut Moment<'_>) {
+        if self.rules.is_empty() {
+            return;
+        }
+        let last_end = self.last_end();
+        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
+        let mut changed = false;
+        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+            let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+            changed |= course.pass(whose, (watermark, until(slot)), moment);
+        }
+        if changed {
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        }
+    }
+
+    pub(super) fn pass_waiting(&mut self, moment: &mut Moment<'_>) {
+        let waiting: Vec<u32> = self.waiting.iter().copied().collect();
+        for number in waiting {
+            self.pass(number, moment);
+        }
+    }
+
+    /// Notes the silences that are due at the tick `to`.
+    pub(super) fn ring(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
+        let last_end = self.last_end();
+        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
+        for number in self.alarms.take(to) {
+            let Some(run) = self.keys.get_mut(number as usize) else { continue };
+            run.alarm = None;
+            let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
+            for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+                let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+                // One that waited for nothing learns how far time has come.
+                course.pass(whose, (watermark, until(slot)), moment);
+                let again = course.ring(whose, to, drained, moment);
+                // From a silence on, what was unobserved before it no longer counts.
+                course.pass(whose, (watermark, until(slot)), moment);
+                self.alarms.set(number, &mut run.alarm, again);
+            }
+            note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
+        }
+    }
+}
+
+/// Notes whether a key's rules wait for time to pass, and when they may be silent.
+pub(super) fn note(
+    waiting: &mut BTreeSet<u32>,
+    alarms: &mut Alarms,
+    number: u32,
+    run: &mut KeyRun,
+    rules: &[Slot],
+    moment: &Moment<'_>,
+) {
+    if run.courses.iter().any(Course::is_waiting) {
+        waiting.insert(number);
+    } else {
+        waiting.remove(&number);
+    }
+    let alarm = |(course, slot): (&Course, &Slot)| course.alarm(slot.rule(course), moment);
+    let due = run.courses.iter().zip(rules).filter_map(alarm).min();
+    alarms.set(number, &mut run.alarm, due);
+}
