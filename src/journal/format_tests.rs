@@ -60,6 +60,19 @@ fn restored_batches() -> Vec<Batch> {
     ]
 }
 
+/// An event of two readings.
+fn event(from: u32, counter: Option<u64>) -> Record {
+    Record::Event(Event {
+        feed: FeedId(0),
+        device: DeviceId(0),
+        tags: TagSetId(0),
+        event_at: at(60),
+        arrived_at: at(61),
+        counter,
+        readings: from..from + 2,
+    })
+}
+
 /// Everything a journal of version 1 can hold, in four batches.
 fn batches() -> Vec<Batch> {
     let feed = r#"{"name":"air","topic":"ciudad/{sensor}","decoder":"json"}"#;
@@ -75,17 +88,6 @@ fn batches() -> Vec<Batch> {
         Record::Entry(quantity("pm25")),
         Record::Entry(quantity("pm10")),
     ];
-    let event = |from: u32, counter| {
-        Record::Event(Event {
-            feed: FeedId(0),
-            device: DeviceId(0),
-            tags: TagSetId(0),
-            event_at: at(60),
-            arrived_at: at(61),
-            counter,
-            readings: from..from + 2,
-        })
-    };
     let reading = |quantity, value| Reading { quantity: QuantityId(quantity), value: Value(value) };
     let events = vec![
         event(0, None),
