@@ -418,7 +418,7 @@ fn a_part_that_is_new_is_no_conflict_and_the_rest_is_told_with_the_device() {
     let finished = sequencer.take();
     assert!(!finished.iter().flat_map(|f| &f.batch.records).any(|r| matches!(r, Record::Refusal(_))));
     let told: Vec<Accounts> =
-        finished.iter().flat_map(|f| &f.batch.devices).map(|device| device.delta.clone()).collect();
+        finished.iter().flat_map(|f| &f.batch.devices).map(|device| device.delta).collect();
     assert_eq!(told, [Accounts { readings_found: 2, readings_duplicate: 2, ..Accounts::default() }]);
 }
 

@@ -193,8 +193,7 @@ fn follow_logs(dir: &Path, synced: u64) -> Follow {
 fn told(follow: &mut Follow) -> Vec<String> {
     let list = Arc::new(Mutex::new(Vec::new()));
     follow.run(&mut Listing(list.clone())).unwrap();
-    let told = list.lock().unwrap().clone();
-    told
+    list.lock().unwrap().clone()
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn woken(start: Timestamp, content: &[u8]) -> Option<Pane> {
 /// The time between two starts as one small number: seconds times two, or nanoseconds times two and one.
 fn since(earlier: Timestamp, later: Timestamp) -> u64 {
     let passed = later.0.wrapping_sub(earlier.0) as u64;
-    if passed % SECOND as u64 == 0 { passed / SECOND as u64 * 2 } else { passed << 1 | 1 }
+    if passed.is_multiple_of(SECOND as u64) { passed / SECOND as u64 * 2 } else { passed << 1 | 1 }
 }
 
 fn span(passed: u64) -> Span {
