@@ -183,7 +183,7 @@ pub struct Checkpoint {
 
 impl Default for Checkpoint {
     fn default() -> Self {
-        Self { every: Span::seconds(30), records: 5_000_000 }
+        Self { every: Span::seconds(30), records: 600_000 }
     }
 }
 

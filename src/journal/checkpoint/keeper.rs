@@ -34,7 +34,7 @@ pub struct Cadence {
 
 impl Default for Cadence {
     fn default() -> Self {
-        Self { every: Span::seconds(30), records: 5_000_000 }
+        Self { every: Span::seconds(30), records: 600_000 }
     }
 }
 
