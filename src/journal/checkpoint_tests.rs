@@ -188,7 +188,7 @@ fn a_damaged_file_costs_at_most_the_checkpoints_that_need_it() {
             let next = begin_with(&world, path, Some(damaged)).unwrap();
             assert_eq!(next, goes_on, "{name}, byte {at}");
         }
-        for length in (0..whole.len()).step_by(5) {
+        for length in 0..whole.len() {
             let next = begin_with(&world, path, Some(whole[..length].to_vec())).unwrap();
             assert_eq!(next, goes_on, "{name}, cut to {length}");
         }

@@ -240,6 +240,34 @@ async fn a_damaged_file_is_named_and_never_read() {
 }
 
 #[tokio::test]
+async fn every_flip_and_cut_of_a_file_is_named_and_never_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    Journal::default().fill(&store, 0, 10);
+    store.flush().unwrap();
+    let path = files(folder.path()).remove(0);
+    let whole = std::fs::read(&path).unwrap();
+    let flips = (0..whole.len()).map(|at| {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        (at, damaged)
+    });
+    let cuts = (0..whole.len()).map(|length| (length, whole[..length].to_vec()));
+    for (at, damaged) in flips.chain(cuts) {
+        std::fs::write(&path, &damaged).unwrap();
+        let named: Vec<_> = store.verify().into_iter().map(|damage| damage.path).collect();
+        assert_eq!(named, [path.clone()], "{at} of {}, {} left", whole.len(), damaged.len());
+        if at % 101 == 0 {
+            let error = open(folder.path()).query("SELECT avg(pm25) FROM air", QueryLimits::default()).await;
+            assert!(matches!(error, Err(StoreError::Damaged(_))), "{at}: {error:?}");
+        }
+    }
+    std::fs::write(&path, &whole).unwrap();
+    assert!(store.verify().is_empty());
+    assert_eq!(rows(&store, "SELECT count(*) FROM air").await, "10\n");
+}
+
+#[tokio::test]
 async fn small_files_become_one_and_go_with_their_last_reader() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
