@@ -117,6 +117,9 @@ impl Course {
     /// The earliest tick at which it may be silent or absent.
     #[must_use]
     pub fn alarm(&self, rule: &RulePlan, moment: &Moment<'_>) -> Option<Timestamp> {
+        if self.life.is_over() {
+            return None;
+        }
         let unobserved = self.heard?.unobserved_since(moment.feeds);
         if let Some(limit) = rule.absent_for {
             return self.absence.due(limit, unobserved);
@@ -236,6 +239,12 @@ impl Course {
         self.begun
     }
 
+    /// Whether it judged anything, also if it is over since.
+    #[must_use]
+    pub fn has_judged(&self) -> bool {
+        self.begun && (self.heard.is_some() || !self.life.is_over())
+    }
+
     /// Whether this is its first verdict: then it may go on with the course of a window before it.
     pub fn begins(&mut self) -> bool {
         !std::mem::replace(&mut self.begun, true)
@@ -269,6 +278,6 @@ impl Course {
     pub fn close(&mut self, whose: Whose<'_>, at: Timestamp, moment: &mut Moment<'_>) {
         let steps = self.life.close(at);
         whose.tell(steps.into_iter().chain(self.absence.close(at)), moment);
-        *self = Self::over();
+        *self = Self { heard: self.heard, ..Self::over() };
     }
 }

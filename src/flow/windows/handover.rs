@@ -31,7 +31,7 @@ impl WindowRun {
     fn has_judged(&self, rule: &str, key: &Key) -> bool {
         let place = self.rules.iter().position(|slot| &*slot.now.rule.name == rule);
         let run = self.table.find(key).and_then(|number| self.keys.get(number as usize));
-        place.and_then(|place| run?.courses.get(place)).is_some_and(Course::has_begun)
+        place.and_then(|place| run?.courses.get(place)).is_some_and(Course::has_judged)
     }
 
     fn hand_over(&mut self, rule: &str, key: &Key) -> Option<Course> {
