@@ -3,9 +3,10 @@
 //! An entry is journaled before the first record that uses its id; ids count up from 0 per kind
 //! and are never reused, so that folding the journal gives every reader the same dictionary.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use serde::{Deserialize, Serialize};
 
 use super::arrival::Quantity;
@@ -61,16 +62,6 @@ pub enum Entry {
     Quantity(Arc<Quantity>),
 }
 
-/// A device's name as it is looked up: no copy is made of it.
-#[derive(Hash)]
-struct DeviceName<'a>(FeedId, &'a str);
-
-impl hashbrown::Equivalent<(FeedId, Arc<str>)> for DeviceName<'_> {
-    fn equivalent(&self, key: &(FeedId, Arc<str>)) -> bool {
-        self.0 == key.0 && *self.1 == *key.1
-    }
-}
-
 /// All names known at one position of the journal.
 #[derive(Clone, Debug, Default)]
 pub struct Dictionary {
@@ -79,9 +70,51 @@ pub struct Dictionary {
     tag_sets: Vec<TagSet>,
     quantities: Vec<Arc<Quantity>>,
     feed_ids: HashMap<Arc<str>, FeedId>,
-    device_ids: HashMap<(FeedId, Arc<str>), DeviceId>,
+    device_ids: DeviceIds,
     tag_set_ids: HashMap<TagSet, TagSetId>,
     quantity_ids: HashMap<Arc<Quantity>, QuantityId>,
+}
+
+/// Devices by their names, which stand elsewhere: eight bytes each.
+#[derive(Clone, Debug, Default)]
+struct DeviceIds {
+    hasher: DefaultHashBuilder,
+    table: HashTable<Place>,
+}
+
+/// A device with the hash of its feed and name, so that no name is read again when the table grows.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u32,
+    id: DeviceId,
+}
+
+impl Place {
+    /// The hash over all 64 bits: the table takes the lowest and the highest of them.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
+}
+
+impl DeviceIds {
+    fn hash(&self, feed: FeedId, name: &str) -> u32 {
+        self.hasher.hash_one((feed, name)) as u32
+    }
+
+    fn reserve(&mut self, count: usize) {
+        self.table.reserve(count, |place| Place::spread(place.hash));
+    }
+
+    fn insert(&mut self, feed: FeedId, name: &str, id: DeviceId) {
+        let hash = self.hash(feed, name);
+        self.table.insert_unique(Place::spread(hash), Place { hash, id }, |place| Place::spread(place.hash));
+    }
+
+    fn find(&self, feed: FeedId, name: &str, is_it: impl Fn(DeviceId) -> bool) -> Option<DeviceId> {
+        let hash = self.hash(feed, name);
+        let found = self.table.find(Place::spread(hash), |place| place.hash == hash && is_it(place.id));
+        found.map(|place| place.id)
+    }
 }
 
 impl Dictionary {
@@ -99,7 +132,7 @@ impl Dictionary {
                 self.feeds.push(name.clone());
             }
             Entry::Device(feed, name) => {
-                self.device_ids.insert((*feed, name.clone()), DeviceId(self.devices.len() as u32));
+                self.device_ids.insert(*feed, name, DeviceId(self.devices.len() as u32));
                 self.devices.push((*feed, name.clone()));
             }
             Entry::Tags(tags) => {
@@ -146,7 +179,8 @@ impl Dictionary {
     /// The id of a feed's device.
     #[must_use]
     pub fn device_id(&self, feed: FeedId, name: &str) -> Option<DeviceId> {
-        self.device_ids.get(&DeviceName(feed, name)).copied()
+        let is_it = |id: DeviceId| self.device(id).is_some_and(|held| held.0 == feed && *held.1 == *name);
+        self.device_ids.find(feed, name, is_it)
     }
 
     /// The id of a tag set.
