@@ -7,15 +7,17 @@
 //! that an event has: an equal one is a repeat, and another one may be of other quantities. So it is
 //! taken in, and never a conflict.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::model::{Reading, Timestamp};
 
 pub use self::recent::{RECENT_EVENTS_MAX, Recent};
+pub use self::ring::Ring;
 
 #[path = "recent.rs"]
 mod recent;
+#[path = "ring.rs"]
+mod ring;
 
 /// Events that a device's identity ring remembers, those that came last.
 pub const RING_EVENTS_MAX: usize = 256;
@@ -23,18 +25,6 @@ pub const RING_EVENTS_MAX: usize = 256;
 const BITS: usize = 64;
 /// The bit that quantities share for which there is no bit of their own.
 const SHARED: u64 = 1 << (BITS - 1);
-
-/// What a device is known to have said: its last events, in the order in which they were taken in.
-#[derive(Clone, Debug, Default)]
-pub struct Ring {
-    /// Once it is full, the next event takes the place of the one at `oldest`.
-    seen: Vec<Seen>,
-    oldest: u16,
-    /// The latest time of all; most events are later, and then nothing has to be looked through.
-    latest: Option<Timestamp>,
-    /// Prints of events with several quantities, the oldest event's first.
-    prints: VecDeque<u32>,
-}
 
 /// What is remembered of one event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,74 +94,6 @@ impl Found {
     }
 }
 
-impl Ring {
-    /// What an event is, by this ring and by what the ring forgot.
-    #[must_use]
-    pub fn look(&self, said: &Said, device: u32, recent: &Recent) -> Known {
-        if self.latest.is_none_or(|latest| said.seen.time > latest) {
-            return Known::New;
-        }
-        let mut found = Found::default();
-        let mut prints = 0;
-        for seen in self.in_order() {
-            let several = several(seen.quantities);
-            if said.is_about(seen) {
-                let print =
-                    |at: usize| if several == 0 { Some(&seen.values) } else { self.prints.get(prints + at) };
-                said.compare(seen, print, &mut found);
-            }
-            prints += several;
-        }
-        if self.seen.len() >= RING_EVENTS_MAX {
-            for held in recent.of(device, said.seen.time).filter(|held| said.is_about(&held.seen)) {
-                let print = |at: usize| held.print(at);
-                said.compare(&held.seen, print, &mut found);
-            }
-        }
-        found.known(said.seen.quantities)
-    }
-
-    /// Remembers an event that was taken in; the one that it forgets for it.
-    pub fn remember(&mut self, said: &Said) -> Option<Held> {
-        self.add(said.seen, said.prints())
-    }
-
-    fn in_order(&self) -> impl Iterator<Item = &Seen> {
-        let (later, earliest) = self.seen.split_at_checked(usize::from(self.oldest)).unwrap_or_default();
-        earliest.iter().chain(later)
-    }
-
-    fn add(&mut self, new: Seen, prints: impl Iterator<Item = u32>) -> Option<Held> {
-        self.latest = self.latest.max(Some(new.time));
-        self.prints.extend(prints);
-        if self.seen.len() < RING_EVENTS_MAX {
-            self.seen.push(new);
-            return None;
-        }
-        let oldest = self.seen.get_mut(usize::from(self.oldest))?;
-        let seen = std::mem::replace(oldest, new);
-        self.oldest = (self.oldest + 1) % RING_EVENTS_MAX as u16;
-        let count = several(seen.quantities).min(self.prints.len());
-        Some(Held { seen, prints: self.prints.drain(..count).collect() })
-    }
-
-    /// Puts what was remembered earlier before what it holds; what does not fit is given back, the
-    /// oldest first.
-    pub fn prepend(&mut self, earlier: impl IntoIterator<Item = Held>) -> Vec<Held> {
-        let mut whole = Self::default();
-        let mut forgotten = Vec::new();
-        for held in earlier {
-            forgotten.extend(whole.add(held.seen, held.prints.iter().copied()));
-        }
-        let mut prints = self.prints.iter().copied();
-        for seen in self.in_order() {
-            forgotten.extend(whole.add(*seen, prints.by_ref().take(several(seen.quantities))));
-        }
-        *self = whole;
-        forgotten
-    }
-}
-
 /// Prints kept beside an event: its sum is the print of a single quantity.
 pub(super) fn several(quantities: u64) -> usize {
     match quantities.count_ones() {
@@ -182,8 +104,8 @@ pub(super) fn several(quantities: u64) -> usize {
 
 impl Held {
     /// The print of the quantity at this place among its bits.
-    fn print(&self, at: usize) -> Option<&u32> {
-        if several(self.seen.quantities) == 0 { Some(&self.seen.values) } else { self.prints.get(at) }
+    fn print(&self, at: usize) -> Option<u32> {
+        if several(self.seen.quantities) == 0 { Some(self.seen.values) } else { self.prints.get(at).copied() }
     }
 }
 
@@ -227,13 +149,13 @@ impl Said {
             && seen.quantities & self.seen.quantities != 0
     }
 
-    fn compare<'a>(&self, seen: &Seen, print: impl Fn(usize) -> Option<&'a u32>, found: &mut Found) {
+    fn compare(&self, seen: &Seen, print: impl Fn(usize) -> Option<u32>, found: &mut Found) {
         for (at, bit) in bits(seen.quantities).enumerate() {
             if bit & self.seen.quantities == 0 {
                 continue;
             }
-            let mine = self.prints.get(bit.trailing_zeros() as usize);
-            let same = print(at).is_none_or(|held| *held == 0 || Some(held) == mine);
+            let mine = self.prints.get(bit.trailing_zeros() as usize).copied();
+            let same = print(at).is_none_or(|held| held == 0 || Some(held) == mine);
             match same {
                 true => found.same |= bit,
                 false if bit == SHARED => {}
@@ -354,7 +276,6 @@ mod tests {
         for time in 0..10_000 {
             tell(&mut ring, time, None, &[(0, time), (1, time)]);
         }
-        assert_eq!((ring.seen.len(), ring.prints.len()), (RING_EVENTS_MAX, 2 * RING_EVENTS_MAX));
         assert_eq!(tell(&mut ring, 9_999, None, &[(0, 9_999)]), Known::Duplicate);
         assert_eq!(tell(&mut ring, 9_744, None, &[(1, 9_744)]), Known::Duplicate);
         assert_eq!(tell(&mut ring, 9_743, None, &[(0, 9_743)]), Known::New, "forgotten");

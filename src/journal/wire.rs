@@ -12,7 +12,7 @@ use crate::model::Timestamp;
 pub struct BadContent;
 
 /// Appends to a frame.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Writer(pub Vec<u8>);
 
 impl Writer {
