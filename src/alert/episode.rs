@@ -135,7 +135,7 @@ impl Episode {
 }
 
 /// Where a life stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nothing.
     #[default]
@@ -147,19 +147,23 @@ pub enum State {
         /// What began it.
         because: Because,
     },
-    /// Raised.
-    Firing {
-        /// The episode, without an end.
-        episode: Episode,
-        /// Since when the condition no longer holds.
-        ending: Option<Timestamp>,
-        /// The rule was changed, and no verdict of the new one has decided.
-        undecided: bool,
-    },
+    /// Raised; apart, since few lives are.
+    Firing(Box<Firing>),
+}
+
+/// An alert that is raised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// The episode, without an end.
+    pub episode: Episode,
+    /// Since when the condition no longer holds.
+    pub ending: Option<Timestamp>,
+    /// The rule was changed, and no verdict of the new one has decided.
+    pub undecided: bool,
 }
 
 /// The fold's state: where the life stands and the last verdict's time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
     /// Where the life stands.
     pub state: State,
@@ -195,16 +199,16 @@ impl Fold {
 
     /// The rule is another from here on: what fires waits for the verdict that decides.
     pub fn change(&mut self) {
-        if let State::Firing { undecided, .. } = &mut self.state {
-            *undecided = true;
+        if let State::Firing(firing) = &mut self.state {
+            firing.undecided = true;
         }
     }
 
     fn pass(&mut self, to: Timestamp, with: bool, timing: &Timing) -> Option<Episode> {
         let come = |at: Timestamp| at < to || with && at == to;
-        match self.state {
+        match &self.state {
             State::Inactive => None,
-            State::Pending { since, because } => {
+            &State::Pending { since, because } => {
                 // A verdict stands until just before it is stale: exactly then the next one is due,
                 // and it decides.
                 let stale_at = match self.last_at {
@@ -219,8 +223,9 @@ impl Fold {
                 }
                 None
             }
-            State::Firing { episode, ending, .. } => {
-                let over = ending?.plus(timing.keep);
+            State::Firing(firing) => {
+                let over = firing.ending?.plus(timing.keep);
+                let episode = firing.episode;
                 come(over).then(|| self.end(episode, over, Because::Condition))
             }
         }
@@ -235,15 +240,15 @@ impl Fold {
             // The silence that began it goes on.
             (State::Pending { .. }, None) if self.silent => {}
             (State::Pending { .. }, _) => self.state = State::Inactive,
-            (State::Firing { episode, ending, undecided }, _) => match verdict.cleared {
-                Some(true) if *undecided => {
-                    let episode = *episode;
+            (State::Firing(firing), _) => match verdict.cleared {
+                Some(true) if firing.undecided => {
+                    let episode = firing.episode;
                     return Some(self.end(episode, at, Because::RuleChanged));
                 }
-                Some(true) => *ending = ending.or(Some(at)),
+                Some(true) => firing.ending = firing.ending.or(Some(at)),
                 Some(false) => {
-                    *ending = None;
-                    episode.changes += u32::from(std::mem::take(undecided));
+                    firing.ending = None;
+                    firing.episode.changes += u32::from(std::mem::take(&mut firing.undecided));
                 }
                 // No data: nothing changes.
                 None => {}
@@ -262,17 +267,17 @@ impl Fold {
         match (timing.no_data, &mut self.state) {
             (NoData::Hold, _) | (NoData::Resolve, State::Inactive) => {}
             (NoData::Resolve, State::Pending { .. }) => self.state = State::Inactive,
-            (NoData::Resolve, State::Firing { episode, .. }) => {
-                let episode = *episode;
+            (NoData::Resolve, State::Firing(firing)) => {
+                let episode = firing.episode;
                 return Some(self.end(episode, at, Because::NoData));
             }
             (NoData::Alert, State::Inactive) => {
                 self.state = State::Pending { since: at, because: Because::NoData };
             }
             (NoData::Alert, State::Pending { .. }) => {}
-            (NoData::Alert, State::Firing { episode, ending, undecided }) => {
-                *ending = None;
-                episode.changes += u32::from(std::mem::take(undecided));
+            (NoData::Alert, State::Firing(firing)) => {
+                firing.ending = None;
+                firing.episode.changes += u32::from(std::mem::take(&mut firing.undecided));
             }
         }
         None
@@ -281,7 +286,7 @@ impl Fold {
     fn raise(&mut self, began_at: Timestamp, raised_at: Timestamp, raised: Because) {
         let ended = Because::Condition;
         let episode = Episode { began_at, raised_at, resolved_at: None, raised, ended, changes: 0 };
-        self.state = State::Firing { episode, ending: None, undecided: false };
+        self.state = State::Firing(Box::new(Firing { episode, ending: None, undecided: false }));
     }
 
     fn end(&mut self, episode: Episode, at: Timestamp, ended: Because) -> Episode {
@@ -292,8 +297,8 @@ impl Fold {
     /// The episode that is firing now.
     #[must_use]
     pub fn firing(&self) -> Option<Episode> {
-        match self.state {
-            State::Firing { episode, .. } => Some(episode),
+        match &self.state {
+            State::Firing(firing) => Some(firing.episode),
             _ => None,
         }
     }

@@ -160,7 +160,7 @@ fn after_a_change_the_first_verdict_with_data_decides() {
     let (_, mut fold) = run(&timing, &[(0, YES)]);
     fold.change();
     assert_eq!(fold.enter(s(10), met(None), &timing), None);
-    let mut holds = fold;
+    let mut holds = fold.clone();
     assert_eq!(holds.enter(s(20), met(YES), &timing), None);
     assert_eq!(holds.firing().map(|e| e.changes), Some(1));
     let over = fold.enter(s(20), met(NO), &timing).unwrap();

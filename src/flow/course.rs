@@ -22,7 +22,8 @@ pub const COURSE_BYTES: usize = size_of::<Course>();
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Course {
     life: Life,
-    absence: Absence,
+    /// Of an absence rule.
+    absence: Option<Box<Absence>>,
     /// When the last verdict with data came in, or the silence after it was noted; for an absence rule, when
     /// the last event came.
     heard: Option<Heard>,
@@ -42,7 +43,7 @@ pub struct Whose<'a> {
     /// The key.
     pub key: &'a Key,
     /// What the last verdict saw.
-    pub evidence: &'a Evidence,
+    pub evidence: Evidence<'a>,
 }
 
 impl Whose<'_> {
@@ -95,7 +96,7 @@ impl Course {
     /// An absence rule's sensor was heard.
     pub fn heard(&mut self, whose: Whose<'_>, heard: Heard, moment: &mut Moment<'_>) {
         self.heard = Some(heard);
-        whose.tell(self.absence.heard(moment.cause.arrived_at), moment);
+        whose.tell(self.absence.get_or_insert_default().heard(moment.cause.arrived_at), moment);
     }
 
     /// Lets time pass to the key's own watermark and, as far as it was observed, to the last tick
@@ -122,7 +123,7 @@ impl Course {
         }
         let unobserved = self.heard?.unobserved_since(moment.feeds);
         if let Some(limit) = rule.absent_for {
-            return self.absence.due(limit, unobserved);
+            return self.absence.as_ref()?.due(limit, unobserved);
         }
         let silent = rule.timing.no_data != NoData::Hold && !self.noted;
         let last_at = self.life.last_at().filter(|_| silent)?;
@@ -148,10 +149,9 @@ impl Course {
                 return Some(to.plus(NEXT));
             }
             let unobserved = heard.unobserved_since(moment.feeds);
-            let step = self.absence.advance(to, limit, unobserved, &identify);
+            let step = self.absence.as_mut()?.advance(to, limit, unobserved, &identify);
             let window = step.map_or((to, to), |step| (step.episode.began_at, step.episode.raised_at));
-            let evidence = Evidence { fields: Vec::new(), window };
-            Whose { evidence: &evidence, ..whose }.tell(step, moment);
+            Whose { evidence: Evidence::of_nothing(window), ..whose }.tell(step, moment);
             return None;
         }
         if !drained {
@@ -277,7 +277,8 @@ impl Course {
     /// The rule is gone: what is open is resolved at `at`.
     pub fn close(&mut self, whose: Whose<'_>, at: Timestamp, moment: &mut Moment<'_>) {
         let steps = self.life.close(at);
-        whose.tell(steps.into_iter().chain(self.absence.close(at)), moment);
+        let absence = self.absence.as_mut().and_then(|absence| absence.close(at));
+        whose.tell(steps.into_iter().chain(absence), moment);
         *self = Self { heard: self.heard, ..Self::over() };
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::moment::{Cause, Evidence};
+use super::moment::{Cause, Seen, names_of_window, numbers_of_window};
 use super::past::Past;
 use super::rules::RulePlan;
 use crate::alert::{Episode, Step, Verdict, episodes};
@@ -53,6 +53,7 @@ pub fn judge(
     let to = past.asked.to;
     let range = (past.asked.from.max(sure), to);
     let whole = |row: &&&Aggregate| covered <= row.start && row.end <= to;
+    let names = names_of_window(&window.description);
     let mut transitions = Vec::new();
     for rows in rows.chunk_by(|left, right| left.key == right.key) {
         let Some(key) = rows.first().map(|row| row.key.clone()) else { continue };
@@ -62,8 +63,8 @@ pub fn judge(
             let hash = window.description.hash;
             let judged = Judged { window: hash, rule: rule.clone(), key: key.clone(), episodes, range };
             for step in standing.judge_again(&judged) {
-                let evidence = evidence(rows, step.episode.raised_at);
-                let transition = rule.recorded(&step, &key, &evidence, cause);
+                let seen = seen(rows, step.episode.raised_at);
+                let transition = rule.recorded(&step, &key, seen.named(&names), cause);
                 transitions.push(ResultRow::Transition(Box::new(transition)));
             }
         }
@@ -96,18 +97,20 @@ fn verdict_of(
     key: &Key,
     (fields, count, capture): (&[Option<f64>], u64, Option<f64>),
 ) -> Verdict {
-    // The places of `Schema::of_window`.
-    let mut numbers = fields.to_vec();
-    numbers.extend([Some(count as f64), capture]);
+    let numbers = numbers_of_window(fields, count, capture);
     let texts: Vec<Option<&str>> = key.0.iter().map(|value| Some(&**value)).collect();
     rule.verdict(&Row { numbers: &numbers, texts: &texts })
 }
 
 /// What the last window by `at` says.
-fn evidence(rows: &[&Aggregate], at: Timestamp) -> Evidence {
+fn seen(rows: &[&Aggregate], at: Timestamp) -> Seen {
+    let mut seen = Seen::default();
     let after = rows.partition_point(|row| row.end <= at);
-    let Some(row) = after.checked_sub(1).and_then(|last| rows.get(last)) else {
-        return Evidence { fields: Vec::new(), window: (at, at) };
-    };
-    Evidence::of_window(&row.plan, &row.fields, (row.count, row.capture), (row.start, row.end))
+    match after.checked_sub(1).and_then(|last| rows.get(last)) {
+        Some(row) => {
+            seen.now(&numbers_of_window(&row.fields, row.count, row.capture), (row.start, row.end));
+        }
+        None => seen.now(&[], (at, at)),
+    }
+    seen
 }

@@ -18,29 +18,69 @@ pub struct Cause {
     pub arrived_at: Timestamp,
 }
 
-/// What a verdict saw: names and values, and the window or moment they are of.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Fields or quantities, by name.
-    pub fields: Vec<(Arc<str>, Option<f64>)>,
+/// What a verdict saw, as it is told: names and values, and the window or moment they are of.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// Names of fields or quantities.
+    names: &'a [Arc<str>],
+    /// A value for each.
+    values: &'a [Option<f64>],
     /// Start and end; for an event both are its time.
     pub window: (Timestamp, Timestamp),
 }
 
-impl Evidence {
-    /// What a window with its count and capture says.
+impl<'a> Evidence<'a> {
+    /// No values, of a stretch of time.
     #[must_use]
-    pub fn of_window(
-        plan: &PlanDescription,
-        values: &[Option<f64>],
-        (count, capture): (u64, Option<f64>),
-        window: (Timestamp, Timestamp),
-    ) -> Self {
-        let names = plan.fields.iter().map(|field| field.name.clone());
-        let mut fields: Vec<(Arc<str>, Option<f64>)> = names.zip(values.iter().copied()).collect();
-        fields.push(("count".into(), Some(count as f64)));
-        fields.push(("capture".into(), capture));
-        Self { fields, window }
+    pub fn of_nothing(window: (Timestamp, Timestamp)) -> Self {
+        Self { names: &[], values: &[], window }
+    }
+
+    /// Names and values.
+    pub fn fields(self) -> impl Iterator<Item = (&'a Arc<str>, Option<f64>)> {
+        self.names.iter().zip(self.values.iter().copied())
+    }
+}
+
+/// The names of what rules of a window see: its fields, `count` and `capture`, in the places of
+/// [`crate::rule::Schema::of_window`].
+#[must_use]
+pub fn names_of_window(plan: &PlanDescription) -> Arc<[Arc<str>]> {
+    let fields = plan.fields.iter().map(|field| field.name.clone());
+    fields.chain(["count".into(), "capture".into()]).collect()
+}
+
+/// The numbers of a window in the places of [`names_of_window`].
+#[must_use]
+pub fn numbers_of_window(fields: &[Option<f64>], count: u64, capture: Option<f64>) -> Vec<Option<f64>> {
+    let mut numbers = Vec::with_capacity(fields.len() + 2);
+    numbers.extend_from_slice(fields);
+    numbers.extend([Some(count as f64), capture]);
+    numbers
+}
+
+/// What the last verdict saw, kept without the names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    values: Box<[Option<f64>]>,
+    window: (Timestamp, Timestamp),
+}
+
+impl Seen {
+    /// Takes the place of what was seen before.
+    pub fn now(&mut self, values: &[Option<f64>], window: (Timestamp, Timestamp)) {
+        self.window = window;
+        if self.values.len() == values.len() {
+            self.values.copy_from_slice(values);
+        } else {
+            self.values = values.into();
+        }
+    }
+
+    /// With its names.
+    #[must_use]
+    pub fn named<'a>(&'a self, names: &'a [Arc<str>]) -> Evidence<'a> {
+        Evidence { names, values: &self.values, window: self.window }
     }
 }
 

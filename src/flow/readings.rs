@@ -11,7 +11,7 @@ use super::alarms::Alarms;
 use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, SENSOR, Share};
-use super::moment::{Evidence, Heard, Moment};
+use super::moment::{Evidence, Heard, Moment, Seen};
 use super::rules::{self, RulePlan};
 use crate::model::{Dictionary, Event, Key, Span, Timestamp};
 use crate::rule::Row;
@@ -46,8 +46,10 @@ struct KeyRun {
     #[serde(skip)]
     key: Key,
     watermark: Timestamp,
-    courses: Vec<Course>,
-    evidence: Evidence,
+    courses: Box<[Course]>,
+    /// Names of the quantities that the last verdict saw.
+    names: Box<[Arc<str>]>,
+    seen: Seen,
     /// When it is due among `alarms`.
     alarm: Option<Timestamp>,
 }
@@ -77,7 +79,7 @@ impl ReadingsRun {
         for (number, run) in (0_u32..).zip(&mut self.keys) {
             let courses = std::mem::take(&mut run.courses);
             let rules = (&*old.rules, &*self.rules);
-            run.courses = rules::take_over(courses, rules, &run.key, &run.evidence, moment);
+            run.courses = rules::take_over(courses, rules, &run.key, run.seen.named(&run.names), moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
@@ -86,7 +88,8 @@ impl ReadingsRun {
     pub fn end(&mut self, moment: &mut Moment<'_>) {
         for run in &mut self.keys {
             let courses = std::mem::take(&mut run.courses);
-            let _ = rules::take_over(courses, (&self.rules, &[]), &run.key, &run.evidence, moment);
+            let _ =
+                rules::take_over(courses, (&self.rules, &[]), &run.key, run.seen.named(&run.names), moment);
         }
     }
 
@@ -118,7 +121,7 @@ impl ReadingsRun {
         }
         run.watermark = run.watermark.max(watermark);
         for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-            let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+            let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
             course.pass(whose, (run.watermark, Timestamp::MAX), moment);
         }
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
@@ -137,7 +140,7 @@ impl ReadingsRun {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
             for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-                let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+                let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
                 // One that waited for nothing learns how far time has come.
                 course.pass(whose, (run.watermark, Timestamp::MAX), moment);
                 let again = course.ring(whose, to, drained, moment);
@@ -166,8 +169,7 @@ fn judge(
     for (course, rule) in run.courses.iter_mut().zip(rules) {
         let key = &run.key;
         if rule.absent_for.is_some() {
-            let evidence = Evidence { fields: Vec::new(), window: (at, at) };
-            course.heard(Whose { rule, key, evidence: &evidence }, heard, moment);
+            course.heard(Whose { rule, key, evidence: Evidence::of_nothing((at, at)) }, heard, moment);
             continue;
         }
         // An event that carries none of the rule's quantities says nothing to the rule.
@@ -183,16 +185,18 @@ fn judge(
         if steps.is_empty() && !course.is_waiting() {
             continue;
         }
-        let fields = names.iter().cloned().zip(row.numbers.iter().copied()).filter(|field| field.1.is_some());
-        run.evidence = Evidence { fields: fields.collect(), window: (at, at) };
-        Whose { rule, key, evidence: &run.evidence }.tell(steps, moment);
+        let said = names.iter().zip(row.numbers.iter().copied()).filter(|field| field.1.is_some());
+        let (names, values): (Vec<_>, Vec<_>) = said.map(|(name, value)| (name.clone(), value)).unzip();
+        run.names = names.into();
+        run.seen.now(&values, (at, at));
+        Whose { rule, key, evidence: run.seen.named(&run.names) }.tell(steps, moment);
     }
     judged
 }
 
 fn pass_observed(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<'_>) {
     for (course, rule) in run.courses.iter_mut().zip(rules) {
-        let whose = Whose { rule, key: &run.key, evidence: &run.evidence };
+        let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
         course.pass(whose, (run.watermark, Timestamp::MAX), moment);
     }
 }
@@ -219,8 +223,9 @@ impl KeyRun {
         Self {
             key,
             watermark: Timestamp::MIN,
-            courses: vec![Course::default(); rules],
-            evidence: Evidence::default(),
+            courses: vec![Course::default(); rules].into(),
+            names: Box::default(),
+            seen: Seen::default(),
             alarm: None,
         }
     }

@@ -147,7 +147,7 @@ impl RulePlan {
 
     /// The transition that a step is.
     #[must_use]
-    pub fn transition(&self, step: &Step, key: &Key, evidence: &Evidence, cause: Cause) -> Transition {
+    pub fn transition(&self, step: &Step, key: &Key, evidence: Evidence<'_>, cause: Cause) -> Transition {
         let (from, to, at, reason) = describe(step, evidence);
         let late = cause.arrived_at.since(at) > self.notify_within;
         Transition {
@@ -174,25 +174,24 @@ impl RulePlan {
                 en: self.render(&self.message.1, key, evidence, Locale::En),
             },
             labels: self.labels.clone(),
-            evidence: evidence.fields.clone(),
+            evidence: evidence.fields().map(|(name, value)| (name.clone(), value)).collect(),
             window: evidence.window,
         }
     }
 
     /// The transition that a step of a recompute is: for the record, never sent.
     #[must_use]
-    pub fn recorded(&self, step: &Step, key: &Key, evidence: &Evidence, cause: Cause) -> Transition {
+    pub fn recorded(&self, step: &Step, key: &Key, evidence: Evidence<'_>, cause: Cause) -> Transition {
         let transition = self.transition(step, key, evidence, cause);
         let reason = transition.reason.replace("late data", "a recompute");
         Transition { notify: false, reason: reason.into(), ..transition }
     }
 
-    fn render(&self, template: &Template, key: &Key, evidence: &Evidence, locale: Locale) -> String {
+    fn render(&self, template: &Template, key: &Key, evidence: Evidence<'_>, locale: Locale) -> String {
         template.render(
             |name| {
                 let tag = self.by.iter().position(|by| &**by == name).and_then(|at| key.0.get(at));
-                let field =
-                    || evidence.fields.iter().find(|field| &*field.0 == name).and_then(|field| field.1);
+                let field = || evidence.fields().find(|field| &**field.0 == name).and_then(|field| field.1);
                 tag.map(|value| Part::Text(value)).or_else(|| field().map(Part::Number))
             },
             locale,
@@ -204,12 +203,12 @@ impl RulePlan {
 /// otherwise; what is open of those that are gone is resolved.
 #[must_use]
 pub fn take_over(
-    courses: Vec<Course>,
+    courses: Box<[Course]>,
     (old, new): (&[Arc<RulePlan>], &[Arc<RulePlan>]),
     key: &Key,
-    evidence: &Evidence,
+    evidence: Evidence<'_>,
     moment: &mut Moment<'_>,
-) -> Vec<Course> {
+) -> Box<[Course]> {
     let mut courses: Vec<Option<Course>> = courses.into_iter().map(Some).collect();
     let mut kept = Vec::with_capacity(new.len());
     for rule in new {
@@ -228,10 +227,10 @@ pub fn take_over(
             course.close(Whose { rule, key, evidence }, moment.cause.arrived_at, moment);
         }
     }
-    kept
+    kept.into()
 }
 
-fn describe(step: &Step, evidence: &Evidence) -> (AlertState, AlertState, Timestamp, String) {
+fn describe(step: &Step, evidence: Evidence<'_>) -> (AlertState, AlertState, Timestamp, String) {
     use AlertState::{Firing, Inactive, Pending, Resolved};
     let episode = &step.episode;
     let stands = if episode.resolved_at.is_some() { Resolved } else { Firing };

@@ -6,7 +6,7 @@
 //! holds the definitions they were compiled from. Neither are names: a checkpoint says how many
 //! there were and their sum, and they come from the journal's own dictionary.
 //!
-//! # Form, version 4
+//! # Form
 //!
 //! Values are in [postcard's wire format](https://postcard.jamesmunns.com/wire-format). The shared
 //! state is one [`shared::Shared`]. The state of a key group is a sequence of
@@ -36,7 +36,7 @@ pub const ENGINE_VERSION: u32 = 4;
 /// Version of the form of the state. Raised whenever a type in it changes: a checkpoint of another
 /// version is not read, and the flow folds the journal from its beginning. A fixture of each version
 /// (`tests/fixtures/format/state-v*.json`) tells when it was forgotten.
-pub const STATE_VERSION: u32 = 5;
+pub const STATE_VERSION: u32 = 6;
 
 /// What a checkpoint is to hold.
 #[derive(Clone, Debug)]

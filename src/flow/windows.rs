@@ -18,7 +18,7 @@ use super::compile::Origin;
 use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
-use super::moment::{Evidence, Heard, Moment};
+use super::moment::{Heard, Moment, Seen, names_of_window, numbers_of_window};
 use super::slots::Slot;
 use crate::alert::Verdict;
 use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
@@ -49,6 +49,8 @@ pub struct WindowRun {
     pub bounds: Bounds,
     /// Its rules.
     pub rules: Vec<Slot>,
+    /// Names of what they see.
+    names: Arc<[Arc<str>]>,
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
@@ -84,8 +86,9 @@ struct KeyRun {
     heard_by: FeedId,
     watermark: Timestamp,
     windows: KeyWindows,
-    courses: Vec<Course>,
-    evidence: Evidence,
+    courses: Box<[Course]>,
+    /// What the last verdict saw.
+    seen: Seen,
     /// When it is due among `alarms`.
     alarm: Option<Timestamp>,
     amended_at: Timestamp,
@@ -126,6 +129,7 @@ impl WindowRun {
         let table = KeyTable::new(&plan.description.by, plan.grid.period(), share);
         Self {
             made,
+            names: names_of_window(&plan.description),
             plan,
             feeds,
             bounds,
@@ -363,7 +367,7 @@ impl WindowRun {
                 });
             let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
-                let rules = (&*self.rules, self.bounds.begins_at);
+                let rules = (&*self.rules, &*self.names, self.bounds.begins_at);
                 judge(run, &self.plan, rules, &publication, capture, sufficient, moment);
             }
             moment.out.push(ResultRow::Aggregate(Aggregate {
@@ -389,21 +393,17 @@ impl WindowRun {
 fn judge(
     run: &mut KeyRun,
     plan: &WindowPlan,
-    (rules, begins_at): (&[Slot], Timestamp),
+    (rules, names, begins_at): (&[Slot], &[Arc<str>], Timestamp),
     publication: &Publication,
     capture: Option<f64>,
     sufficient: bool,
     moment: &mut Moment<'_>,
 ) {
-    // The places of `Schema::of_window`: the fields, `count`, `capture`; the texts are the key.
-    let mut numbers = publication.fields.clone();
-    numbers.push(Some(publication.count as f64));
-    numbers.push(capture);
+    // The texts of `Schema::of_window` are the key.
+    let numbers = numbers_of_window(&publication.fields, publication.count, capture);
     let texts: Vec<Option<&str>> = run.key.0.iter().map(|value| Some(&**value)).collect();
     let row = Row { numbers: &numbers, texts: &texts };
-    let of_it = (publication.count, capture);
-    let window = (publication.start, publication.end);
-    run.evidence = Evidence::of_window(&plan.description, &publication.fields, of_it, window);
+    run.seen.now(&numbers, (publication.start, publication.end));
     let heard = Heard::now(run.heard_by, moment.feeds);
     let key = &run.key;
     for (course, slot) in run.courses.iter_mut().zip(rules).filter(|(course, slot)| slot.judges(course)) {
@@ -425,7 +425,7 @@ fn judge(
         let rule = slot.rule(course);
         let verdict = if sufficient { rule.verdict(&row) } else { Verdict::NO_DATA };
         let steps = course.verdict(rule, key, (publication.end, verdict), heard).unwrap_or_default();
-        Whose { rule, key, evidence: &run.evidence }.tell(steps, moment);
+        Whose { rule, key, evidence: run.seen.named(names) }.tell(steps, moment);
     }
 }
 
@@ -437,7 +437,7 @@ impl KeyRun {
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),
             courses: rules.iter().map(Slot::course).collect(),
-            evidence: Evidence::default(),
+            seen: Seen::default(),
             alarm: None,
             amended_at: Timestamp::MIN,
             close_timer: None,

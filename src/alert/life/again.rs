@@ -1,7 +1,8 @@
 //! A life's final past judged again: the episodes that follow from verdicts computed anew, in the
 //! place of the alerts that were published of that time.
 
-use super::{Gone, Identify, Life, Name, Step, StepKind};
+use super::told::{Gone, Told};
+use super::{Identify, Life, Name, Step, StepKind};
 use crate::alert::annals::{Annals, Change, Known, changes};
 use crate::alert::episode::{Episode, Fold, Mark, Timing, Verdict};
 use crate::model::{Span, Timestamp};
@@ -35,13 +36,14 @@ impl Life {
         for (first, number, episode) in alerts {
             annals.add(Name { first, number }, episode);
         }
-        Self { annals: Some(Box::new(annals)), ..Self::default() }
+        let told = Told { annals: Some(Box::new(annals)), ..Told::default() };
+        Self { told: Some(Box::new(told)), ..Self::default() }
     }
 
     /// Alerts that were over at or before `at` are not known here: of that time nothing is judged
     /// again.
     pub fn forget_past(&mut self, at: Timestamp) {
-        self.annals().forget_to(at);
+        self.told().annals().forget_to(at);
     }
 
     /// Whether the alerts of its final past in (after, to] are those that `judged` episodes say, in
@@ -64,14 +66,19 @@ impl Life {
             return Vec::new();
         }
         let changes = self.changes(judged, range);
-        changes.into_iter().map(|change| self.change_past(change, identify)).collect()
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let told = self.told();
+        changes.into_iter().map(|change| told.change_past(change, identify)).collect()
     }
 
     fn changes(&self, judged: &[Episode], (after, to): (Timestamp, Timestamp)) -> Vec<Change> {
-        let annals = self.annals.as_deref();
+        let told = self.told.as_deref();
+        let annals = told.and_then(|told| told.annals.as_deref());
         let past = annals.into_iter().flat_map(Annals::alerts);
         let past = past.map(|(name, episode)| Known { name, episode, is_final: true });
-        let live = self.alerts.iter().chain(&self.pending);
+        let live = told.into_iter().flat_map(|told| told.alerts.iter().chain(&told.pending));
         let live = live.map(|alert| Known { name: alert.name, episode: alert.episode, is_final: false });
         let known: Vec<Known> = past.chain(live).collect();
         let first = self.entries.front().map(|entry| entry.at.minus(JUST));
@@ -79,7 +86,9 @@ impl Life {
         let forgotten_to = annals.and_then(Annals::forgotten_to).unwrap_or(Timestamp::MIN);
         changes(&known, judged, (after.max(forgotten_to), to.min(final_to)))
     }
+}
 
+impl Told {
     fn change_past(&mut self, change: Change, identify: Identify<'_>) -> Step {
         let (name, episode, kind) = match change {
             Change::New(episode) => {

@@ -86,7 +86,7 @@ fn of_a_time_whose_alerts_are_forgotten_nothing_is_judged() {
     assert_eq!(judge(&mut full, &many[1..]), [(StepKind::Annulled, 0)], "all are known");
     let mut full = self::life(&many);
     let last = 10 * FINAL_KEPT_MAX as i64;
-    full.annals().add(Name { first: s(last), number: 0 }, episode((last, last + 5)));
+    full.told().annals().add(Name { first: s(last), number: 0 }, episode((last, last + 5)));
     let steps = full.judge_again(&[], (Timestamp::MIN, s(20)), &id);
     assert_eq!(steps.iter().map(|step| step.id.0).collect::<Vec<_>>(), [10], "the oldest is forgotten");
 }

@@ -76,7 +76,8 @@ impl WindowRun {
         for (number, run) in (0_u32..).zip(&mut self.keys) {
             // An idle key has not learnt how far its windows are closed.
             let watermark = if by_sensor { run.watermark } else { self.zone_watermark };
-            run.replace_rules(&old, &self.rules, &turns, watermark.max(ticked), moment);
+            let rules = (&*old, &*self.rules, &*self.names);
+            run.replace_rules(rules, &turns, watermark.max(ticked), moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
@@ -131,7 +132,8 @@ impl WindowRun {
         for run in &mut self.keys {
             if let Some(course) = run.courses.get_mut(place) {
                 let rule = slot.rule(course);
-                course.close(Whose { rule, key: &run.key, evidence: &run.evidence }, at, moment);
+                let evidence = run.seen.named(&self.names);
+                course.close(Whose { rule, key: &run.key, evidence }, at, moment);
             }
         }
     }
@@ -172,17 +174,17 @@ impl WindowRun {
 impl KeyRun {
     fn replace_rules(
         &mut self,
-        old: &[Slot],
-        new: &[Slot],
+        (old, new, names): (&[Slot], &[Slot], &[Arc<str>]),
         turns: &[Option<(usize, Turn)>],
         closed_to: Timestamp,
         moment: &mut Moment<'_>,
     ) {
         let mut before: Vec<Option<Course>> =
             std::mem::take(&mut self.courses).into_iter().map(Some).collect();
+        let mut courses = Vec::with_capacity(new.len());
         for (turn, new) in turns.iter().zip(new) {
             let kept = turn.and_then(|(at, turn)| Some((old.get(at)?, before.get_mut(at)?.take()?, turn)));
-            self.courses.push(match kept {
+            courses.push(match kept {
                 Some((slot, mut course, turn)) => {
                     slot.turn(&mut course, turn);
                     if turn == Turn::Changes {
@@ -198,9 +200,11 @@ impl KeyRun {
                 }
             });
         }
+        self.courses = courses.into();
         for (slot, course) in old.iter().zip(before) {
             if let Some(mut course) = course {
-                let whose = Whose { rule: slot.rule(&course), key: &self.key, evidence: &self.evidence };
+                let evidence = self.seen.named(names);
+                let whose = Whose { rule: slot.rule(&course), key: &self.key, evidence };
                 course.close(whose, moment.cause.arrived_at, moment);
             }
         }

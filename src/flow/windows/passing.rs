@@ -23,7 +23,8 @@ impl WindowRun {
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
         let mut changed = false;
         for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
-            let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+            let evidence = run.seen.named(&self.names);
+            let whose = Whose { rule: slot.rule(course), key: &run.key, evidence };
             changed |= course.pass(whose, (watermark, until(slot)), moment);
         }
         if changed {
@@ -47,7 +48,8 @@ impl WindowRun {
             run.alarm = None;
             let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
             for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
-                let whose = Whose { rule: slot.rule(course), key: &run.key, evidence: &run.evidence };
+                let evidence = run.seen.named(&self.names);
+                let whose = Whose { rule: slot.rule(course), key: &run.key, evidence };
                 // One that waited for nothing learns how far time has come.
                 course.pass(whose, (watermark, until(slot)), moment);
                 let again = course.ring(whose, to, drained, moment);

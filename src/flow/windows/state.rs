@@ -31,6 +31,7 @@ impl WindowRun {
             feeds: _,
             bounds,
             rules,
+            names: _,
             amend_every,
             table: _,
             keys,
