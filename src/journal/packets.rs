@@ -23,8 +23,11 @@ use hashbrown::HashMap;
 use super::wire::{BadContent, Reader, Writer};
 use crate::model::Packet;
 
-/// Packets remembered of all sessions; beyond it the session that was silent longest is forgotten.
+/// Packets remembered of all sessions, about 60 bytes each; beyond it the session that was silent longest
+/// is forgotten.
 pub const PACKETS_MAX: usize = 1_000_000;
+/// Packets that a session counts as by itself: its tables take some 400 bytes.
+const SESSION_PACKETS: usize = 6;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +80,7 @@ impl Packets {
         } else {
             self.used.insert(self.serial, id);
         }
-        while self.held > PACKETS_MAX
+        while self.held + SESSION_PACKETS * self.sessions.len() > PACKETS_MAX
             && let Some((_, silent)) = self.used.pop_first()
             && let Some(gone) = self.sessions.remove(&silent)
         {
@@ -223,14 +226,25 @@ mod tests {
         let mut packets = Packets::default();
         let one = |session, id| Packet { session, in_flight_max: u16::MAX, id, print: 1 };
         let sessions = PACKETS_MAX as u64 / 50_000;
+        let last = 50_000 - SESSION_PACKETS as u16;
         for session in 0..sessions {
-            (1..=50_000).for_each(|id| packets.take(&one(session, id)));
+            (1..=last).for_each(|id| packets.take(&one(session, id)));
         }
         packets.take(&one(0, 1));
-        assert_eq!(packets.held, PACKETS_MAX);
+        assert_eq!(packets.held, sessions as usize * usize::from(last));
         packets.take(&one(sessions, 1));
-        assert_eq!(packets.held, PACKETS_MAX + 1 - 50_000);
-        assert!(packets.holds(&one(0, 2)) && !packets.holds(&one(1, 50_000)) && packets.holds(&one(2, 1)));
+        assert_eq!(packets.held, (sessions as usize - 1) * usize::from(last) + 1);
+        assert!(packets.holds(&one(0, 2)) && !packets.holds(&one(1, last)) && packets.holds(&one(2, 1)));
+    }
+
+    #[test]
+    fn sessions_of_one_message_are_bounded_by_what_their_tables_take() {
+        let mut packets = Packets::default();
+        for session in 0..200_000 {
+            packets.take(&Packet { session, in_flight_max: 10, id: 1, print: 1 });
+        }
+        assert_eq!(packets.sessions.len(), PACKETS_MAX / (1 + SESSION_PACKETS));
+        assert_eq!((packets.held, packets.used.len()), (packets.sessions.len(), packets.sessions.len()));
     }
 
     proptest! {

@@ -67,6 +67,34 @@ fn killed_at_random_what_mosquitto_sends_again_is_stored_once() {
     service.stop();
 }
 
+#[test]
+fn at_qos_2_a_message_under_a_released_identifier_is_a_new_one() {
+    let site = Site::new("").with_pipeline("doors", PIPELINE);
+    let service = site.start();
+    let connect = || Session::connect(site.mqtt, "puerta-1", false, 60).unwrap();
+    let stored = |count: u64| {
+        eventually("the messages are counted", seconds(10), || {
+            (service.messages("doors", "received") >= count).then_some(())
+        });
+        (service.account("doors", "events", "stored"), service.messages("doors", "repeated"))
+    };
+    let mut session = connect();
+    session.publish_once("city/doors/d1", 1, b"1", false).unwrap();
+    session.release(1).unwrap();
+    // The next one says the same and was lost on its way once.
+    drop(session);
+    let mut session = connect();
+    session.publish_once("city/doors/d1", 1, b"1", true).unwrap();
+    assert_eq!(stored(2), (2, 0));
+    // This one was not released: it is the same again.
+    drop(session);
+    let mut session = connect();
+    session.publish_once("city/doors/d1", 1, b"1", true).unwrap();
+    session.release(1).unwrap();
+    assert_eq!(stored(3), (2, 1));
+    service.stop();
+}
+
 /// Publishes numbered messages until `ending`, each until the broker has it; how many.
 fn publish(port: u16, ending: &AtomicBool) -> u64 {
     let mut session = Session::connect(port, "doors", true, 60).unwrap();

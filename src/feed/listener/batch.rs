@@ -166,7 +166,8 @@ impl Connection {
         let brought = publish.packet_id.filter(|_| publish.qos != QoS::AtMostOnce).map(|id| {
             let identity = placed.route.identity;
             let packet = self.session.id.packet(id.get(), identity, &publish.topic, &publish.payload);
-            Brought { packet, again: publish.dup }
+            let released = publish.qos == QoS::ExactlyOnce && self.session.lock().held.was_released(id.get());
+            Brought { packet, again: publish.dup && !released }
         });
         let submission = self.intake.submission(placed, publish.payload, (repeated, brought), ack);
         self.batch.refused += usize::from(submission.decoded.is_over_rate());

@@ -10,6 +10,10 @@ const ANSWER: Duration = Duration::from_secs(10);
 const CONNECT: u8 = 0x10;
 const CONNACK: u8 = 0x20;
 const PUBLISH: u8 = 0x32;
+const PUBLISH_ONCE: u8 = 0x34;
+const PUBREC: u8 = 0x50;
+const PUBREL: u8 = 0x62;
+const PUBCOMP: u8 = 0x70;
 const DUP: u8 = 0x08;
 const PUBACK: u8 = 0x40;
 const PINGREQ: u8 = 0xc0;
@@ -57,6 +61,45 @@ impl Session {
         body.extend(packet_id.to_be_bytes());
         body.extend(payload);
         self.send(if again { PUBLISH | DUP } else { PUBLISH }, &body)
+    }
+
+    /// Sends a message at QoS 2 and waits until it is received.
+    ///
+    /// # Errors
+    /// The connection ended, or something else was answered.
+    pub fn publish_once(
+        &mut self,
+        topic: &str,
+        packet_id: u16,
+        payload: &[u8],
+        again: bool,
+    ) -> io::Result<()> {
+        let mut body = Vec::with_capacity(topic.len() + payload.len() + 4);
+        text(&mut body, topic);
+        body.extend(packet_id.to_be_bytes());
+        body.extend(payload);
+        self.send(if again { PUBLISH_ONCE | DUP } else { PUBLISH_ONCE }, &body)?;
+        self.answered(PUBREC, packet_id)
+    }
+
+    /// Releases a message that was received at QoS 2.
+    ///
+    /// # Errors
+    /// As for [`Self::publish_once`].
+    pub fn release(&mut self, packet_id: u16) -> io::Result<()> {
+        self.send(PUBREL, &packet_id.to_be_bytes())?;
+        self.answered(PUBCOMP, packet_id)
+    }
+
+    fn answered(&mut self, kind: u8, packet_id: u16) -> io::Result<()> {
+        let [high, low] = packet_id.to_be_bytes();
+        let mut answer = [0; 4];
+        self.stream.set_read_timeout(Some(ANSWER))?;
+        self.stream.read_exact(&mut answer)?;
+        if answer == [kind, 2, high, low] {
+            return Ok(());
+        }
+        Err(io::Error::new(ErrorKind::InvalidData, format!("{answer:?}")))
     }
 
     /// Asks for a sign of life.
