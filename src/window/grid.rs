@@ -50,7 +50,11 @@ pub struct Grid {
     clock: LocalClock,
     longest: Span,
     period: Option<Arc<str>>,
+    block: Option<Span>,
 }
+
+/// Windows of fewer panes are made of the panes themselves.
+const BLOCKS_FROM: i64 = 64;
 
 impl Grid {
     /// The grid of spans `size` by `slide` in `zone`; both must be positive and slide divide size.
@@ -88,7 +92,9 @@ impl Grid {
             // Its end is the next boundary of its panes.
             _ => Span(nominal.0.saturating_add(put_back.0).saturating_add(slide.nominal().0)),
         };
-        Self { step: panes, reach, longest, clock, period: None }
+        let panes_a_window = nominal.0 / slide.nominal().0.max(1);
+        let block = (panes_a_window >= BLOCKS_FROM).then(|| Span(nominal.0 / panes_a_window.isqrt()));
+        Self { step: panes, reach, longest, clock, period: None, block }
     }
 
     /// The grid of one period of each day in `zone`, called `name`.
@@ -98,7 +104,7 @@ impl Grid {
         let (from, to) = (period.begin(), period.end());
         let longest = Span(to.0 - from.0 + clock.put_back_max());
         let step = Step::Daily { from: from.0, to: to.0 };
-        Self { step, reach: Reach::Pane, longest, clock, period: Some(name.into()) }
+        Self { step, reach: Reach::Pane, longest, clock, period: Some(name.into()), block: None }
     }
 
     /// End of the earliest window that ends after `at`: when the verdict on a window that ends
@@ -113,6 +119,13 @@ impl Grid {
     #[must_use]
     pub fn period(&self) -> Option<&Arc<str>> {
         self.period.as_ref()
+    }
+
+    /// How long the blocks are of whose panes windows of many panes are made: about as many blocks a
+    /// window as panes a block.
+    #[must_use]
+    pub fn block(&self) -> Option<Span> {
+        self.block
     }
 
     /// No window is longer.

@@ -6,7 +6,7 @@ use super::feed_set::FeedSet;
 use super::panes::{Pane, Panes};
 use super::plan::WindowPlan;
 use super::sensors::{Follower, Sensors};
-use super::slot::{Sample, Slot};
+use super::slot::Sample;
 use crate::model::{Span, Timestamp};
 
 /// What became of an event for one window plan.
@@ -333,21 +333,15 @@ impl KeyWindows {
         [pane, changed, self.next_close(plan)].into_iter().flatten().min()
     }
 
-    fn publication(&self, plan: &WindowPlan, start: Timestamp) -> Option<Publication> {
+    fn publication(&mut self, plan: &WindowPlan, start: Timestamp) -> Option<Publication> {
         let end = plan.grid.end(start);
-        let (mut revision, mut count, mut feeds) = (0, 0, FeedSet::default());
-        let mut merged: Option<Box<[Slot]>> = None;
-        self.panes.each((start, end), &mut |pane| {
-            revision = revision.max(pane.changed);
-            count += pane.events;
-            feeds = feeds.or(pane.feeds);
-            match &mut merged {
-                Some(slots) => slots.iter_mut().zip(&pane.slots).for_each(|(mine, other)| mine.merge(other)),
-                none => *none = Some(pane.slots.clone()),
-            }
+        let mut merged: Option<Pane> = None;
+        self.panes.each_block((start, end), plan.grid.block(), &mut |pane| match &mut merged {
+            Some(sum) => sum.merge(pane),
+            none => *none = Some(pane.clone()),
         });
-        let slots = merged?;
-        let mut fields = plan.values(&slots, count);
+        let Pane { changed, events: count, feeds, slots, .. } = merged?;
+        let (mut revision, mut fields) = (changed, plan.values(&slots, count));
         if !plan.sensors.is_empty() {
             revision = revision.max(self.sensors.fill(plan, start, end, &mut fields));
         }
@@ -444,6 +438,30 @@ mod tests {
         assert_eq!(seen(&closed), [(-60, 1, Some(1.0)), (0, 2, Some(3.0)), (60, 2, Some(2.0))]);
         put(&mut windows, &plan, 65, 4, 3);
         assert_eq!(seen(&windows.amend(&plan)), [(0, 3, Some(7.0)), (60, 3, Some(6.0))]);
+    }
+
+    #[test]
+    fn long_windows_made_of_blocks_hold_what_their_panes_hold() {
+        let (plan, mut windows) = (plan(7_200, 60), KeyWindows::default());
+        let mut said: Vec<(i64, i64)> = Vec::new();
+        let whole = |said: &[(i64, i64)], start: i64| -> f64 {
+            said.iter().filter(|(at, _)| (start..start + 7_200).contains(at)).map(|one| one.1 as f64).sum()
+        };
+        let mut published = 0;
+        for step in 0..1_000_i64 {
+            // Every seventh comes up to 90 s late: after its first windows have closed.
+            let at = 30 * step - if step % 7 == 0 { 37 * (step % 3) } else { 0 };
+            put(&mut windows, &plan, at, step, step as u64);
+            said.push((at, step));
+            let mut rows = windows.close(&plan, BEGIN, s(30 * step - 20));
+            rows.extend(windows.amend(&plan));
+            rows.extend(windows.seal(&plan, s(30 * step - 120)));
+            for (start, _, sum) in seen(&rows) {
+                assert_eq!(sum, Some(whole(&said, start)), "window of {start} at {at}");
+            }
+            published += rows.len();
+        }
+        assert!(published > 510, "{published}: every window, and some again");
     }
 
     #[test]

@@ -4,6 +4,11 @@
 //! A pane that rests is the length of the rest (LEB128), the time since the pane before it, and what it
 //! holds, in [postcard's wire format](https://postcard.jamesmunns.com/wire-format): whole numbers in as
 //! few bytes as they need.
+//!
+//! Where windows hold many panes, what a block of them at rest comes to is remembered once it was asked
+//! for, so that a window is made of its blocks and of the panes at its edges.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +38,18 @@ pub(super) struct Panes {
     resting: Resting,
     /// By start, all after those that rest.
     open: Vec<Pane>,
+    /// What blocks at rest come to; no state, since it is found again.
+    #[serde(skip)]
+    blocks: Option<Box<Blocks>>,
+}
+
+/// Blocks of panes that rest, all of each, as one pane.
+#[derive(Clone, Debug, Default)]
+struct Blocks {
+    /// How long one is, counted from 1970-01-01T00:00Z.
+    length: Span,
+    /// By its number.
+    sums: BTreeMap<i64, Pane>,
 }
 
 /// Panes by start, as bytes.
@@ -85,6 +102,47 @@ impl Panes {
         open.iter().take_while(|pane| pane.start < end).for_each(show);
     }
 
+    /// Shows the panes that start in [start, end), those of whole blocks of this length as one.
+    pub(super) fn each_block(
+        &mut self,
+        (start, end): (Timestamp, Timestamp),
+        length: Option<Span>,
+        show: &mut dyn FnMut(&Pane),
+    ) {
+        let Some(length) = length.filter(|_| !self.resting.is_empty()) else {
+            return self.each((start, end), show);
+        };
+        let Self { resting, open, blocks } = self;
+        let blocks = blocks.get_or_insert_default();
+        if blocks.length != length {
+            **blocks = Blocks { length, sums: BTreeMap::new() };
+        }
+        let mut last = None;
+        let within = resting.iter().skip_while(|(own, _)| *own < start).take_while(|(own, _)| *own < end);
+        let mut missing: Option<(i64, Pane)> = None;
+        for (own, bytes) in within {
+            let number = blocks.number(own);
+            let (from, to) = blocks.bounds(number);
+            if from < start || end < to || resting.last < to {
+                blocks.take(&mut missing, show);
+                woken(own, bytes).iter().for_each(&mut *show);
+            } else if let Some((_, sum)) = missing.as_mut().filter(|(building, _)| *building == number) {
+                woken(own, bytes).iter().for_each(|pane| sum.merge(pane));
+            } else if last != Some(number) {
+                last = Some(number);
+                blocks.take(&mut missing, show);
+                match blocks.sums.get(&number) {
+                    Some(sum) => show(sum),
+                    None => missing = woken(own, bytes).map(|pane| (number, pane)),
+                }
+            }
+        }
+        blocks.take(&mut missing, show);
+        let first = open.partition_point(|pane| pane.start < start);
+        let open = open.get(first..).unwrap_or_default();
+        open.iter().take_while(|pane| pane.start < end).for_each(show);
+    }
+
     /// The pane at `start`, made by `new` if there is none.
     pub(super) fn at(&mut self, start: Timestamp, new: impl FnOnce() -> Pane) -> &mut Pane {
         if !self.resting.is_empty() && start <= self.resting.last {
@@ -108,6 +166,9 @@ impl Panes {
     /// Forgets the earliest panes for as long as `gone` says so of their starts; the last of them.
     pub(super) fn forget(&mut self, gone: impl Fn(Timestamp) -> bool) -> Option<Timestamp> {
         let rested = self.resting.forget(&gone);
+        if let (Some(last), Some(blocks)) = (rested, &mut self.blocks) {
+            blocks.sums = blocks.sums.split_off(&blocks.number(last).saturating_add(1));
+        }
         if !self.resting.is_empty() {
             return rested;
         }
@@ -125,6 +186,9 @@ impl Panes {
 
     /// Opens those that start at `start` or later.
     fn wake(&mut self, start: Timestamp) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.sums.split_off(&blocks.number(start));
+        }
         let Resting { bytes, .. } = &self.resting;
         let all = bytes.len();
         let mut woken_panes = Vec::new();
@@ -140,6 +204,35 @@ impl Panes {
         self.resting.bytes.truncate(kept);
         self.resting.last = last;
         self.open.splice(0..0, woken_panes);
+    }
+}
+
+impl Pane {
+    /// Adds what another holds; it stays where it is.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.changed = self.changed.max(other.changed);
+        self.events += other.events;
+        self.feeds = self.feeds.or(other.feeds);
+        self.slots.iter_mut().zip(&other.slots).for_each(|(mine, other)| mine.merge(other));
+    }
+}
+
+impl Blocks {
+    fn number(&self, at: Timestamp) -> i64 {
+        at.0.div_euclid(self.length.0.max(1))
+    }
+
+    fn bounds(&self, number: i64) -> (Timestamp, Timestamp) {
+        let start = number.saturating_mul(self.length.0);
+        (Timestamp(start), Timestamp(start.saturating_add(self.length.0)))
+    }
+
+    /// Shows a block that is whole now, and remembers it.
+    fn take(&mut self, whole: &mut Option<(i64, Pane)>, show: &mut dyn FnMut(&Pane)) {
+        if let Some((number, sum)) = whole.take() {
+            show(&sum);
+            self.sums.insert(number, sum);
+        }
     }
 }
 
@@ -273,6 +366,37 @@ mod tests {
         shown
     }
 
+    fn merged(mut sum: Pane, pane: Pane) -> Pane {
+        sum.merge(&pane);
+        sum
+    }
+
+    #[test]
+    fn a_long_window_is_made_of_blocks() {
+        let mut panes = Panes::default();
+        let minute = |minute: i64| Timestamp(minute * 60 * SECOND);
+        for at in 0..1_440 {
+            panes.at(minute(at), || pane(minute(at), at));
+        }
+        panes.rest(|_| true);
+        let length = Some(Span(36 * 60 * SECOND));
+        let shown = |panes: &mut Panes, from, to| {
+            let (mut parts, mut events) = (0, 0);
+            panes.each_block((minute(from), minute(to)), length, &mut |pane| {
+                parts += 1;
+                events += pane.events;
+            });
+            (parts, events)
+        };
+        // The last block may still get a pane.
+        assert_eq!(shown(&mut panes, 0, 1_440), (39 + 36, 1_440));
+        assert_eq!(shown(&mut panes, 1, 1_439), (35 + 38 + 35, 1_438));
+        panes.at(minute(720), || pane(minute(720), 0));
+        assert_eq!(shown(&mut panes, 0, 1_440).1, 1_440);
+        panes.forget(|start| start < minute(100));
+        assert_eq!(shown(&mut panes, 0, 1_440).1, 1_340);
+    }
+
     proptest! {
         /// Against a plain map: what is counted, put to rest, woken and forgotten, in any order.
         #[test]
@@ -282,6 +406,7 @@ mod tests {
         ) {
             let (mut panes, mut plain) = (Panes::default(), BTreeMap::new());
             let (mut forgotten, mut rested) = (i64::MIN, i64::MIN);
+            let block = Some(Span(unit.saturating_mul(4)));
             for (kind, place, value) in steps {
                 let start = Timestamp(place * unit);
                 match kind {
@@ -314,6 +439,18 @@ mod tests {
                     all(&panes, (start, end)),
                     plain.range(start..end).map(|(_, pane)| pane.clone()).collect::<Vec<_>>()
                 );
+                for panes_long in [5, 9, 30] {
+                    let end = Timestamp(start.0.saturating_add(unit.saturating_mul(panes_long)));
+                    let wanted = plain.range(start..end).map(|(_, pane)| pane.clone()).reduce(merged);
+                    let mut found = None;
+                    panes.each_block((start, end), block, &mut |pane| {
+                        found = Some(match found.take() {
+                            Some(sum) => merged(sum, pane.clone()),
+                            None => pane.clone(),
+                        });
+                    });
+                    prop_assert_eq!(found, wanted);
+                }
             }
         }
     }
