@@ -50,47 +50,57 @@ pub struct KeyTable {
 #[derive(Clone, Debug)]
 enum Known {
     /// By device or by tag set, where one of them decides.
-    Single(Vec<Place>),
+    Single(Places),
     /// By device and tag set, where both do; `None` is another worker's.
     Pairs(HashMap<(u32, u32), Option<u32>>),
 }
 
-/// What is known of the key of one device or tag set.
-#[derive(Clone, Copy, Debug, Default)]
-enum Place {
-    /// Nothing yet.
-    #[default]
-    New,
-    /// It is another worker's.
-    Others,
-    /// Its number here.
-    Own(u32),
+/// Ids on one page.
+const PAGE_IDS: usize = 512;
+/// Nothing is known of the id yet.
+const NEW: u32 = 0;
+/// Its key is another worker's.
+const OTHERS: u32 = 1;
+/// The mark of the key with number 0.
+const OWN: u32 = 2;
+
+/// What is known of ids, in pages: they count up without gaps over all feeds, and a pipeline on a few of
+/// many devices has the pages of those.
+#[derive(Clone, Debug, Default)]
+struct Places(Vec<Option<Box<[u32; PAGE_IDS]>>>);
+
+impl Places {
+    fn find(&self, id: usize) -> Option<Option<u32>> {
+        let page = self.0.get(id / PAGE_IDS)?.as_ref()?;
+        match *page.get(id % PAGE_IDS)? {
+            NEW => None,
+            mark => Some(mark.checked_sub(OWN)),
+        }
+    }
+
+    fn note(&mut self, id: usize, number: Option<u32>) {
+        if self.0.len() <= id / PAGE_IDS {
+            self.0.resize(id / PAGE_IDS + 1, None);
+        }
+        let Some(page) = self.0.get_mut(id / PAGE_IDS) else { return };
+        let page = page.get_or_insert_with(|| Box::new([NEW; PAGE_IDS]));
+        if let Some(place) = page.get_mut(id % PAGE_IDS) {
+            *place = number.map_or(OTHERS, |number| number + OWN);
+        }
+    }
 }
 
 impl Known {
     fn find(&self, device: u32, tags: u32, by_sensor: bool) -> Option<Option<u32>> {
         match self {
-            Self::Single(places) => match *places.get(if by_sensor { device } else { tags } as usize)? {
-                Place::New => None,
-                Place::Others => Some(None),
-                Place::Own(number) => Some(Some(number)),
-            },
+            Self::Single(places) => places.find(if by_sensor { device } else { tags } as usize),
             Self::Pairs(pairs) => pairs.get(&(device, tags)).copied(),
         }
     }
 
     fn note(&mut self, device: u32, tags: u32, by_sensor: bool, number: Option<u32>) {
         match self {
-            Self::Single(places) => {
-                // Ids count up without gaps, so that this is no longer than the dictionary.
-                let at = if by_sensor { device } else { tags } as usize;
-                if places.len() <= at {
-                    places.resize(at + 1, Place::New);
-                }
-                if let Some(place) = places.get_mut(at) {
-                    *place = number.map_or(Place::Others, Place::Own);
-                }
-            }
+            Self::Single(places) => places.note(if by_sensor { device } else { tags } as usize, number),
             Self::Pairs(pairs) => {
                 pairs.insert((device, tags), number);
             }
@@ -113,7 +123,7 @@ impl KeyTable {
             by_sensor,
             share,
             keys: HashMap::new(),
-            known: if both { Known::Pairs(HashMap::new()) } else { Known::Single(Vec::new()) },
+            known: if both { Known::Pairs(HashMap::new()) } else { Known::Single(Places::default()) },
             owned: 0,
         }
     }
@@ -193,5 +203,27 @@ impl KeyTable {
         };
         let values = self.by.iter().map(|name| value(name).unwrap_or_else(|| empty.clone()));
         Key(values.chain(self.period.clone()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_far_apart_take_a_page_each() {
+        let mut places = Places::default();
+        let noted = [(0, Some(0)), (511, None), (512, Some(1)), (1_000_000, Some(u32::MAX - OWN))];
+        for (id, number) in noted {
+            assert_eq!(places.find(id), None);
+            places.note(id, number);
+        }
+        for (id, number) in noted {
+            assert_eq!(places.find(id), Some(number));
+        }
+        assert_eq!(places.find(1_000_001), None);
+        assert_eq!(places.0.iter().flatten().count(), 3);
+        places.note(511, Some(7));
+        assert_eq!(places.find(511), Some(Some(7)));
     }
 }
