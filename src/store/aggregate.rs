@@ -14,7 +14,7 @@ use super::column::Role;
 use super::parquet::{instants, texts};
 use super::table::{Subject, Table, Tables};
 use crate::model::result::PlanDescription;
-use crate::model::{Aggregate, Key, Retraction, Timestamp};
+use crate::model::{Aggregate, Key, Retraction};
 
 /// Bytes of a row beside its key and fields, by estimate.
 const ROW_BYTES: u64 = 96;
@@ -144,14 +144,31 @@ fn bytes(key: &Key, fields: usize) -> u64 {
 
 /// Finds the columns of a plan without looking names up again.
 #[derive(Debug, Default)]
-pub(super) struct PlanIndex(HashMap<(u64, Timestamp), PlanColumns>);
+pub(super) struct PlanIndex {
+    /// By the hash of the definition and of the names: it says what is computed, not who it belongs to.
+    known: HashMap<(u64, u64), PlanColumns>,
+    /// The plan that was asked for last: most rows are of it.
+    last: Option<(Arc<PlanDescription>, PlanColumns)>,
+}
 
 impl PlanIndex {
     /// The columns of a plan, given if need be.
-    pub(super) fn columns(&mut self, plan: &PlanDescription, tables: &mut Tables) -> Option<PlanColumns> {
-        // The hash names the definition, not who it belongs to: the names are part of the key.
-        let id = (plan.hash, Timestamp(names_hash(plan)));
-        if let Some(known) = self.0.get(&id) {
+    pub(super) fn columns(
+        &mut self,
+        plan: &Arc<PlanDescription>,
+        tables: &mut Tables,
+    ) -> Option<PlanColumns> {
+        if let Some((_, columns)) = self.last.as_ref().filter(|last| Arc::ptr_eq(&last.0, plan)) {
+            return Some(columns.clone());
+        }
+        let columns = self.find_or_give(plan, tables)?;
+        self.last = Some((plan.clone(), columns.clone()));
+        Some(columns)
+    }
+
+    fn find_or_give(&mut self, plan: &PlanDescription, tables: &mut Tables) -> Option<PlanColumns> {
+        let id = (plan.hash, names_hash(plan));
+        if let Some(known) = self.known.get(&id) {
             return Some(known.clone());
         }
         let subject = Subject::Window { pipeline: plan.pipeline.clone(), window: plan.window.clone() };
@@ -165,12 +182,12 @@ impl PlanIndex {
             .map(|field| tables.column(table, Role::Field, &field.name, &field.unit, 0))
             .collect();
         let columns = PlanColumns { table, keys: keys?.into(), fields: fields?.into() };
-        self.0.insert(id, columns.clone());
+        self.known.insert(id, columns.clone());
         Some(columns)
     }
 }
 
-fn names_hash(plan: &PlanDescription) -> i64 {
+fn names_hash(plan: &PlanDescription) -> u64 {
     let names = format!("{}\0{}\0{:?}\0{:?}", plan.pipeline, plan.window, plan.by, plan.fields);
-    xxhash_rust::xxh3::xxh3_64(names.as_bytes()).cast_signed()
+    xxhash_rust::xxh3::xxh3_64(names.as_bytes())
 }
