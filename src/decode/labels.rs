@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::decoder::Message;
 use super::pointer::Pointer;
 use super::template::Template;
-use super::token::{Token, shown};
+use super::token::shown;
 use super::trie::{Fields, Slot, Trie};
 use super::words;
 use crate::model::definition::FeedDefinition;
@@ -135,8 +135,8 @@ impl Source {
         match self {
             Self::Topic(index) => label(name, message.captures.at(*index)).map(Some),
             Self::Payload(slot, path) => {
-                let Some(raw) = fields.get(*slot) else { return Ok(None) };
-                let text = Token::of(raw)?.text().map_err(|what| {
+                let Some(token) = fields.token(*slot)? else { return Ok(None) };
+                let text = token.text().map_err(|what| {
                     let detail = format!("{name}: `{path}` is {what} where a name is due");
                     Rejected::message(Reason::WrongType, detail)
                 })?;

@@ -8,7 +8,7 @@ use super::number::Decimal;
 use super::pointer::Pointer;
 use super::template::Template;
 use super::time::TimeFormat;
-use super::token::{Token, shown};
+use super::token::shown;
 use super::trie::{Fields, Slot, Trie};
 use crate::model::definition::{FeedDefinition, Identity, TimeDefinition};
 use crate::model::{Decoded, DecodedEvent, Fault, Reason, Rejected, Timestamp};
@@ -132,9 +132,9 @@ impl Time {
     }
 
     fn read(&self, fields: &Fields<'_>) -> Result<Timestamp, Rejected> {
-        match fields.get(self.slot) {
-            Some(raw) => self.format.read(raw),
-            None => {
+        match (fields.token(self.slot)?, fields.get(self.slot)) {
+            (Some(token), Some(raw)) => self.format.read(&token, raw),
+            _ => {
                 Err(Rejected::message(Reason::MissingField, format!("the time `{}` is missing", self.path)))
             }
         }
@@ -156,7 +156,7 @@ impl Counter {
     }
 
     fn read(&self, fields: &Fields<'_>) -> Result<Option<u64>, Rejected> {
-        let Some(raw) = fields.get(self.slot) else {
+        let (Some(token), Some(raw)) = (fields.token(self.slot)?, fields.get(self.slot)) else {
             let detail = || format!("the sequence number `{}` is missing", self.path);
             return if self.required {
                 Err(Rejected::message(Reason::MissingField, detail()))
@@ -164,7 +164,7 @@ impl Counter {
                 Ok(None)
             };
         };
-        let text = Token::of(raw)?.text().unwrap_or_default();
+        let text = token.text().unwrap_or_default();
         whole(&text).map(Some).ok_or_else(|| {
             let detail = format!("`{}`: {} is no sequence number from 0", self.path, shown(raw));
             Rejected::message(Reason::WrongType, detail)
