@@ -134,9 +134,7 @@ impl Time {
     fn read(&self, fields: &Fields<'_>) -> Result<Timestamp, Rejected> {
         match (fields.token(self.slot)?, fields.get(self.slot)) {
             (Some(token), Some(raw)) => self.format.read(&token, raw),
-            _ => {
-                Err(Rejected::message(Reason::MissingField, format!("the time `{}` is missing", self.path)))
-            }
+            _ => Err(Rejected::message(Reason::MissingField, format!("the time `{}` is missing", self.path))),
         }
     }
 }

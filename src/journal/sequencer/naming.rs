@@ -18,13 +18,15 @@ impl Sequencer {
     ) -> Option<(DeviceId, TagSetId, Vec<Reading>)> {
         let mut readings = std::mem::take(&mut self.spare);
         readings.clear();
+        let mut all_recalled = true;
         let tags = {
             let dictionary = read(&self.dictionary);
             let state = self.feeds.get(feed.index())?;
-            let mut new = 0;
+            let (mut near, mut new) = (0, 0);
             for reading in &found.readings {
-                let id =
-                    state.recall(&reading.quantity).or_else(|| dictionary.quantity_id(&reading.quantity));
+                let recalled = state.recall(&reading.quantity, &mut near);
+                all_recalled &= recalled.is_some();
+                let id = recalled.or_else(|| dictionary.quantity_id(&reading.quantity));
                 new += usize::from(id.is_none());
                 readings.extend(id.map(|quantity| Reading { quantity, value: reading.value }));
             }
@@ -65,9 +67,12 @@ impl Sequencer {
                 readings.push(Reading { quantity, value: reading.value });
             }
         }
-        self.with_feed(feed, |state| {
-            found.readings.iter().zip(&readings).for_each(|(of, own)| state.note(&of.quantity, own.quantity));
-        });
+        if !all_recalled {
+            self.with_feed(feed, |state| {
+                let read = found.readings.iter().zip(&readings);
+                read.for_each(|(of, own)| state.note(&of.quantity, own.quantity));
+            });
+        }
         Some((device, tags, readings))
     }
 
