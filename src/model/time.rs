@@ -326,13 +326,16 @@ mod tests {
                 prop_assert_eq!(Some(instant), by_the_grammar(&text), "{}", text);
             }
         }
+    }
 
-        #[test]
-        fn a_changed_byte_is_what_the_grammar_reads(at in 0_usize..29, byte in any::<u8>()) {
+    #[test]
+    fn a_changed_byte_is_what_the_grammar_reads() {
+        for (at, byte) in (0..29).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
             let mut bytes = *b"2026-03-01T12:00:00.250-05:00";
             bytes[at] = byte;
-            if let (Some(instant), Ok(text)) = (usual_rfc3339(&bytes), std::str::from_utf8(&bytes)) {
-                prop_assert_eq!(Some(instant), by_the_grammar(text), "{}", text);
+            if let Some(instant) = usual_rfc3339(&bytes) {
+                let text = std::str::from_utf8(&bytes).unwrap();
+                assert_eq!(Some(instant), by_the_grammar(text), "{text}");
             }
         }
     }
