@@ -47,7 +47,7 @@ impl Sequencer {
             self.refuse(id, message, rejected);
         }
         let mut told = false;
-        for event in &message.decoded.events {
+        for event in message.decoded.events.iter() {
             let known = read(&self.dictionary).device_id(id, &event.sensor);
             match self.device_over_rate(id, message, event, known) {
                 Some(rejected) if !told => {
