@@ -6,7 +6,7 @@
 //!
 //! One file a noun. What is shared: [`template`] (topics), `pointer`, `trie`, `layout`, `scan` and
 //! `words` (JSON in one pass), `token` (one JSON scalar), `number` (exact decimals), `time`, `measure` (one
-//! quantity), `labels` (sensor and tags), `mapping` (all of these for one feed). What reads a
+//! quantity), `labels` and `tag_sets` (sensor and tags), `mapping` (all of these for one feed). What reads a
 //! format: `json`, [`senml`] over `pack` and `record`, `chirpstack` and `tts` over `uplink`, `scalar`.
 //!
 //! Rules that all formats share:
@@ -41,6 +41,7 @@ mod scan_tests;
 pub mod senml;
 #[cfg(test)]
 mod senml_tests;
+mod tag_sets;
 pub mod template;
 #[cfg(test)]
 mod testing;

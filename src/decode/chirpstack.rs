@@ -76,7 +76,8 @@ impl Chirpstack {
         if let Some(kind) = by_topic.filter(|kind| *kind != "up") {
             return Ok(ignored(kind));
         }
-        let fields = self.trie.read(message.text)?;
+        let mut fields = self.trie.fields();
+        self.trie.read(message.text, &mut fields)?;
         if !fields.has(self.device) {
             return Err(self.foreign(&fields));
         }

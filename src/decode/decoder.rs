@@ -96,6 +96,7 @@ impl Decoder {
             .unwrap_or_else(|refusal| Decoded { rejected: vec![refusal], ..Decoded::default() })
     }
 
+    #[inline]
     fn message<'a>(&'a self, arrival: &'a Arrival) -> Result<Message<'a>, Rejected> {
         let captures = self.template.captures(&arrival.topic).ok_or_else(|| {
             let detail = format!("the topic does not match the feed's, which is {}", self.template.filter());

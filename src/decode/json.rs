@@ -31,7 +31,8 @@ impl Json {
     /// # Errors
     /// The refusal of the whole message.
     pub(super) fn decode(&self, message: &Message<'_>) -> Result<Decoded, Rejected> {
-        let fields = self.trie.read(message.text)?;
+        let mut fields = self.trie.fields();
+        self.trie.read(message.text, &mut fields)?;
         let mut event = self.mapping.event(message, &fields)?;
         let mut rejected = Vec::new();
         self.mapping.read(&fields, &mut event, &mut rejected);
@@ -105,6 +106,22 @@ mod tests {
         assert_eq!(&*decode(feed, "r", r#"{"id":12,"v":1}"#).events[0].sensor, "12");
         assert_eq!(decode(feed, "r", r#"{"id":12,"v":1}"#).events[0].event_at, None);
         assert_eq!(reasons(&decode(feed, "r", r#"{"v":1}"#)), [(Reason::NoSensor, false)]);
+    }
+
+    #[test]
+    fn a_string_with_an_escape_is_the_same_after_ones_without() {
+        let feed = "name = 'r'\ntopic = 'r'\ndecoder = 'json'\nsensor = '/id'\ntags = { kind = '/k' }\nquantity.v = {}";
+        let decoder = crate::decode::testing::decoder(feed);
+        let sensor_and_kind = |payload: &str| {
+            let decoded = decoder.decode(&crate::decode::testing::arrival("r", payload.as_bytes()));
+            let event = &decoded.events[0];
+            (event.sensor.to_string(), event.tags[0].1.to_string())
+        };
+        let want = ("a\u{f1}o".to_owned(), "\"k\"".to_owned());
+        for _ in 0..3 {
+            assert_eq!(sensor_and_kind(r#"{"id":"ano","k":"k","v":1}"#), ("ano".into(), "k".into()));
+            assert_eq!(sensor_and_kind(r#"{"id":"a\u00f1o","k":"\"k\"","v":1}"#), want);
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::decoder::Message;
 use super::pointer::Pointer;
+use super::tag_sets::TagSets;
 use super::template::Template;
-use super::token::{Token, shown};
+use super::token::shown;
 use super::trie::{Fields, Slot, Trie};
 use super::words;
 use crate::model::definition::FeedDefinition;
-use crate::model::{Fault, Reason, Rejected};
+use crate::model::{Fault, Reason, Rejected, TagSet};
 
 /// The longest name of a quantity or tag, in bytes.
 pub(super) const NAME_BYTES_MAX: usize = 64;
@@ -18,9 +19,6 @@ pub(super) const LABEL_BYTES_MAX: usize = 256;
 /// The capture and tag name that means the device.
 pub(super) const SENSOR: &str = "sensor";
 
-/// Tags as an event carries them.
-pub(super) type Tags = Vec<(Arc<str>, Arc<str>)>;
-
 /// Where the sensor's name and the tags stand.
 #[derive(Debug)]
 pub(super) struct Labels {
@@ -28,6 +26,7 @@ pub(super) struct Labels {
     sensor: Option<Source>,
     /// By name.
     tags: Vec<(Arc<str>, Source)>,
+    known: TagSets,
 }
 
 /// Where one label stands.
@@ -76,7 +75,7 @@ impl Labels {
 
     /// The labels that the topic alone gives.
     pub(super) fn of_topic(template: &Template) -> Self {
-        let mut labels = Self { sensor: None, tags: Vec::new() };
+        let mut labels = Self { sensor: None, tags: Vec::new(), known: TagSets::default() };
         for (index, name) in template.names().enumerate() {
             match name {
                 SENSOR => labels.sensor = Some(Source::Topic(index)),
@@ -114,18 +113,28 @@ impl Labels {
     ///
     /// # Errors
     /// The refusal of the message: a value that no tag can have.
-    pub(super) fn tags(&self, message: &Message<'_>, fields: &Fields<'_>) -> Result<Tags, Rejected> {
-        let mut tags = Vec::with_capacity(self.tags.len());
-        for (name, source) in &self.tags {
-            if let Some(value) = source.read(message, fields, name)? {
-                tags.push((name.clone(), value));
-            }
-        }
-        Ok(tags)
+    pub(super) fn tags(&self, message: &Message<'_>, fields: &Fields<'_>) -> Result<TagSet, Rejected> {
+        let texts = self.tags.iter().map(|(_, source)| source.text(message, fields));
+        self.known.of(texts, || {
+            let read = |(name, source): &(Arc<str>, Source)| {
+                let value = source.read(message, fields, name).transpose()?;
+                Some(value.map(|value| (name.clone(), value)))
+            };
+            self.tags.iter().filter_map(read).collect()
+        })
     }
 }
 
 impl Source {
+    /// The label as it stands in topic or payload.
+    #[inline]
+    fn text<'a>(&self, message: &Message<'a>, fields: &Fields<'a>) -> Option<&'a str> {
+        match self {
+            Self::Topic(index) => Some(message.captures.at(*index)),
+            Self::Payload(slot, _) => fields.get(*slot),
+        }
+    }
+
     fn read(
         &self,
         message: &Message<'_>,
@@ -135,8 +144,8 @@ impl Source {
         match self {
             Self::Topic(index) => label(name, message.captures.at(*index)).map(Some),
             Self::Payload(slot, path) => {
-                let Some(raw) = fields.get(*slot) else { return Ok(None) };
-                let text = Token::of(raw)?.text().map_err(|what| {
+                let Some(token) = fields.token(*slot)? else { return Ok(None) };
+                let text = token.text().map_err(|what| {
                     let detail = format!("{name}: `{path}` is {what} where a name is due");
                     Rejected::message(Reason::WrongType, detail)
                 })?;

@@ -35,11 +35,13 @@ struct Expected {
 #[derive(Debug)]
 struct Literal {
     text: Box<str>,
-    words: Vec<Part>,
+    first: Part,
+    /// Of a text longer than a word.
+    more: Box<[Part]>,
 }
 
 /// A word of a literal, at its place; of a literal shorter than a word only its bytes count.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Part {
     at: usize,
     word: u64,
@@ -82,7 +84,7 @@ impl Layout {
             let from = scan.at;
             scan.value_of(expected.kind)?;
             if let Some(slot) = expected.slot {
-                fields.set(slot, text.get(from..scan.at)?);
+                fields.set_some(slot, text.get(from..scan.at)?);
             }
         }
         self.end.follows(&mut scan)?;
@@ -99,22 +101,30 @@ impl Literal {
             let own = bytes.get(at..).unwrap_or_default().iter().take(WORD_BYTES).rev();
             Part { at, word: own.fold(0, |word, byte| word << 8 | u64::from(*byte)), mask }
         };
-        Self { text: text.into(), words: (0..last).step_by(WORD_BYTES).chain([last]).map(part).collect() }
+        let more = (WORD_BYTES..last).step_by(WORD_BYTES).chain((last > 0).then_some(last));
+        Self { text: text.into(), first: part(0), more: more.map(part).collect() }
     }
 
     /// Goes behind this text, if it is what follows.
     #[inline]
     fn follows(&self, scan: &mut Scan<'_>) -> Option<()> {
         let rest = scan.text.as_bytes().get(scan.at..)?;
-        let mut same = true;
-        for part in &self.words {
-            match word(rest, part.at) {
-                Some(word) => same &= word & part.mask == part.word,
-                // Near the end of the document.
-                None => same &= rest.starts_with(self.text.as_bytes()),
-            }
+        let mut same = self.first.is_in(rest, &self.text);
+        for part in &self.more {
+            same &= part.is_in(rest, &self.text);
         }
         scan.at += self.text.len();
         same.then_some(())
+    }
+}
+
+impl Part {
+    #[inline]
+    fn is_in(&self, rest: &[u8], text: &str) -> bool {
+        match word(rest, self.at) {
+            Some(word) => word & self.mask == self.word,
+            // Near the end of the document.
+            None => rest.starts_with(text.as_bytes()),
+        }
     }
 }

@@ -8,10 +8,12 @@ use super::number::Decimal;
 use super::pointer::Pointer;
 use super::template::Template;
 use super::time::TimeFormat;
-use super::token::{Token, shown};
+use super::token::shown;
 use super::trie::{Fields, Slot, Trie};
 use crate::model::definition::{FeedDefinition, Identity, TimeDefinition};
-use crate::model::{Decoded, DecodedEvent, Fault, Reason, Rejected, Timestamp};
+use crate::model::{
+    Decoded, DecodedEvent, Events, Fault, QuantityTable, Readings, Reason, Rejected, Timestamp,
+};
 
 /// Where a format has things unless the feed says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +35,8 @@ pub(super) struct Mapping {
     time: Option<Time>,
     counter: Option<Counter>,
     measures: Vec<(Slot, Measure)>,
+    /// Theirs, in the same order.
+    quantities: QuantityTable,
 }
 
 #[derive(Debug)]
@@ -80,7 +84,8 @@ impl Mapping {
                 Err(fault) => faults.push(fault.under("path").under(name.as_str()).under("quantity")),
             }
         }
-        Self { labels, time, counter, measures }
+        let quantities = measures.iter().map(|(_, measure)| measure.quantity().clone()).collect();
+        Self { labels, time, counter, measures, quantities }
     }
 
     /// Whether the feed maps no quantity.
@@ -106,16 +111,16 @@ impl Mapping {
                 Some(counter) => counter.read(fields)?,
                 None => None,
             },
-            readings: Vec::with_capacity(self.measures.len() + 4),
+            readings: Readings::of(&self.quantities),
         })
     }
 
     /// Adds the mapped readings to an event, and what was refused to `rejected`.
     pub(super) fn read(&self, fields: &Fields<'_>, event: &mut DecodedEvent, rejected: &mut Vec<Rejected>) {
-        for (slot, measure) in &self.measures {
+        for (place, (slot, measure)) in (0..).zip(&self.measures) {
             let Some(raw) = fields.get(*slot) else { continue };
-            match measure.read(raw) {
-                Ok(reading) => event.readings.push(reading),
+            match measure.value(raw) {
+                Ok(value) => event.readings.add(place, value),
                 Err(refusal) => rejected.push(refusal),
             }
         }
@@ -132,11 +137,9 @@ impl Time {
     }
 
     fn read(&self, fields: &Fields<'_>) -> Result<Timestamp, Rejected> {
-        match fields.get(self.slot) {
-            Some(raw) => self.format.read(raw),
-            None => {
-                Err(Rejected::message(Reason::MissingField, format!("the time `{}` is missing", self.path)))
-            }
+        match (fields.token(self.slot)?, fields.get(self.slot)) {
+            (Some(token), Some(raw)) => self.format.read(&token, raw),
+            _ => Err(Rejected::message(Reason::MissingField, format!("the time `{}` is missing", self.path))),
         }
     }
 }
@@ -156,7 +159,7 @@ impl Counter {
     }
 
     fn read(&self, fields: &Fields<'_>) -> Result<Option<u64>, Rejected> {
-        let Some(raw) = fields.get(self.slot) else {
+        let (Some(token), Some(raw)) = (fields.token(self.slot)?, fields.get(self.slot)) else {
             let detail = || format!("the sequence number `{}` is missing", self.path);
             return if self.required {
                 Err(Rejected::message(Reason::MissingField, detail()))
@@ -164,7 +167,7 @@ impl Counter {
                 Ok(None)
             };
         };
-        let text = Token::of(raw)?.text().unwrap_or_default();
+        let text = token.text().unwrap_or_default();
         whole(&text).map(Some).ok_or_else(|| {
             let detail = format!("`{}`: {} is no sequence number from 0", self.path, shown(raw));
             Rejected::message(Reason::WrongType, detail)
@@ -181,15 +184,20 @@ fn whole(text: &str) -> Option<u64> {
     u64::try_from(number.scaled(0)?).ok()
 }
 
-/// What a decoder found in a message of one event.
+/// What a decoder found in a message of one event; without readings it is none.
 pub(super) fn decoded(event: DecodedEvent, rejected: Vec<Rejected>) -> Decoded {
-    several(vec![event], rejected)
+    found(if event.readings.is_empty() { Events::None } else { Events::One(event) }, rejected)
 }
 
-/// What a decoder found in a message: events without readings are left out, and a message with
-/// neither readings nor refusals is refused itself.
-pub(super) fn several(mut events: Vec<DecodedEvent>, mut rejected: Vec<Rejected>) -> Decoded {
+/// What a decoder found in a message: events without readings are left out.
+pub(super) fn several(mut events: Vec<DecodedEvent>, rejected: Vec<Rejected>) -> Decoded {
     events.retain(|event| !event.readings.is_empty());
+    found(events.into(), rejected)
+}
+
+/// A message with neither readings nor refusals is refused itself.
+#[inline]
+fn found(events: Events, mut rejected: Vec<Rejected>) -> Decoded {
     if events.is_empty() && rejected.is_empty() {
         rejected
             .push(Rejected::message(Reason::NoReading, "none of the feed's quantities is in the message"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::labels::is_identifier;
 use super::number;
 use super::token::{Token, shown};
-use crate::model::decimal::{DECIMALS, DECIMALS_MAX};
+use crate::model::decimal::{DECIMALS, DECIMALS_MAX, MANTISSA_MAX};
 use crate::model::definition::QuantityDefinition;
 use crate::model::{DecimalError, DecodedReading, Fault, Quantity, Reason, Rejected, Value};
 
@@ -15,6 +15,8 @@ pub(super) struct Measure {
     quantity: Arc<Quantity>,
     min: f64,
     max: f64,
+    /// The first and the last value from `min` to `max`.
+    within: [Value; 2],
 }
 
 impl Measure {
@@ -53,13 +55,15 @@ impl Measure {
             unit: definition.unit.as_str().into(),
             decimals: definition.decimals,
         };
-        Self { quantity: Arc::new(quantity), min, max }
+        let within = within(quantity.decimals, min, max);
+        Self { quantity: Arc::new(quantity), min, max, within }
     }
 
     /// A quantity that a format brings along, without limits.
     pub(super) fn own(name: &str, unit: &str) -> Self {
         let quantity = Quantity { name: name.into(), unit: unit.into(), decimals: DECIMALS };
-        Self { quantity: Arc::new(quantity), min: f64::NEG_INFINITY, max: f64::INFINITY }
+        let within = [Value(-MANTISSA_MAX), Value(MANTISSA_MAX)];
+        Self { quantity: Arc::new(quantity), min: f64::NEG_INFINITY, max: f64::INFINITY, within }
     }
 
     /// A quantity named after what a message calls it: characters that no name has become `_`;
@@ -71,6 +75,11 @@ impl Measure {
         let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("n{name}") } else { name };
         let unit = if matches!(name.as_str(), "lat" | "lon") { "deg" } else { unit };
         is_identifier(&name).then(|| Self::own(&name, unit))
+    }
+
+    /// The quantity.
+    pub(super) fn quantity(&self) -> &Arc<Quantity> {
+        &self.quantity
     }
 
     /// The quantity's name.
@@ -87,8 +96,16 @@ impl Measure {
     ///
     /// # Errors
     /// The refusal of this one reading.
-    #[inline]
     pub(super) fn read(&self, raw: &str) -> Result<DecodedReading, Rejected> {
+        self.value(raw).map(|value| self.reading(value))
+    }
+
+    /// The value in the JSON text of one other than `null`.
+    ///
+    /// # Errors
+    /// The refusal of this one reading.
+    #[inline]
+    pub(super) fn value(&self, raw: &str) -> Result<Value, Rejected> {
         // A text that begins with a digit or a minus is a number, and most numbers are short.
         match number::short(raw, self.quantity.decimals) {
             Some(value) => self.accept(value, raw),
@@ -96,10 +113,10 @@ impl Measure {
         }
     }
 
-    fn read_token(&self, raw: &str) -> Result<DecodedReading, Rejected> {
+    fn read_token(&self, raw: &str) -> Result<Value, Rejected> {
         match Token::of(raw).map_err(|rejected| Rejected { reading: true, ..rejected })? {
             Token::Number(text) => self.accept(number::value(text, self.quantity.decimals), text),
-            Token::Text(text) => self.read_text(&text),
+            Token::Text(text) => self.text_value(&text),
             Token::Bool(true) => self.accept(number::value("1", self.quantity.decimals), raw),
             Token::Bool(false) => self.accept(Ok(Value(0)), raw),
             Token::Other(what) => {
@@ -114,6 +131,10 @@ impl Measure {
     /// # Errors
     /// The refusal of this one reading.
     pub(super) fn read_text(&self, text: &str) -> Result<DecodedReading, Rejected> {
+        self.text_value(text).map(|value| self.reading(value))
+    }
+
+    fn text_value(&self, text: &str) -> Result<Value, Rejected> {
         let text = text.trim_ascii();
         if number::is_plain(text) {
             self.accept(number::value(text, self.quantity.decimals), text)
@@ -127,18 +148,21 @@ impl Measure {
     /// # Errors
     /// The refusal of this one reading.
     pub(super) fn read_decimal(&self, decimal: number::Decimal) -> Result<DecodedReading, Rejected> {
-        self.accept(decimal.value(self.quantity.decimals), "the value")
+        self.accept(decimal.value(self.quantity.decimals), "the value").map(|value| self.reading(value))
     }
 
     #[inline]
-    fn accept(&self, value: Result<Value, DecimalError>, text: &str) -> Result<DecodedReading, Rejected> {
+    fn accept(&self, value: Result<Value, DecimalError>, text: &str) -> Result<Value, Rejected> {
         let value = value.map_err(|error| self.no_value(error, text))?;
-        // Nearest floats keep the order of the decimals they come from, limits included.
-        let float = value.to_f64(self.quantity.decimals);
-        if float < self.min || float > self.max {
-            return Err(self.outside(float));
+        let [first, last] = self.within;
+        if value < first || value > last {
+            return Err(self.outside(value));
         }
-        Ok(DecodedReading { quantity: self.quantity.clone(), value })
+        Ok(value)
+    }
+
+    fn reading(&self, value: Value) -> DecodedReading {
+        DecodedReading { quantity: self.quantity.clone(), value }
     }
 
     #[cold]
@@ -151,14 +175,32 @@ impl Measure {
     }
 
     #[cold]
-    fn outside(&self, float: f64) -> Rejected {
+    fn outside(&self, value: Value) -> Rejected {
+        let float = value.to_f64(self.quantity.decimals);
         let detail = format!("{}: {float} is outside {} to {}", self.name(), self.min, self.max);
         Rejected::reading(Reason::OutOfRange, detail)
     }
 }
 
+/// The first and the last value whose nearest floats are from `min` to `max`: nearest floats keep the order of the
+/// decimals they come from, limits included.
+fn within(decimals: u8, min: f64, max: f64) -> [Value; 2] {
+    let float = |value: i64| Value(value).to_f64(decimals);
+    let first = |is: &dyn Fn(i64) -> bool| {
+        let (mut from, mut to) = (-MANTISSA_MAX, MANTISSA_MAX + 1);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            if is(middle) { to = middle } else { from = middle + 1 }
+        }
+        from
+    };
+    [Value(first(&|value| float(value) >= min)), Value(first(&|value| float(value) > max) - 1)]
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn measure(min: Option<f64>, max: Option<f64>) -> Measure {
@@ -197,6 +239,25 @@ mod tests {
             ("-40", -4000),
         ] {
             assert_eq!(read(raw), Ok(want), "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn limits_are_those_of_the_nearest_floats(
+            decimals in 0..=DECIMALS_MAX,
+            limits in (any::<f64>(), any::<f64>()),
+            near in (-1_000_000_i64..1_000_000, -2_i64..=2),
+        ) {
+            let at = Value(near.0).to_f64(decimals);
+            for (min, max) in [limits, (at, f64::INFINITY), (f64::NEG_INFINITY, at), (at, at)] {
+                let [first, last] = within(decimals, min, max);
+                for value in [near.0 + near.1, near.0, -MANTISSA_MAX, MANTISSA_MAX].map(Value) {
+                    let float = value.to_f64(decimals);
+                    let wanted = !(float < min || float > max);
+                    prop_assert_eq!(first <= value && value <= last, wanted, "{} from {} to {}", float, min, max);
+                }
+            }
         }
     }
 

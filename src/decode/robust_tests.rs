@@ -28,7 +28,7 @@ fn feeds() -> Vec<(Decoder, &'static str)> {
 
 fn check(decoded: &Decoded) {
     assert!(decoded.ignored.is_some() || !decoded.events.is_empty() || !decoded.rejected.is_empty());
-    for event in &decoded.events {
+    for event in decoded.events.iter() {
         assert!(!event.readings.is_empty() && !event.sensor.is_empty());
         assert!(event.tags.is_sorted_by(|one, other| one.0 < other.0));
         let names: BTreeSet<&str> = event.readings.iter().map(|reading| &*reading.quantity.name).collect();

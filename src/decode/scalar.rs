@@ -50,7 +50,7 @@ impl Scalar {
             tags: self.labels.tags(message, &fields)?,
             event_at: None,
             counter: None,
-            readings: vec![reading],
+            readings: vec![reading].into(),
         };
         Ok(decoded(event, Vec::new()))
     }

@@ -7,7 +7,7 @@
 
 use super::layout::{self, Layout, Met};
 use super::trie::{Fields, Head, Node, Slot};
-use super::words::{WORD_BYTES, first_end, word};
+use super::words::{WORD_BYTES, first_end, short_number, word};
 
 /// The deepest nesting of what is skipped.
 const SKIPPED_DEPTH_MAX: u32 = 64;
@@ -62,11 +62,15 @@ impl<'a> Scan<'a> {
                 self.string_end()?;
                 self.expect(b'"')
             }
-            (Kind::Number, b'-') => {
-                let first = self.next()?;
-                self.number(first)
+            (Kind::Number, first) => {
+                let first = if first == b'-' { self.next()? } else { first };
+                let from = self.at - 1;
+                match word(self.text.as_bytes(), from).and_then(short_number) {
+                    Some(bytes) => self.at = from + bytes,
+                    None => self.number(first)?,
+                }
+                Some(())
             }
-            (Kind::Number, first) => self.number(first),
             (Kind::String, _) => None,
         }
     }

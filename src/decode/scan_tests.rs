@@ -35,12 +35,16 @@ fn agree((trie, slots): &(Trie, Vec<Slot>), text: &str) -> bool {
     let found = |fields: Fields<'_>| {
         slots.iter().map(|slot| fields.get(*slot).map(str::to_owned)).collect::<Vec<_>>()
     };
-    let plain = trie.read_plainly(text).map(found);
+    let mut fields = trie.fields();
+    let plain = trie.read_plainly(text, &mut fields).map(|()| found(fields));
     // The second time perhaps by the layout that was learned the first time.
-    assert_eq!(trie.read(text).map(found), plain, "{text}");
-    assert_eq!(trie.read(text).map(found), plain, "{text}");
-    assert!(trie.learned(text).is_none() || plain.is_ok(), "a layout takes what is no document: {text}");
-    let fast = trie.scan(text);
+    for _ in 0..2 {
+        let mut fields = trie.fields();
+        assert_eq!(trie.read(text, &mut fields).map(|()| found(fields)), plain, "{text}");
+    }
+    let learned = trie.learned(text, &mut trie.fields());
+    assert!(learned.is_none() || plain.is_ok(), "a layout takes what is no document: {text}");
+    let fast = trie.scan(text, &mut trie.fields());
     assert!(fast.is_none() || plain.is_ok(), "the scan takes what is no document: {text}");
     fast.is_some()
 }
@@ -71,7 +75,7 @@ fn city_lines_and_their_malformed_forms_are_read_alike() {
     for n in (0..100_000).step_by(37) {
         let line = line(n);
         assert!(agree(&city, &line), "the usual line goes the fast way: {line}");
-        assert!(city.0.learned(&line).is_some(), "and its layout was learned: {line}");
+        assert!(city.0.learned(&line, &mut city.0.fields()).is_some(), "and its layout was learned: {line}");
         let spoilt = [
             line[..1 + n as usize % (line.len() - 1)].to_owned(),
             line.replacen("\"pm25\":", "\"pm25\":NaN", 1),

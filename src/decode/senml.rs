@@ -15,7 +15,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::decoder::Message;
-use super::labels::{Labels, Tags, label};
+use super::labels::{Labels, label};
 use super::mapping::several;
 use super::measure::Measure;
 pub use super::pack::{Measured, ResolvedRecord};
@@ -24,7 +24,9 @@ use super::time::plausible;
 use super::trie::Fields;
 use super::{PAYLOAD_BYTES_MAX, pack};
 use crate::model::definition::FeedDefinition;
-use crate::model::{Decoded, DecodedEvent, DecodedReading, Fault, Reason, Rejected, Timestamp};
+use crate::model::{
+    Decoded, DecodedEvent, DecodedReading, Fault, Readings, Reason, Rejected, TagSet, Timestamp,
+};
 
 /// Reads a pack and applies its base fields to its records; `arrived_at` is the "now" of relative
 /// times.
@@ -127,7 +129,7 @@ impl Events {
         &mut self,
         record: &ResolvedRecord<'_>,
         sensor: Option<&Arc<str>>,
-        tags: &Tags,
+        tags: &TagSet,
         reading: DecodedReading,
     ) -> Result<(), Rejected> {
         let sensor = match (sensor, record.parts().0) {
@@ -143,14 +145,22 @@ impl Events {
         let at = *self.known.entry((sensor.clone(), event_at)).or_insert(next);
         if at == next {
             let tags = tags.clone();
-            self.events.push(DecodedEvent { sensor, tags, event_at, counter: None, readings: Vec::new() });
+            self.events.push(DecodedEvent {
+                sensor,
+                tags,
+                event_at,
+                counter: None,
+                readings: Readings::default(),
+            });
         }
         let Some(event) = self.events.get_mut(at) else { return Ok(()) };
-        match event.readings.iter().find(|known| known.quantity.name == reading.quantity.name) {
+        let name = &reading.quantity.name;
+        let known = event.readings.iter().find(|known| known.quantity.name == *name).map(|known| known.value);
+        match known {
             None => event.readings.push(reading),
-            Some(known) if known.value == reading.value => {}
-            Some(known) => {
-                let detail = format!("{}: a second value at the same time", known.quantity.name);
+            Some(value) if value == reading.value => {}
+            Some(_) => {
+                let detail = format!("{name}: a second value at the same time");
                 return Err(Rejected::reading(Reason::Conflict, detail));
             }
         }

@@ -101,6 +101,7 @@ impl Template {
 
     /// What this template captures from a topic; `None` when the topic does not match.
     #[must_use]
+    #[inline]
     pub fn captures<'a>(&'a self, topic: &'a str) -> Option<Captures<'a>> {
         let mut captures = Captures { names: &self.names, values: [""; CAPTURES_MAX] };
         if self.literal {

@@ -49,13 +49,13 @@ impl TimeFormat {
         })
     }
 
-    /// Reads the JSON text of a time.
+    /// Reads a time from a JSON value, whose text is `raw`.
     ///
     /// # Errors
     /// The refusal of the message, with what was found.
-    pub(super) fn read(&self, raw: &str) -> Result<Timestamp, Rejected> {
-        let token = Token::of(raw)?;
-        let found = match (self, &token) {
+    #[inline]
+    pub(super) fn read(&self, token: &Token<'_>, raw: &str) -> Result<Timestamp, Rejected> {
+        let found = match (self, token) {
             (Self::Rfc3339, Token::Text(text)) => {
                 Timestamp::parse_rfc3339(text).ok_or_else(|| no_rfc3339(text))
             }
@@ -158,8 +158,12 @@ mod tests {
         TimeFormat::compile(&feed, &TimeDefinition { path: "/t".into(), format: format.into() })
     }
 
+    fn read_in(zone: &str, name: &str, raw: &str) -> Result<Timestamp, Rejected> {
+        format(name, zone).unwrap().read(&Token::of(raw)?, raw)
+    }
+
     fn read(name: &str, raw: &str) -> Result<String, Reason> {
-        format(name, "America/New_York").unwrap().read(raw).map(|at| at.to_string()).map_err(|r| r.reason)
+        read_in("America/New_York", name, raw).map(|at| at.to_string()).map_err(|r| r.reason)
     }
 
     #[test]
@@ -189,7 +193,7 @@ mod tests {
         {
             assert_eq!(read("rfc3339", raw), Err(Reason::BadTime), "{raw}");
         }
-        let rejected = format("rfc3339", "UTC").unwrap().read("\"2026-03-01T12:00:00\"").unwrap_err();
+        let rejected = read_in("UTC", "rfc3339", "\"2026-03-01T12:00:00\"").unwrap_err();
         assert!(rejected.detail.contains("`timezone`"), "{}", rejected.detail);
     }
 
@@ -236,10 +240,10 @@ mod tests {
                 let scale = 10_i64.pow(digits);
                 let text = format!("{}.{:0width$}", nanos / scale, nanos % scale, width = digits as usize);
                 let text = text.trim_end_matches(".0");
-                prop_assert_eq!(format(unit, "UTC").unwrap().read(text).unwrap(), Timestamp(nanos));
+                prop_assert_eq!(read_in("UTC", unit, text).unwrap(), Timestamp(nanos));
             }
             let text = format!("\"{}\"", Timestamp(nanos));
-            prop_assert_eq!(format("rfc3339", "UTC").unwrap().read(&text).unwrap(), Timestamp(nanos));
+            prop_assert_eq!(read_in("UTC", "rfc3339", &text).unwrap(), Timestamp(nanos));
         }
 
         #[test]

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use super::layout::Layout;
 use super::pointer::Pointer;
 use super::scan;
+use super::token::Token;
 use super::words::WORD_BYTES;
 use crate::model::{Reason, Rejected};
 
@@ -76,11 +77,19 @@ const INLINE_SLOTS: usize = 12;
 pub(super) struct Fields<'a> {
     first: [Option<&'a str>; INLINE_SLOTS],
     more: Vec<Option<&'a str>>,
+    /// Known to have no escape in any string.
+    plain: bool,
 }
 
 impl<'a> Fields<'a> {
     fn new(slots: usize) -> Self {
-        Self { first: Default::default(), more: vec![None; slots.saturating_sub(INLINE_SLOTS)] }
+        let more = vec![None; slots.saturating_sub(INLINE_SLOTS)];
+        Self { first: Default::default(), more, plain: false }
+    }
+
+    fn clear(&mut self) {
+        self.first.fill(None);
+        self.more.fill(None);
     }
 
     /// The JSON text of a value; `None` when it is missing or `null`.
@@ -90,19 +99,44 @@ impl<'a> Fields<'a> {
         place.copied().flatten()
     }
 
+    /// A value by its kind; `None` when it is missing or `null`.
+    ///
+    /// # Errors
+    /// As [`Token::of`].
+    #[inline]
+    pub(super) fn token(&self, slot: Slot) -> Result<Option<Token<'a>>, Rejected> {
+        let Some(raw) = self.get(slot) else { return Ok(None) };
+        let text = || raw.strip_prefix('"')?.strip_suffix('"');
+        match if self.plain { text() } else { None } {
+            Some(text) => Ok(Some(Token::Text(text.into()))),
+            None => Token::of(raw).map(Some),
+        }
+    }
+
     /// Whether there is a value other than `null`.
     pub(super) fn has(&self, slot: Slot) -> bool {
         self.get(slot).is_some()
     }
 
     /// Takes the text of a value; of equal keys the last counts.
-    #[inline]
     pub(super) fn set(&mut self, slot: Slot, text: &'a str) {
-        let first = self.first.get_mut(slot.0);
-        let place = first.or_else(|| self.more.get_mut(slot.0.checked_sub(INLINE_SLOTS)?));
-        if let Some(place) = place {
+        if let Some(place) = self.place(slot) {
             *place = (text != "null").then_some(text);
         }
+    }
+
+    /// Takes the text of a value other than `null`.
+    #[inline]
+    pub(super) fn set_some(&mut self, slot: Slot, text: &'a str) {
+        if let Some(place) = self.place(slot) {
+            *place = Some(text);
+        }
+    }
+
+    #[inline]
+    fn place(&mut self, slot: Slot) -> Option<&mut Option<&'a str>> {
+        let first = self.first.get_mut(slot.0);
+        first.or_else(|| self.more.get_mut(slot.0.checked_sub(INLINE_SLOTS)?))
     }
 }
 
@@ -123,56 +157,69 @@ impl Trie {
         slot
     }
 
-    /// Reads a document.
+    /// Reads a document into fields that are empty.
     ///
     /// # Errors
     /// [`Reason::BadJson`] with line and column: the whole message is refused.
     #[inline]
-    pub(super) fn read<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
-        match self.learned(text).or_else(|| self.scan(text)) {
-            Some(fields) => Ok(fields),
-            None => self.read_plainly(text),
+    pub(super) fn read<'a>(&self, text: &'a str, fields: &mut Fields<'a>) -> Result<(), Rejected> {
+        match self.learned(text, fields).or_else(|| self.scan(text, fields)) {
+            Some(()) => Ok(()),
+            None => self.read_plainly(text, fields),
         }
     }
 
-    /// Reads a document of a learned layout.
+    /// Room for the values of a document.
     #[inline]
-    pub(super) fn learned<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
-        self.layouts.iter().map_while(OnceLock::get).find_map(|layout| {
-            let mut fields = Fields::new(self.slots);
-            layout.read(text, &mut fields)?;
-            Some(fields)
-        })
+    pub(super) fn fields<'a>(&self) -> Fields<'a> {
+        Fields::new(self.slots)
+    }
+
+    /// Reads a document of a learned layout; `None` when it has none of them, and `fields` is empty
+    /// again.
+    #[inline]
+    pub(super) fn learned<'a>(&self, text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
+        // A layout, as the scan, leaves every string with an escape to the plain path.
+        fields.plain = true;
+        for layout in self.layouts.iter().map_while(OnceLock::get) {
+            if layout.read(text, fields).is_some() {
+                return Some(());
+            }
+            fields.clear();
+        }
+        None
     }
 
     /// Reads a document by the scan, and learns its layout as long as there is room; `None` when it
-    /// is not a usual one.
-    pub(super) fn scan<'a>(&self, text: &'a str) -> Option<Fields<'a>> {
-        let mut fields = Fields::new(self.slots);
-        match self.layouts.iter().find(|layout| layout.get().is_none()) {
-            None => scan::document(&self.root, text, &mut fields)?,
-            Some(room) => {
-                if let Some(layout) = scan::learn(&self.root, text, &mut fields)? {
+    /// is not a usual one, and `fields` is empty again.
+    pub(super) fn scan<'a>(&self, text: &'a str, fields: &mut Fields<'a>) -> Option<()> {
+        fields.plain = true;
+        let found = match self.layouts.iter().find(|layout| layout.get().is_none()) {
+            None => scan::document(&self.root, text, fields),
+            Some(room) => scan::learn(&self.root, text, fields).map(|layout| {
+                if let Some(layout) = layout {
                     // Another connection may have learned another one meanwhile, which is as good.
                     let _ = room.set(layout);
                 }
-            }
+            }),
+        };
+        if found.is_none() {
+            fields.clear();
         }
-        Some(fields)
+        found
     }
 
     /// Reads a document without the fast path.
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub(super) fn read_plainly<'a>(&self, text: &'a str) -> Result<Fields<'a>, Rejected> {
-        let mut fields = Fields::new(self.slots);
+    pub(super) fn read_plainly<'a>(&self, text: &'a str, fields: &mut Fields<'a>) -> Result<(), Rejected> {
+        fields.plain = false;
         let mut reader = serde_json::Deserializer::from_str(text);
-        Walk { node: &self.root, fields: &mut fields }
+        Walk { node: &self.root, fields }
             .deserialize(&mut reader)
             .and_then(|()| reader.end())
-            .map_err(|error| Rejected::message(Reason::BadJson, error.to_string()))?;
-        Ok(fields)
+            .map_err(|error| Rejected::message(Reason::BadJson, error.to_string()))
     }
 }
 
@@ -343,10 +390,15 @@ mod tests {
 
     use super::*;
 
+    fn read_with<'a>(trie: &Trie, text: &'a str) -> Result<Fields<'a>, Rejected> {
+        let mut fields = trie.fields();
+        trie.read(text, &mut fields).map(|()| fields)
+    }
+
     fn read<'a>(pointers: &[&str], text: &'a str) -> Vec<Option<&'a str>> {
         let mut trie = Trie::default();
         let slots: Vec<Slot> = pointers.iter().map(|p| trie.text(&Pointer::parse(p).unwrap())).collect();
-        let fields = trie.read(text).unwrap();
+        let fields = read_with(&trie, text).unwrap();
         slots.into_iter().map(|slot| fields.get(slot)).collect()
     }
 
@@ -381,9 +433,9 @@ mod tests {
         for text in
             ["", "{", r#"{"a":1} x"#, r#"{"a":1,"b":[1,]}"#, r#"{"a":1,}"#, r#"{"a":NaN}"#, r#"{"b":"\x"}"#]
         {
-            assert_eq!(trie.read(text).unwrap_err().reason, Reason::BadJson, "{text}");
+            assert_eq!(read_with(&trie, text).unwrap_err().reason, Reason::BadJson, "{text}");
         }
-        let detail = trie.read(r#"{"a" 5}"#).unwrap_err().detail;
+        let detail = read_with(&trie, r#"{"a" 5}"#).unwrap_err().detail;
         assert_eq!(&*detail, "expected `:` at line 1 column 6");
     }
 
@@ -391,10 +443,10 @@ mod tests {
     fn brackets_cost_their_length_only() {
         let mut trie = Trie::default();
         trie.text(&Pointer::parse("/a/a").unwrap());
-        assert!(trie.read(&"[".repeat(1 << 20)).is_err());
-        assert!(trie.read(&"{\"a\":".repeat(100_000)).is_err());
+        assert!(read_with(&trie, &"[".repeat(1 << 20)).is_err());
+        assert!(read_with(&trie, &"{\"a\":".repeat(100_000)).is_err());
         let deep = format!("{{\"b\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(trie.read(&deep).is_ok());
+        assert!(read_with(&trie, &deep).is_ok());
     }
 
     #[test]
@@ -403,7 +455,7 @@ mod tests {
         let slot = trie.presence(&Pointer::parse("/object").unwrap());
         trie.text(&Pointer::parse("/object/t").unwrap());
         for (text, want) in [(r#"{"object":{}}"#, true), (r#"{"object":null}"#, false), ("{}", false)] {
-            assert_eq!(trie.read(text).unwrap().has(slot), want, "{text}");
+            assert_eq!(read_with(&trie, text).unwrap().has(slot), want, "{text}");
         }
     }
 

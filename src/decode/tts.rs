@@ -71,7 +71,8 @@ impl Tts {
         if let Some(kind) = other_by_topic(message.topic) {
             return Ok(ignored(kind));
         }
-        let fields = self.trie.read(message.text)?;
+        let mut fields = self.trie.fields();
+        self.trie.read(message.text, &mut fields)?;
         if fields.has(self.message) {
             return self.uplink.decode(message, &fields);
         }

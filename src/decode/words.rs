@@ -27,6 +27,26 @@ pub(super) fn first_end(word: u64) -> Option<usize> {
     (marks != 0).then(|| (marks.trailing_zeros() / 8) as usize)
 }
 
+/// The bytes of the number without sign and exponent that eight bytes begin with, if more than the
+/// number is among them (RFC 8259, section 6).
+#[inline]
+pub(super) fn short_number(word: u64) -> Option<usize> {
+    // Digits become 0 to 9. Where the first other byte is a point, nothing is carried out of it, and the
+    // second mark is as right as the first.
+    let digits = word ^ (u64::from(b'0') * EACH);
+    let others = (digits.wrapping_add((0x80 - 10) * EACH) | digits) & HIGH;
+    let place = |marks: u64| (marks.trailing_zeros() / 8) as usize;
+    let byte = |place: usize| (word >> (8 * place)) as u8;
+    let whole = place(others);
+    let right = matches!((whole, word as u8), (1, _) | (2..WORD_BYTES, b'1'..=b'9'));
+    let end = match right.then(|| byte(whole))? {
+        b'.' => place(others & (others - 1)),
+        _ => whole,
+    };
+    let ends = end < WORD_BYTES && end != whole + 1 && !matches!(byte(end), b'e' | b'E');
+    ends.then_some(end)
+}
+
 /// Whether a byte is among these.
 pub(super) fn contains(bytes: &[u8], byte: u8) -> bool {
     is_marked(bytes, !byte, |word| equal(word, byte))
@@ -96,7 +116,45 @@ mod tests {
         Ok(())
     }
 
+    /// A whole number or one with a point, and something else behind it.
+    fn number_by_bytes(bytes: &[u8; WORD_BYTES]) -> Option<usize> {
+        let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let whole = digits(0);
+        let end = match bytes.get(whole)? {
+            b'.' => whole + 1 + digits(whole + 1),
+            _ => whole,
+        };
+        let right = whole == 1 || (whole > 1 && bytes[0] != b'0');
+        (right && end != whole + 1 && !b"eE".contains(bytes.get(end)?)).then_some(end)
+    }
+
+    #[test]
+    fn short_numbers_are_told() {
+        for (text, want) in [
+            (b"24.5,\"pm", Some(4)),
+            (b"78}     ", Some(2)),
+            (b"0.125,.1", Some(5)),
+            (b"01,     ", None),
+            (b"1.,     ", None),
+            (b".5,     ", None),
+            (b"1e5,    ", None),
+            (b"1.5E3,  ", None),
+            (b"1234567.", None),
+            (b"12345678", None),
+            (b"1.5\xc3\xb1   ", Some(3)),
+        ] {
+            assert_eq!(short_number(u64::from_le_bytes(*text)), want, "{text:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn numbers_in_words_are_numbers_in_bytes(
+            bytes in prop_oneof![prop::array::uniform8(prop::sample::select(&b"00123789..eE,}:/\x00\x80\xff"[..])), any::<[u8; 8]>()],
+        ) {
+            prop_assert_eq!(short_number(u64::from_le_bytes(bytes)), number_by_bytes(&bytes), "{:?}", bytes);
+        }
+
         #[test]
         fn words_tell_what_bytes_tell(
             bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..40), prop::collection::vec(b' '..b'(', 0..40)],

@@ -49,17 +49,17 @@ impl Journal {
         let laeq = Quantity { name: "laeq".into(), unit: "dB[A]".into(), decimals: 0 };
         let event = DecodedEvent {
             sensor: sensor.into(),
-            tags: Vec::new(),
+            tags: Vec::new().into(),
             event_at: Some(event_at),
             counter: None,
-            readings: vec![DecodedReading { quantity: Arc::new(laeq), value: Value(value) }],
+            readings: vec![DecodedReading { quantity: Arc::new(laeq), value: Value(value) }].into(),
         };
         let message = Submission {
             feed: feed.into(),
             topic: "t".into(),
             payload: Bytes::new(),
             arrived_at: None,
-            decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+            decoded: Decoded { events: vec![event].into(), rejected: Vec::new(), ignored: None },
             repeated: false,
             brought: None,
             ack: None,

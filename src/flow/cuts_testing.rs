@@ -10,8 +10,8 @@ use crate::journal::Sequencer;
 use crate::model::arrival::{Quantity, Reason};
 use crate::model::time::SECOND;
 use crate::model::{
-    Batch, Control, Decoded, DecodedEvent, DecodedReading, Event, Recompute, Record, Rejected, ResultRow,
-    Span, Submission, Timestamp, Value,
+    Batch, Control, Decoded, DecodedEvent, DecodedReading, Event, Events, Recompute, Record, Rejected,
+    ResultRow, Span, Submission, Timestamp, Value,
 };
 
 /// Windows by sensor and by zone, rules of every kind on both, and one definition each that
@@ -89,10 +89,10 @@ fn message(feed: &str, event_at: Timestamp, random: &mut Random) -> Submission {
     let value = if random.once_in(20) { -9 } else { random.below(100) as i64 };
     let event = DecodedEvent {
         sensor: format!("{feed}-{sensor}").into(),
-        tags: vec![("zone".into(), format!("comuna-{}", sensor % 2).into())],
+        tags: vec![("zone".into(), format!("comuna-{}", sensor % 2).into())].into(),
         event_at: Some(event_at),
         counter: None,
-        readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }],
+        readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }].into(),
     };
     let rejected = Rejected::message(Reason::FutureTime, "no".to_owned());
     let refused = random.once_in(15);
@@ -102,7 +102,7 @@ fn message(feed: &str, event_at: Timestamp, random: &mut Random) -> Submission {
         payload: Bytes::new(),
         arrived_at: None,
         decoded: Decoded {
-            events: if refused { Vec::new() } else { vec![event] },
+            events: if refused { Events::None } else { Events::One(event) },
             rejected: if refused { vec![rejected] } else { Vec::new() },
             ignored: None,
         },

@@ -36,10 +36,10 @@ fn reading(sensor: usize, at: i64, value: i64) -> DecodedEvent {
     let pm25 = Quantity { name: "pm25".into(), unit: "ug/m3".into(), decimals: 0 };
     DecodedEvent {
         sensor: format!("aire-{sensor}").into(),
-        tags: vec![("zone".into(), format!("comuna-{}", sensor % 3).into())],
+        tags: vec![("zone".into(), format!("comuna-{}", sensor % 3).into())].into(),
         event_at: Some(s(at)),
         counter: None,
-        readings: vec![DecodedReading { quantity: Arc::new(pm25), value: Value(value) }],
+        readings: vec![DecodedReading { quantity: Arc::new(pm25), value: Value(value) }].into(),
     }
 }
 
@@ -65,7 +65,7 @@ fn batches(cut: usize) -> Vec<Batch> {
             payload: Bytes::new(),
             arrived_at: Some(s(arrived)),
             decoded: Decoded {
-                events: vec![reading(n % 10, arrived - late, value)],
+                events: vec![reading(n % 10, arrived - late, value)].into(),
                 rejected: Vec::new(),
                 ignored: None,
             },

@@ -36,17 +36,17 @@ fn message(sensor: &str, at: i64, value: i64) -> Submission {
     let pm25 = Quantity { name: "pm25".into(), unit: "ug/m3".into(), decimals: 0 };
     let event = DecodedEvent {
         sensor: sensor.into(),
-        tags: vec![("zone".into(), "centro".into())],
+        tags: vec![("zone".into(), "centro".into())].into(),
         event_at: Some(s(at)),
         counter: None,
-        readings: vec![DecodedReading { quantity: Arc::new(pm25), value: Value(value) }],
+        readings: vec![DecodedReading { quantity: Arc::new(pm25), value: Value(value) }].into(),
     };
     Submission {
         feed: "air".into(),
         topic: "t".into(),
         payload: Bytes::new(),
         arrived_at: None,
-        decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+        decoded: Decoded { events: vec![event].into(), rejected: Vec::new(), ignored: None },
         repeated: false,
         brought: None,
         ack: None,

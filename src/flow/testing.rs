@@ -85,17 +85,17 @@ pub(crate) fn message(sensor: usize, event_at: i64, value: i64, now: Timestamp) 
     let pm25 = Quantity { name: "pm25".into(), unit: "ug/m3".into(), decimals: 0 };
     let event = DecodedEvent {
         sensor: format!("aire-{sensor}").into(),
-        tags: vec![("zone".into(), format!("comuna-{}", sensor % 3).into())],
+        tags: vec![("zone".into(), format!("comuna-{}", sensor % 3).into())].into(),
         event_at: Some(Timestamp(event_at * SECOND)),
         counter: None,
-        readings: vec![DecodedReading { quantity: pm25.into(), value: Value(value) }],
+        readings: vec![DecodedReading { quantity: pm25.into(), value: Value(value) }].into(),
     };
     Submission {
         feed: "air".into(),
         topic: "t".into(),
         payload: Bytes::new(),
         arrived_at: Some(now),
-        decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+        decoded: Decoded { events: vec![event].into(), rejected: Vec::new(), ignored: None },
         repeated: false,
         brought: None,
         ack: None,

@@ -142,17 +142,17 @@ impl Timeline {
         let level = Quantity { name: "level".into(), unit: "cm".into(), decimals: 0 };
         let event = DecodedEvent {
             sensor: sensor.into(),
-            tags: vec![("zone".into(), "centro".into())],
+            tags: vec![("zone".into(), "centro".into())].into(),
             event_at: Some(Timestamp((BEGIN + at) * SECOND)),
             counter: None,
-            readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }],
+            readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }].into(),
         };
         let message = Submission {
             feed,
             topic: "t".into(),
             payload: Bytes::new(),
             arrived_at: None,
-            decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+            decoded: Decoded { events: vec![event].into(), rejected: Vec::new(), ignored: None },
             repeated: false,
             brought: None,
             ack: None,

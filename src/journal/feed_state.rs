@@ -208,28 +208,38 @@ impl FeedState {
         self.outage.drained(now);
     }
 
-    /// The id of a quantity that this very decoder named before.
+    /// The id of a quantity that this very decoder named before. It is looked for at `near` first, which
+    /// is then the place behind it: an event's quantities come in the order of earlier events.
     #[must_use]
-    pub fn recall(&self, quantity: &Arc<Quantity>) -> Option<QuantityId> {
-        self.recalled.iter().find(|known| Arc::ptr_eq(&known.0, quantity)).map(|known| known.1)
+    pub fn recall(&self, quantity: &Arc<Quantity>, near: &mut usize) -> Option<QuantityId> {
+        let is_it = |known: &&(Arc<Quantity>, QuantityId)| Arc::ptr_eq(&known.0, quantity);
+        if let Some(known) = self.recalled.get(*near).filter(is_it) {
+            *near += 1;
+            return Some(known.1);
+        }
+        let at = self.recalled.iter().position(|known| is_it(&known))?;
+        *near = at + 1;
+        self.recalled.get(at).map(|known| known.1)
     }
 
     /// Remembers the id of a decoder's quantity.
     pub fn note(&mut self, quantity: &Arc<Quantity>, id: QuantityId) {
-        if self.recall(quantity).is_none() && self.recalled.len() < RECALLED_MAX {
+        if self.recall(quantity, &mut 0).is_none() && self.recalled.len() < RECALLED_MAX {
             self.recalled.push((quantity.clone(), id));
         }
     }
 
-    /// The bit of a quantity in the identity ring; the 64th and all further ones share the last.
-    pub fn bit(&mut self, quantity: QuantityId) -> u64 {
-        let at = match self.quantities.iter().position(|known| *known == quantity) {
-            Some(at) => at,
-            None => {
+    /// The bit of a quantity in the identity ring; the 64th and all further ones share the last. It is
+    /// looked for as in [`Self::recall`].
+    pub fn bit(&mut self, quantity: QuantityId, near: &mut usize) -> u64 {
+        let at = match self.quantities.get(*near) {
+            Some(known) if *known == quantity => *near,
+            _ => self.quantities.iter().position(|known| *known == quantity).unwrap_or_else(|| {
                 self.quantities.push(quantity);
                 self.quantities.len() - 1
-            }
+            }),
         };
+        *near = at + 1;
         1 << at.min(63)
     }
 }
@@ -307,7 +317,7 @@ mod tests {
     #[test]
     fn what_was_kept_goes_on_where_it_was() {
         let mut feed = FeedState { devices: 7, ..FeedState::default() };
-        feed.bit(QuantityId(3));
+        feed.bit(QuantityId(3), &mut 0);
         feed.saw(s(100), s(100));
         feed.recovered_step(s(90));
         let kept = feed.kept();
@@ -328,11 +338,30 @@ mod tests {
     #[test]
     fn bits_of_quantities_are_the_same_for_rings_and_snapshots() {
         let mut feed = FeedState::default();
-        let bits: Vec<u64> = (0..70).map(|id| feed.bit(QuantityId(id * 3))).collect();
+        let bits: Vec<u64> = (0..70).map(|id| feed.bit(QuantityId(id * 3), &mut 0)).collect();
         assert_eq!(bits[..63], (0..63).map(|at| 1 << at).collect::<Vec<u64>>());
         assert!(bits[63..].iter().all(|bit| *bit == 1 << 63), "further ones share the last");
         let known: Vec<u64> = (0..70).map(|id| quantity_bit(&feed.quantities, QuantityId(id * 3))).collect();
         assert_eq!(known, bits);
+    }
+
+    #[test]
+    fn quantities_are_found_in_any_order() {
+        let mut feed = FeedState::default();
+        let quantity =
+            |n: u16| Arc::new(Quantity { name: format!("q{n}").into(), unit: "".into(), decimals: 0 });
+        let quantities: Vec<Arc<Quantity>> = (0..5).map(quantity).collect();
+        (0..).zip(&quantities).for_each(|(id, quantity)| feed.note(quantity, QuantityId(id)));
+        (0..5).for_each(|id| assert_eq!(feed.bit(QuantityId(id), &mut 0), 1 << id));
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3]] {
+            let (mut recalled, mut bits) = (0, 0);
+            for id in order {
+                let found = feed.recall(&quantities[usize::from(id)], &mut recalled);
+                assert_eq!(found, Some(QuantityId(id)), "{order:?}");
+                assert_eq!(feed.bit(QuantityId(id), &mut bits), 1 << id, "{order:?}");
+            }
+        }
+        assert_eq!(feed.bit(QuantityId(7), &mut 4), 1 << 5, "a new one is behind them all");
     }
 
     #[test]
@@ -345,8 +374,11 @@ mod tests {
             (0..).zip(&quantities).for_each(|(id, quantity)| feed.note(quantity, QuantityId(id)));
         }
         assert_eq!(feed.recalled.len(), RECALLED_MAX);
-        assert_eq!(feed.recall(&quantities[RECALLED_MAX - 1]), Some(QuantityId(RECALLED_MAX as u16 - 1)));
-        assert_eq!(feed.recall(&quantities[RECALLED_MAX]), None);
-        assert_eq!(feed.recall(&quantity(0)), None, "of another decoder");
+        assert_eq!(
+            feed.recall(&quantities[RECALLED_MAX - 1], &mut 0),
+            Some(QuantityId(RECALLED_MAX as u16 - 1))
+        );
+        assert_eq!(feed.recall(&quantities[RECALLED_MAX], &mut 0), None);
+        assert_eq!(feed.recall(&quantity(0), &mut 0), None, "of another decoder");
     }
 }

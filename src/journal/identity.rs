@@ -23,6 +23,8 @@ mod ring;
 pub const RING_EVENTS_MAX: usize = 256;
 /// Bits of quantities.
 const BITS: usize = 64;
+/// Bits whose prints need no allocation.
+const FEW: usize = 32;
 /// The bit that quantities share for which there is no bit of their own.
 const SHARED: u64 = 1 << (BITS - 1);
 
@@ -53,8 +55,14 @@ pub struct Held {
 #[derive(Clone, Debug)]
 pub struct Said {
     seen: Seen,
-    /// By bit.
-    prints: [u32; BITS],
+    prints: Prints,
+}
+
+/// Prints by bit: most feeds have few quantities.
+#[derive(Clone, Debug, Default)]
+struct Prints {
+    few: [u32; FEW],
+    more: Option<Box<[u32; BITS - FEW]>>,
 }
 
 /// What an event is to what is remembered.
@@ -118,15 +126,13 @@ impl Said {
         readings: impl Iterator<Item = (&'a Reading, u64)>,
     ) -> Self {
         let counter = counter.map_or(0, |counter| (counter as u32).wrapping_add(1));
-        let mut this = Self { seen: Seen { time, counter, ..Seen::default() }, prints: [0; BITS] };
+        let mut this = Self { seen: Seen { time, counter, ..Seen::default() }, prints: Prints::default() };
         for (reading, bit) in readings {
             // Commutative over the readings: their order in a message says nothing.
             let print = mix(u64::from(reading.quantity.0), reading.value.0 as u64);
             this.seen.values = this.seen.values.wrapping_add(print);
             this.seen.quantities |= bit;
-            if let Some(sum) = this.prints.get_mut(bit.trailing_zeros() as usize) {
-                *sum = sum.wrapping_add(print);
-            }
+            this.prints.add(bit.trailing_zeros() as usize, print);
         }
         this
     }
@@ -139,7 +145,7 @@ impl Said {
 
     fn prints(&self) -> impl Iterator<Item = u32> {
         let kept = if several(self.seen.quantities) == 0 { 0 } else { self.seen.quantities };
-        bits(kept).filter_map(|bit| self.prints.get(bit.trailing_zeros() as usize).copied())
+        bits(kept).map(|bit| self.prints.of(bit))
     }
 
     /// Whether `seen` is of the same time and counter and has some of its quantities.
@@ -154,14 +160,36 @@ impl Said {
             if bit & self.seen.quantities == 0 {
                 continue;
             }
-            let mine = self.prints.get(bit.trailing_zeros() as usize).copied();
-            let same = print(at).is_none_or(|held| held == 0 || Some(held) == mine);
+            let mine = self.prints.of(bit);
+            let same = print(at).is_none_or(|held| held == 0 || held == mine);
             match same {
                 true => found.same |= bit,
                 false if bit == SHARED => {}
                 false => found.other |= bit,
             }
         }
+    }
+}
+
+impl Prints {
+    /// Adds to the print of the bit at this place.
+    #[inline]
+    fn add(&mut self, at: usize, print: u32) {
+        let sum = match self.few.get_mut(at) {
+            Some(sum) => Some(sum),
+            None => self.more.get_or_insert_default().get_mut(at - FEW),
+        };
+        if let Some(sum) = sum {
+            *sum = sum.wrapping_add(print);
+        }
+    }
+
+    /// The print of a bit; 0 where there is none.
+    #[inline]
+    fn of(&self, bit: u64) -> u32 {
+        let at = bit.trailing_zeros() as usize;
+        let print = self.few.get(at).or_else(|| self.more.as_ref()?.get(at.checked_sub(FEW)?));
+        print.copied().unwrap_or_default()
     }
 }
 

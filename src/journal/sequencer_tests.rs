@@ -19,7 +19,7 @@ pub(super) fn event(sensor: &str, at: Option<i64>, values: &[(&str, i64)]) -> De
     };
     DecodedEvent {
         sensor: sensor.into(),
-        tags: vec![("zone".into(), "comuna-01".into())],
+        tags: vec![("zone".into(), "comuna-01".into())].into(),
         event_at: at.map(s),
         counter: None,
         readings: values.iter().map(reading).collect(),
@@ -32,7 +32,7 @@ pub(super) fn message(events: Vec<DecodedEvent>) -> Submission {
         topic: "ciudad/x".into(),
         payload: Bytes::from_static(b"{}"),
         arrived_at: None,
-        decoded: Decoded { events, rejected: Vec::new(), ignored: None },
+        decoded: Decoded { events: events.into(), rejected: Vec::new(), ignored: None },
         repeated: false,
         brought: None,
         ack: None,
@@ -47,6 +47,21 @@ pub(super) fn total(finished: &[Finished]) -> crate::model::Accounts {
 
 pub(super) fn events(finished: &[Finished]) -> usize {
     finished.iter().flat_map(|f| &f.batch.records).filter(|record| matches!(record, Record::Event(_))).count()
+}
+
+#[test]
+fn other_tags_of_a_device_are_other_tags() {
+    let mut sequencer = Sequencer::default();
+    let mut tags_at = |at: i64, zone: &str| {
+        let tags = vec![("zone".into(), zone.into())].into();
+        sequencer.accept(message(vec![DecodedEvent { tags, ..event("a", Some(at), &[("v", 1)]) }]), s(100));
+        let finished = sequencer.take();
+        let mut records = finished.iter().flat_map(|one| &one.batch.records);
+        records.find_map(|record| if let Record::Event(event) = record { Some(event.tags.0) } else { None })
+    };
+    let zones = (1..).zip(["north", "north", "south", "north", "south"]);
+    let found: Vec<u32> = zones.map(|(at, zone)| tags_at(at, zone).unwrap()).collect();
+    assert_eq!(found, [0, 0, 1, 0, 1]);
 }
 
 /// A message of a feed with no times of its own, under an identifier.

@@ -53,7 +53,7 @@ fn submission((feed, device, at, counter, values): &Said) -> Submission {
     };
     let event = DecodedEvent {
         sensor: format!("device-{device}").into(),
-        tags: vec![("zone".into(), format!("zone-{}", device % 3).into())],
+        tags: vec![("zone".into(), format!("zone-{}", device % 3).into())].into(),
         event_at: Some(Timestamp(at * SECOND)),
         counter: *counter,
         readings: values.iter().map(reading).collect(),
@@ -68,7 +68,7 @@ fn submission((feed, device, at, counter, values): &Said) -> Submission {
         topic: "x".into(),
         payload: Bytes::from_static(b"{}"),
         arrived_at: None,
-        decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+        decoded: Decoded { events: vec![event].into(), rejected: Vec::new(), ignored: None },
         repeated: false,
         brought,
         ack: None,
@@ -444,7 +444,8 @@ fn figures_of_a_million_sensors() {
     let mut burst = |sequencer: &mut Sequencer, from: u32, to: u32, at: i64| {
         for device in from..to {
             let mut one = submission(&(0, 0, at, None, vec![(0, i64::from(device))]));
-            one.decoded.events[0].sensor = format!("aire-{device:07}").into();
+            let sensor = format!("aire-{device:07}").into();
+            one.decoded.events = vec![DecodedEvent { sensor, ..one.decoded.events[0].clone() }].into();
             sequencer.accept(one, Timestamp(at * SECOND));
         }
         for finished in sequencer.take() {

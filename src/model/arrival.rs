@@ -1,11 +1,14 @@
 //! What comes in at the edge and what a decoder makes of it, before anything has an id.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::decimal::Value;
+use super::dictionary::TagSet;
+use super::readings::Readings;
 use super::time::Timestamp;
 
 /// One message as it came in.
@@ -23,7 +26,7 @@ pub struct Arrival {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decoded {
     /// Events found.
-    pub events: Vec<DecodedEvent>,
+    pub events: Events,
     /// What was refused, each with its reason; `reading` refusals leave their siblings alive.
     pub rejected: Vec<Rejected>,
     /// The message is of a kind that carries no measurement (a join, a status): counted, not kept.
@@ -38,19 +41,56 @@ impl Decoded {
     }
 }
 
+/// The events of one message: mostly one, which then stands in it without an allocation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Events {
+    /// None.
+    #[default]
+    None,
+    /// One.
+    One(DecodedEvent),
+    /// More than one.
+    Several(Vec<DecodedEvent>),
+}
+
+impl Deref for Events {
+    type Target = [DecodedEvent];
+
+    fn deref(&self) -> &[DecodedEvent] {
+        match self {
+            Self::None => &[],
+            Self::One(event) => std::slice::from_ref(event),
+            Self::Several(events) => events,
+        }
+    }
+}
+
+impl From<Vec<DecodedEvent>> for Events {
+    fn from(mut events: Vec<DecodedEvent>) -> Self {
+        match (events.len(), events.pop()) {
+            (1, Some(event)) => Self::One(event),
+            (_, Some(last)) => {
+                events.push(last);
+                Self::Several(events)
+            }
+            (_, None) => Self::None,
+        }
+    }
+}
+
 /// One event before the dictionary knows its names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecodedEvent {
     /// The device's own name.
     pub sensor: Arc<str>,
     /// Tags in the order of their names.
-    pub tags: Vec<(Arc<str>, Arc<str>)>,
+    pub tags: TagSet,
     /// When the device measured; `None`: the arrival time.
     pub event_at: Option<Timestamp>,
     /// Frame counter or the device's own sequence number.
     pub counter: Option<u64>,
     /// At least one reading, each quantity at most once.
-    pub readings: Vec<DecodedReading>,
+    pub readings: Readings,
 }
 
 /// One value of one quantity.
@@ -163,4 +203,25 @@ reasons! {
     TooComplex = 18, "too_complex";
     /// More messages an hour than the feed, or the device, may send.
     OverRate = 19, "over_rate";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_those_of_the_list_in_its_order() {
+        let event = |counter: u64| DecodedEvent {
+            sensor: "a".into(),
+            tags: [].into(),
+            event_at: None,
+            counter: Some(counter),
+            readings: Readings::default(),
+        };
+        for count in 0..4 {
+            let list: Vec<DecodedEvent> = (0..count).map(event).collect();
+            assert_eq!(*Events::from(list.clone()), *list);
+        }
+        assert!(matches!(Events::from(vec![event(0)]), Events::One(_)));
+    }
 }

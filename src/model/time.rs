@@ -66,13 +66,13 @@ impl Timestamp {
 /// `2026-03-01T12:00:00`, up to nine decimals, `Z` or an offset such as `-05:00`; from the year 1970
 /// to 2199, without leap seconds. `None` leaves a text to the whole grammar.
 fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
-    let (date, rest) = text.split_at_checked(19)?;
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2] = date else {
-        return None;
-    };
-    let year = two_digits(y1, y2)? * 100 + two_digits(y3, y4)?;
-    let (month, day) = (two_digits(m1, m2)?, two_digits(d1, d2)?);
-    let (hour, minute, second) = (two_digits(h1, h2)?, two_digits(n1, n2)?, two_digits(s1, s2)?);
+    let (date, rest) = text.split_first_chunk::<19>()?;
+    let [year_month, day_time, time] =
+        [date.first_chunk()?, date.get(8..)?.first_chunk()?, date.last_chunk()?];
+    let [century, of_century, month] = numbers(year_month, b"0000-00-", [0, 2, 5])?;
+    let [day, hour, minute] = numbers(day_time, b"00T00:00", [0, 3, 6])?;
+    let [_, _, second] = numbers(time, b"00:00:00", [0, 3, 6])?;
+    let year = century * 100 + of_century;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -104,6 +104,12 @@ fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
 /// A decimal point with one to nine digits, if there is one, as nanoseconds; and what follows.
 fn decimals(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', rest)) = text.split_first() else { return Some((0, text)) };
+    if let [tenth, hundredth, thousandth, zone @ ..] = rest
+        && let [b'Z' | b'+' | b'-', ..] = zone
+    {
+        let (tenths, thousandths) = (two_digits(b'0', *tenth)?, two_digits(*hundredth, *thousandth)?);
+        return Some(((tenths * 100 + thousandths) * 1_000_000, zone));
+    }
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = rest.split_at_checked(digits)?;
     if !(1..=9).contains(&digits.len()) {
@@ -112,6 +118,19 @@ fn decimals(text: &[u8]) -> Option<(i64, &[u8])> {
     let number = digits.iter().fold(0, |number, byte| number * 10 + i64::from(byte - b'0'));
     let missing = 9_u32.checked_sub(u32::try_from(digits.len()).ok()?)?;
     Some((number * 10_i64.pow(missing), rest))
+}
+
+/// The numbers of two digits at three places of a text of this form, in which 0 stands for any digit.
+/// All eight bytes are looked at together: see Warren, "Hacker's Delight", 2nd edition, section 6-1.
+fn numbers(text: &[u8; 8], form: &[u8; 8], places: [u32; 3]) -> Option<[i64; 3]> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // What makes the highest bit of a byte of everything but a digit, or but the form's own character.
+    let beyond = u64::from_le_bytes(form.map(|byte| if byte == b'0' { 0x80 - 10 } else { 0x80 - 1 }));
+    let digits = u64::from_le_bytes(*text) ^ u64::from_le_bytes(*form);
+    let fits = (digits.wrapping_add(beyond) | digits) & HIGH == 0;
+    // At most 99 in each byte: nothing is carried.
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    fits.then(|| places.map(|place| i64::from((pairs >> (8 * place)) as u8)))
 }
 
 fn two_digits(tens: u8, ones: u8) -> Option<i64> {
@@ -307,13 +326,16 @@ mod tests {
                 prop_assert_eq!(Some(instant), by_the_grammar(&text), "{}", text);
             }
         }
+    }
 
-        #[test]
-        fn a_changed_byte_is_what_the_grammar_reads(at in 0_usize..29, byte in any::<u8>()) {
+    #[test]
+    fn a_changed_byte_is_what_the_grammar_reads() {
+        for (at, byte) in (0..29).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
             let mut bytes = *b"2026-03-01T12:00:00.250-05:00";
             bytes[at] = byte;
-            if let (Some(instant), Ok(text)) = (usual_rfc3339(&bytes), std::str::from_utf8(&bytes)) {
-                prop_assert_eq!(Some(instant), by_the_grammar(text), "{}", text);
+            if let Some(instant) = usual_rfc3339(&bytes) {
+                let text = std::str::from_utf8(&bytes).unwrap();
+                assert_eq!(Some(instant), by_the_grammar(text), "{text}");
             }
         }
     }

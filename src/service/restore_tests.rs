@@ -32,17 +32,17 @@ fn message(second: i64) -> Submission {
     let level = Quantity { name: "level".into(), unit: "cm".into(), decimals: 0 };
     let event = DecodedEvent {
         sensor: "a".into(),
-        tags: Vec::new(),
+        tags: Vec::new().into(),
         event_at: Some(at(second)),
         counter: None,
-        readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(second) }],
+        readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(second) }].into(),
     };
     Submission {
         feed: "level".into(),
         topic: "t".into(),
         payload: Bytes::new(),
         arrived_at: Some(at(second)),
-        decoded: Decoded { events: vec![event], rejected: Vec::new(), ignored: None },
+        decoded: Decoded { events: vec![event].into(), rejected: Vec::new(), ignored: None },
         repeated: false,
         brought: None,
         ack: None,

@@ -79,7 +79,7 @@ impl Message {
         if self.unreadable {
             rejected.push(Rejected::message(Reason::BadJson, "no JSON"));
         }
-        Decoded { events: self.events.clone(), rejected, ignored: self.ignored.then_some("a join") }
+        Decoded { events: self.events.clone().into(), rejected, ignored: self.ignored.then_some("a join") }
     }
 }
 
@@ -101,7 +101,7 @@ pub fn event(
     };
     DecodedEvent {
         sensor: sensor.into(),
-        tags: vec![("zone".into(), zone.into())],
+        tags: vec![("zone".into(), zone.into())].into(),
         event_at: event_at.map(Timestamp),
         counter,
         readings: values.iter().map(reading).collect(),

@@ -58,12 +58,12 @@ impl Said {
         };
         let event = DecodedEvent {
             sensor: self.sensor().into(),
-            tags: vec![("zone".into(), format!("comuna-{}", self.device % 2).into())],
+            tags: vec![("zone".into(), format!("comuna-{}", self.device % 2).into())].into(),
             event_at: self.event_at,
             counter: self.counter,
             readings: self.values.iter().map(reading).collect(),
         };
-        Decoded { events: vec![event], ..Decoded::default() }
+        Decoded { events: vec![event].into(), ..Decoded::default() }
     }
 }
 

@@ -47,7 +47,7 @@ impl Sequencer {
             self.refuse(id, message, rejected);
         }
         let mut told = false;
-        for event in &message.decoded.events {
+        for event in message.decoded.events.iter() {
             let known = read(&self.dictionary).device_id(id, &event.sensor);
             match self.device_over_rate(id, message, event, known) {
                 Some(rejected) if !told => {
@@ -154,7 +154,7 @@ impl Sequencer {
             Known::Partly { fresh, other } => {
                 let mut delta = Accounts::default();
                 named.readings.retain(|reading| {
-                    let bit = feed.bit(reading.quantity);
+                    let bit = feed.bit(reading.quantity, &mut 0);
                     delta.readings_conflicting += u64::from(bit & other != 0);
                     delta.readings_duplicate += u64::from(bit & (fresh | other) == 0);
                     bit & fresh != 0

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use super::{QUANTITIES_MAX, Sequencer, TAG_SETS_MAX, read};
-use crate::model::{DecodedEvent, DeviceId, Entry, FeedId, Quantity, QuantityId, Reading, Record, TagSetId};
+use crate::model::{
+    DecodedEvent, DeviceId, Entry, FeedId, FoundReading, Quantity, QuantityId, Reading, Record, TagSetId,
+};
 
 impl Sequencer {
     /// Ids of an event's names, those of its readings in a list that [`Sequencer::give_back`] takes
@@ -18,21 +20,27 @@ impl Sequencer {
     ) -> Option<(DeviceId, TagSetId, Vec<Reading>)> {
         let mut readings = std::mem::take(&mut self.spare);
         readings.clear();
+        let mut all_recalled = true;
         let tags = {
             let dictionary = read(&self.dictionary);
             let state = self.feeds.get(feed.index())?;
-            let mut new = 0;
-            for reading in &found.readings {
-                let id =
-                    state.recall(&reading.quantity).or_else(|| dictionary.quantity_id(&reading.quantity));
+            let (mut near, mut new) = (0, 0);
+            for FoundReading { quantity, value } in found.readings.iter() {
+                let recalled = state.recall(quantity, &mut near);
+                all_recalled &= recalled.is_some();
+                let id = recalled.or_else(|| dictionary.quantity_id(quantity));
                 new += usize::from(id.is_none());
-                readings.extend(id.map(|quantity| Reading { quantity, value: reading.value }));
+                readings.extend(id.map(|quantity| Reading { quantity, value }));
             }
             if new > 0 && dictionary.quantities().len() + new > QUANTITIES_MAX {
                 return None;
             }
             let before = known.and_then(|device| self.tagged.get(device.index()).copied());
-            let same = before.filter(|id| dictionary.tags(*id).is_some_and(|tags| **tags == *found.tags));
+            let same = before.filter(|id| {
+                dictionary
+                    .tags(*id)
+                    .is_some_and(|tags| Arc::ptr_eq(tags, &found.tags) || **tags == *found.tags)
+            });
             let tags = same.or_else(|| dictionary.tag_set_id(&found.tags));
             if tags.is_none() && dictionary.tag_sets().len() >= TAG_SETS_MAX {
                 return None;
@@ -47,7 +55,7 @@ impl Sequencer {
             Some(tags) => tags,
             None => {
                 let id = TagSetId(read(&self.dictionary).tag_sets().len() as u32);
-                self.enter(Entry::Tags(found.tags.clone().into()));
+                self.enter(Entry::Tags(found.tags.clone()));
                 id
             }
         };
@@ -60,14 +68,16 @@ impl Sequencer {
         }
         if readings.len() < found.readings.len() {
             readings.clear();
-            for reading in &found.readings {
-                let quantity = self.quantity_id(&reading.quantity);
-                readings.push(Reading { quantity, value: reading.value });
+            for FoundReading { quantity, value } in found.readings.iter() {
+                readings.push(Reading { quantity: self.quantity_id(quantity), value });
             }
         }
-        self.with_feed(feed, |state| {
-            found.readings.iter().zip(&readings).for_each(|(of, own)| state.note(&of.quantity, own.quantity));
-        });
+        if !all_recalled {
+            self.with_feed(feed, |state| {
+                let read = found.readings.iter().zip(&readings);
+                read.for_each(|(of, own)| state.note(of.quantity, own.quantity));
+            });
+        }
         Some((device, tags, readings))
     }
 

@@ -41,7 +41,8 @@ pub(super) fn said(
     readings: &[Reading],
 ) -> Said {
     let (time, counter) = ring_time(identity, event_at, counter);
-    Said::new(time, counter, readings.iter().map(|reading| (reading, feed.bit(reading.quantity))))
+    let mut near = 0;
+    Said::new(time, counter, readings.iter().map(|reading| (reading, feed.bit(reading.quantity, &mut near))))
 }
 
 pub(super) fn look(feed: &FeedState, ring: &Ring, device: DeviceId, said: &Said) -> Known {
