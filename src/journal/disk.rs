@@ -79,10 +79,16 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Left by a crash in the middle.
         disk.remove(&temporary)?;
     }
-    let file = disk.open(&temporary, true)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
-    disk.rename(&temporary, path)?;
+    let written = disk.open(&temporary, true).and_then(|file| {
+        file.write_at(bytes, 0)?;
+        file.sync()?;
+        disk.rename(&temporary, path)
+    });
+    if let Err(failure) = written {
+        // The disk may be full: what was begun makes room again, as far as it goes.
+        let _ = disk.remove(&temporary);
+        return Err(failure);
+    }
     disk.sync_dir(dir)
 }
 

@@ -23,6 +23,8 @@ use crate::model::definition::FeedDefinition;
 use crate::model::time::SECOND;
 use crate::model::{Brought, Decoded, DecodedEvent, DecodedReading, Input, Packet, Submission, Value};
 
+#[path = "snapshot_full_tests.rs"]
+mod full;
 #[path = "snapshot_start_tests.rs"]
 mod starts;
 

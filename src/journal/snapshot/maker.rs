@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use tracing::warn;
 
 use super::manifest::{self, Manifest};
 use super::names::Names;
@@ -51,7 +52,8 @@ pub struct Maker {
 
 impl Maker {
     /// Goes on from the snapshot that the sequencer was restored from (its names log and runs), or
-    /// begins anew and reads the journal from its beginning.
+    /// begins anew and reads the journal from its beginning. Removes what one that failed left behind:
+    /// the disk may be full of it.
     #[must_use]
     pub fn new(
         disk: &Arc<dyn Disk>,
@@ -60,6 +62,9 @@ impl Maker {
         dictionary: SharedDictionary,
         from: Option<Base>,
     ) -> Self {
+        if let Err(failure) = sweep(&**disk, dir) {
+            warn!(error = %failure, "what an earlier snapshot left behind could not be removed; the next one does");
+        }
         let base = from.unwrap_or_default();
         Self {
             disk: disk.clone(),
@@ -220,15 +225,40 @@ impl Maker {
                 }
             }
         }
-        for name in disk.list(dir).map_err(|source| at(dir, source))? {
-            if name.ends_with(".rings") && !needed.contains(&name) {
-                let path = dir.join(&name);
-                disk.remove(&path).map_err(|source| at(&path, source))?;
-            }
-        }
+        remove_others(disk, dir, &needed)?;
         disk.sync_dir(dir).map_err(|source| at(dir, source))?;
         Ok(if kept.len() < KEPT { 0 } else { kept.last().copied().unwrap_or(0) })
     }
+}
+
+/// Removes runs that no manifest names, and manifests that were never put in place.
+fn sweep(disk: &dyn Disk, dir: &Path) -> Result<(), LogError> {
+    let mut needed = Vec::new();
+    for epoch in manifest::list(disk, dir)? {
+        match Manifest::read(disk, dir, epoch) {
+            Ok(manifest) => needed.extend(manifest.runs.iter().map(RunName::file)),
+            // What it named cannot be found by it any more.
+            Err(LogError::Damaged { .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    remove_others(disk, dir, &needed)
+}
+
+/// Removes the files of runs that are not needed, and manifests that were never put in place.
+fn remove_others(disk: &dyn Disk, dir: &Path, needed: &[String]) -> Result<(), LogError> {
+    let names = disk.list(dir).map_err(|source| at(dir, source))?;
+    let unnamed = |name: &&String| name.ends_with(".rings") && !needed.contains(*name);
+    let mut removed = false;
+    for name in names.iter().filter(|name| unnamed(name) || name.ends_with(".manifest.tmp")) {
+        let path = dir.join(name);
+        disk.remove(&path).map_err(|source| at(&path, source))?;
+        removed = true;
+    }
+    if removed {
+        disk.sync_dir(dir).map_err(|source| at(dir, source))?;
+    }
+    Ok(())
 }
 
 /// Begins anew: nothing of what is in `dir` counts.

@@ -168,7 +168,7 @@ impl Place {
         Self { offset: u64::from(low) | u64::from(high) << 32, length, crc }
     }
 
-    fn write(self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.offset.to_le_bytes());
         out.extend_from_slice(&self.length.to_le_bytes());
         out.extend_from_slice(&self.crc.to_le_bytes());
@@ -187,47 +187,115 @@ fn head_of(head: &[u8]) -> Option<(u32, u32)> {
 /// Writes a run chunk by chunk and makes it durable; `chunk` gives the events of each.
 ///
 /// # Errors
-/// [`LogError`]: nothing names the file yet.
+/// [`LogError`]: nothing names the file yet, and it is gone again.
 pub fn write(
     disk: &dyn Disk,
     dir: &Path,
-    (from, to): (u64, u64),
+    range: (u64, u64),
     chunks: u32,
     mut chunk: impl FnMut(u32) -> Result<Chunk, LogError>,
 ) -> Result<RunName, LogError> {
-    let name = file_name(from, to);
-    let path = dir.join(&name);
-    if disk.list(dir).map_err(|source| at(dir, source))?.contains(&name) {
-        // Left by a crash before a manifest named it.
-        disk.remove(&path).map_err(|source| at(&path, source))?;
-    }
-    let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
-    let head_bytes = (HEAD_BYTES + chunks as usize * PLACE_BYTES + 4) as u64;
-    let (mut places, mut offset) = (Vec::with_capacity(chunks as usize), 0);
-    // Room for the head, which is known last.
-    let mut waiting = Writer(vec![0; head_bytes as usize]);
-    for index in 0..chunks {
-        let start = waiting.0.len();
-        encode(&chunk(index)?, &mut waiting);
-        let bytes = waiting.0.get(start..).unwrap_or_default();
-        let place_at = offset + start as u64;
-        places.push(Place { offset: place_at, length: bytes.len() as u32, crc: crc32c::crc32c(bytes) });
-        if waiting.0.len() >= WRITE_BYTES || index + 1 == chunks {
-            file.write_at(&waiting.0, offset).map_err(|source| at(&path, source))?;
-            offset += waiting.0.len() as u64;
-            waiting.0.clear();
+    let mut begun = Begun::new(disk, dir, range, chunks)?;
+    match (0..chunks).try_for_each(|index| begun.add(&chunk(index)?)).and_then(|()| begun.finish()) {
+        Ok(name) => Ok(name),
+        Err(failure) => {
+            begun.remove(disk);
+            Err(failure)
         }
     }
-    let mut head = Vec::with_capacity(head_bytes as usize);
-    head.extend_from_slice(MAGIC);
-    head.extend_from_slice(&VERSION.to_le_bytes());
-    head.extend_from_slice(&chunks.to_le_bytes());
-    places.into_iter().for_each(|place| place.write(&mut head));
-    let sum = crc32c::crc32c(&head);
-    head.extend_from_slice(&sum.to_le_bytes());
-    file.write_at(&head, 0).map_err(|source| at(&path, source))?;
-    file.sync().map_err(|source| at(&path, source))?;
-    Ok(RunName { from, to, bytes: offset, head: sum })
+}
+
+/// A run that is being written: every chunk in its order, then the head.
+pub struct Begun {
+    range: (u64, u64),
+    path: PathBuf,
+    file: Arc<dyn LogFile>,
+    chunks: u32,
+    places: Vec<Place>,
+    /// What is written.
+    offset: u64,
+    /// What is not yet; at first room for the head, which is known last.
+    waiting: Writer,
+}
+
+impl Begun {
+    /// Begins the run of a range of epochs with so many chunks.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`].
+    pub fn new(disk: &dyn Disk, dir: &Path, range: (u64, u64), chunks: u32) -> Result<Self, LogError> {
+        let name = file_name(range.0, range.1);
+        let path = dir.join(&name);
+        if disk.list(dir).map_err(|source| at(dir, source))?.contains(&name) {
+            // Left by a crash before a manifest named it.
+            disk.remove(&path).map_err(|source| at(&path, source))?;
+        }
+        let file = disk.open(&path, true).map_err(|source| at(&path, source))?;
+        let waiting = Writer(vec![0; head_bytes(chunks)]);
+        Ok(Self {
+            range,
+            path,
+            file,
+            chunks,
+            places: Vec::with_capacity(chunks as usize),
+            offset: 0,
+            waiting,
+        })
+    }
+
+    /// Adds the next chunk.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`]: the run is to be removed.
+    pub fn add(&mut self, chunk: &Chunk) -> Result<(), LogError> {
+        let start = self.waiting.0.len();
+        encode(chunk, &mut self.waiting);
+        let bytes = self.waiting.0.get(start..).unwrap_or_default();
+        let offset = self.offset + start as u64;
+        self.places.push(Place { offset, length: bytes.len() as u32, crc: crc32c::crc32c(bytes) });
+        if self.waiting.0.len() >= WRITE_BYTES { self.write_waiting() } else { Ok(()) }
+    }
+
+    /// Chunks that are not added yet.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        self.chunks - self.places.len() as u32
+    }
+
+    /// Writes the head and makes the run durable, once every chunk is added.
+    ///
+    /// # Errors
+    /// [`LogError::Disk`]: the run is to be removed.
+    pub fn finish(&mut self) -> Result<RunName, LogError> {
+        self.write_waiting()?;
+        let mut head = Vec::with_capacity(head_bytes(self.chunks));
+        head.extend_from_slice(MAGIC);
+        head.extend_from_slice(&VERSION.to_le_bytes());
+        head.extend_from_slice(&self.chunks.to_le_bytes());
+        self.places.iter().for_each(|place| place.write(&mut head));
+        let sum = crc32c::crc32c(&head);
+        head.extend_from_slice(&sum.to_le_bytes());
+        self.file.write_at(&head, 0).map_err(|source| at(&self.path, source))?;
+        self.file.sync().map_err(|source| at(&self.path, source))?;
+        Ok(RunName { from: self.range.0, to: self.range.1, bytes: self.offset, head: sum })
+    }
+
+    /// Removes what was written. The disk may be full: it makes room again, as far as it goes.
+    pub fn remove(&self, disk: &dyn Disk) {
+        let _ = disk.remove(&self.path);
+    }
+
+    fn write_waiting(&mut self) -> Result<(), LogError> {
+        self.file.write_at(&self.waiting.0, self.offset).map_err(|source| at(&self.path, source))?;
+        self.offset += self.waiting.0.len() as u64;
+        self.waiting.0.clear();
+        Ok(())
+    }
+}
+
+/// Length of the head of so many chunks.
+fn head_bytes(chunks: u32) -> usize {
+    HEAD_BYTES + chunks as usize * PLACE_BYTES + 4
 }
 
 fn encode(chunk: &Chunk, out: &mut Writer) {
