@@ -120,7 +120,10 @@ impl Offers {
         let left_behind = self.newest.is_left_behind(appender.end());
         if left_behind && !self.told {
             let behind = self.newest.figures().behind.records;
-            warn!(behind, "no snapshot can be made; nothing waits for it, and the next start takes longer");
+            warn!(
+                behind,
+                "the newest snapshot is far behind; nothing waits for the next, and a start before it takes longer"
+            );
         }
         self.told = left_behind;
     }

@@ -2,8 +2,9 @@
 //! lies between it and the journal's end before ingest opens.
 //!
 //! The sequencer appends nothing more while that is too much and a snapshot is being made. It waits
-//! for no snapshot that does not come: while snapshots fail, or once their thread has given up, it
-//! goes on, and the next start takes longer.
+//! for no snapshot that does not come: once one has failed, or their thread has given up, it goes on
+//! until one is made, and a start meanwhile takes longer. Nor does it wait for the first one after a
+//! start that found none near: that one has far more to read than the bound allows.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,8 +68,8 @@ pub struct Newest {
 struct State {
     made: Reach,
     on_its_way: Option<Reach>,
-    /// The last one failed, and none was made since.
-    fails: bool,
+    /// The last one failed, or the start found none near, and none was made since: nobody waits.
+    unsure: bool,
     given_up: bool,
     failures: u64,
     waited: Duration,
@@ -88,13 +89,16 @@ pub struct SnapshotFigures {
 }
 
 impl Newest {
-    /// The newest stands at `made`.
+    /// The newest stands at `made`. Beyond twice what it may be behind, none is near: a run that ended
+    /// while the sequencer waited leaves less.
     #[must_use]
     pub fn new(bounds: Bounds, made: Reach, end: Reach) -> Self {
+        let Reach { records, bytes } = bounds.behind_max;
+        let far = Reach { records: records.saturating_mul(2), bytes: bytes.saturating_mul(2) };
         let state = State {
             made,
             on_its_way: None,
-            fails: false,
+            unsure: end.since(made).comes_to(far),
             given_up: false,
             failures: 0,
             waited: Duration::ZERO,
@@ -110,7 +114,7 @@ impl Newest {
         state.end = end;
         let fresh = end.since(state.made);
         // One that fails is tried again now and then, not at each batch.
-        let much = fresh.comes_to(self.bounds.due) && !state.fails;
+        let much = fresh.comes_to(self.bounds.due) && !state.unsure;
         state.on_its_way.is_none() && !state.given_up && (much || fresh.records > 0 && rested)
     }
 
@@ -132,7 +136,7 @@ impl Newest {
         if let Some(reach) = state.on_its_way.take() {
             state.made = reach;
         }
-        state.fails = false;
+        state.unsure = false;
         drop(state);
         self.moved.notify_all();
     }
@@ -141,7 +145,7 @@ impl Newest {
     pub fn failed(&self, for_good: bool) {
         let mut state = self.lock();
         state.on_its_way = None;
-        (state.fails, state.given_up) = (true, state.given_up || for_good);
+        (state.unsure, state.given_up) = (true, state.given_up || for_good);
         state.failures += 1;
         drop(state);
         self.moved.notify_all();
@@ -170,7 +174,8 @@ impl Newest {
     #[must_use]
     pub fn is_left_behind(&self, end: Reach) -> bool {
         let state = self.lock();
-        state.on_its_way.is_none() && end.since(state.made).comes_to(self.bounds.behind_max)
+        let waits = state.on_its_way.is_some() && !state.unsure;
+        !waits && end.since(state.made).comes_to(self.bounds.behind_max)
     }
 
     /// What is known of it.
@@ -189,7 +194,7 @@ impl Newest {
 
 impl State {
     fn holds_back(&self, end: Reach, behind_max: Reach) -> bool {
-        self.on_its_way.is_some() && end.since(self.made).comes_to(behind_max)
+        self.on_its_way.is_some() && !self.unsure && end.since(self.made).comes_to(behind_max)
     }
 }
 
@@ -251,6 +256,8 @@ mod tests {
         assert!(newest.is_left_behind(at(9_000)));
         assert!(!newest.is_due(at(9_000), false) && newest.is_due(at(9_000), true), "now and then");
         newest.begun(at(9_000));
+        assert!(!newest.holds_back(at(9_000)), "it may fail as the one before did");
+        assert!(newest.is_left_behind(at(9_000)));
         newest.made();
         assert!(!newest.is_left_behind(at(9_100)) && newest.is_due(at(9_100), false), "as before");
         newest.begun(at(9_100));
@@ -258,5 +265,21 @@ mod tests {
         newest.wait(at(99_000));
         assert!(!newest.is_due(at(99_000), true), "no more come");
         assert_eq!(newest.figures().failures, 2);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_first_one_of_a_long_journal() {
+        let bounds = Bounds { due: at(100), every: 0, behind_max: at(300) };
+        let waits = |behind: u64| {
+            let newest = Newest::new(bounds, at(0), at(behind));
+            assert_eq!(newest.is_due(at(behind), false), behind < 600, "{behind}");
+            newest.begun(at(behind));
+            let waits = newest.holds_back(at(behind + 300));
+            newest.made();
+            newest.begun(at(behind + 100));
+            assert!(newest.holds_back(at(behind + 300)), "{behind}: for the second one");
+            waits
+        };
+        assert_eq!([300, 599, 600, 9_000].map(waits), [true, true, false, false]);
     }
 }
