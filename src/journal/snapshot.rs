@@ -37,6 +37,7 @@
 
 pub mod maker;
 pub mod manifest;
+pub mod merge;
 pub mod names;
 pub mod past;
 pub mod peek;

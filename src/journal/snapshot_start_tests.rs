@@ -57,3 +57,49 @@ fn a_manifest_under_the_name_of_another_epoch_is_none() {
     city.disk.rename(&named, &other).unwrap();
     assert!(matches!(Manifest::read(&*city.disk, &dir(), end - 1), Err(LogError::Damaged { .. })));
 }
+
+#[test]
+fn snapshots_are_made_while_runs_are_merged_and_decide_as_the_journal_does() {
+    let mut city = City::new();
+    let mut maker = city.maker(None);
+    let mut all: Vec<Said> = Vec::new();
+    let mut merged = 0;
+    for round in 0..40_i64 {
+        let burst: Vec<Said> =
+            (0..5).map(|device| (0, device * 300, 900 + round, None, vec![(0, 1)])).collect();
+        city.say(&burst);
+        all.extend(burst);
+        maker.make(city.kept()).unwrap();
+        let files = || city.disk.list(&dir()).unwrap();
+        // A step or two between snapshots: each merge lasts several of them.
+        for _ in 0..1 + round % 3 {
+            merged += usize::from(!maker.merge_step().unwrap());
+        }
+        let end = city.writer.next();
+        let decided = decisions(start(&city.disk, end, true), city.now + 1, &all).unwrap();
+        assert_eq!(decided, decisions(start(&city.disk, end, false), city.now + 1, &all).unwrap(), "{round}");
+        assert!(files().len() < 40, "{:?}", files());
+    }
+    maker.stop_merging();
+    maker.make(city.kept()).unwrap();
+    let named = Manifest::read(&*city.disk, &dir(), city.writer.next()).unwrap().runs;
+    assert!(merged < 40 && named.len() < 35, "{merged} times nothing to merge, {} runs", named.len());
+    assert!(named.windows(2).all(|two| two[0].to == two[1].from), "{named:?}");
+    assert!(named.iter().any(|run| run.to > run.from + 3), "{named:?}");
+}
+
+#[test]
+fn a_merge_that_is_given_up_leaves_no_file_and_snapshots_leave_it_its_own() {
+    let (city, _) = three_snapshots();
+    let base = restored(&city.disk, city.writer.next()).map(|restored| Base::of(restored).0);
+    let mut maker = city.maker(base);
+    let files = || city.disk.list(&dir()).unwrap();
+    let before = files();
+    assert!(maker.merge_step().unwrap() && maker.merge_step().unwrap());
+    let with_merge = files();
+    assert_eq!(with_merge.len(), before.len() + 1);
+    maker.make(city.kept()).unwrap();
+    assert_eq!(files(), with_merge);
+    maker.stop_merging();
+    assert_eq!(files(), before);
+}

@@ -125,6 +125,12 @@ impl City {
     }
 }
 
+/// Merges what is to be merged.
+fn merge(maker: &mut Maker) -> Result<(), LogError> {
+    while maker.merge_step()? {}
+    Ok(())
+}
+
 fn restored(disk: &Arc<dyn Disk>, end: u64) -> Option<Restored> {
     Restored::newest(disk, &dir(), 0, end).unwrap()
 }
@@ -173,7 +179,7 @@ proptest! {
             city.say(burst);
             if number % snapshot_every == 0 {
                 maker.make(city.kept()).unwrap();
-                maker.merge().unwrap();
+                merge(&mut maker).unwrap();
             }
             if number % restart_every == restart_every - 1 {
                 let end = city.writer.next();
@@ -269,7 +275,7 @@ fn runs_are_merged_and_two_snapshots_kept() {
     for round in 0..200 {
         city.say(&[(0, round % 7, i64::from(round), None, vec![(0, 1)])]);
         oldest.push(maker.make(city.kept()).unwrap());
-        maker.merge().unwrap();
+        merge(&mut maker).unwrap();
     }
     let ends = |end: &str| {
         let files = snapshot_files(&city);
@@ -303,7 +309,7 @@ fn failed_syncs_full_disks_and_power_losses_leave_a_snapshot_that_decides_as_the
                 1 => sim.leave_room(Some(chance.below(900) as u64)),
                 _ => {}
             }
-            let failed = maker.make(city.kept()).and_then(|_| maker.merge()).is_err();
+            let failed = maker.make(city.kept()).and_then(|_| merge(&mut maker)).is_err();
             sim.fail_sync_after(u64::MAX);
             sim.leave_room(None);
             failures += u32::from(failed);
@@ -334,7 +340,7 @@ fn a_fast_devices_redelivery_is_known_beyond_its_ring_and_across_snapshots() {
         city.say(part);
         if city.now % 6 == 0 {
             maker.make(city.kept()).unwrap();
-            maker.merge().unwrap();
+            merge(&mut maker).unwrap();
         }
     }
     for by_snapshot in [true, false] {
@@ -463,7 +469,7 @@ fn figures_of_a_million_sensors() {
                 let kept = sequencer.kept(end);
                 given.push(began.elapsed());
                 let began = Instant::now();
-                maker.make(kept).and_then(|_| maker.merge()).unwrap();
+                maker.make(kept).and_then(|_| merge(&mut maker)).unwrap();
                 made.push(began.elapsed());
             }
         }

@@ -1,7 +1,7 @@
 //! When snapshots are made, and the thread that makes them. What the sequencer's thread does for one
 //! is a copy of its small state; everything else is read from the synced journal.
 //!
-//! One is made at a time. The newest is never further behind than [`reach::Bounds::behind_max`] and one
+//! One is made at a time, and runs are merged while none is to be made. The newest is never further behind than [`reach::Bounds::behind_max`] and one
 //! batch: what more there is to append waits for the one on its way ([`reach`]).
 
 pub mod reach;
@@ -9,7 +9,7 @@ pub mod reach;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -142,21 +142,26 @@ pub fn spawn(
 ) -> io::Result<JoinHandle<()>> {
     let work = move || {
         let mut maker = maker;
-        while let Ok(kept) = offered.recv() {
-            while progress.wait(WAIT, |durable| durable.synced >= kept.epoch).synced < kept.epoch {}
-            let made = maker.make(kept);
-            let merged = match made {
-                Ok(oldest) => {
-                    holders.snapshot.advance(oldest, u64::MAX);
-                    newest.made();
-                    maker.merge()
+        let mut merges = false;
+        loop {
+            let done = match next(&offered, merges, maker.is_crowded()) {
+                Next::Make(kept) => {
+                    while progress.wait(WAIT, |durable| durable.synced >= kept.epoch).synced < kept.epoch {}
+                    let made = maker.make(kept);
+                    match &made {
+                        Ok(oldest) => {
+                            holders.snapshot.advance(*oldest, u64::MAX);
+                            newest.made();
+                        }
+                        Err(_) => newest.failed(false),
+                    }
+                    made.map(|_| true)
                 }
-                Err(failure) => {
-                    newest.failed(false);
-                    Err(failure)
-                }
+                Next::Merge => maker.merge_step(),
+                Next::End => return maker.stop_merging(),
             };
-            if let Err(failure) = merged {
+            merges = done.as_ref().is_ok_and(|more| *more);
+            if let Err(failure) = done {
                 warn!(error = %failure, "the snapshot could not be written; tried again");
                 maker = match maker.again() {
                     Ok(maker) => maker,
@@ -170,6 +175,28 @@ pub fn spawn(
         }
     };
     std::thread::Builder::new().name("snapshot".into()).spawn(work)
+}
+
+/// What the thread does next.
+#[derive(Debug, PartialEq)]
+enum Next {
+    Make(Kept),
+    Merge,
+    End,
+}
+
+/// A snapshot that was offered comes before merging, unless there are too many runs, and so does a stop.
+fn next(offered: &Receiver<Kept>, merges: bool, crowded: bool) -> Next {
+    let waiting = match (merges, crowded) {
+        (true, true) => return Next::Merge,
+        (true, false) => offered.try_recv(),
+        (false, _) => offered.recv().map_err(|_| TryRecvError::Disconnected),
+    };
+    match waiting {
+        Ok(kept) => Next::Make(kept),
+        Err(TryRecvError::Empty) => Next::Merge,
+        Err(TryRecvError::Disconnected) => Next::End,
+    }
 }
 
 #[cfg(test)]
@@ -283,6 +310,22 @@ mod tests {
         journals(&mut appender, 1, true);
         offers.last(&appender);
         assert_eq!(offered.try_recv().unwrap().next, held + 3);
+    }
+
+    #[test]
+    fn a_snapshot_and_a_stop_come_before_merging_unless_there_are_too_many_runs() {
+        let (appender, _, offers, offered) = begun(&Arc::default());
+        assert_eq!(next(&offered, true, false), Next::Merge, "nothing waits");
+        let kept = appender.kept().unwrap();
+        for merges in [true, false] {
+            offers.sender.send(kept.clone()).unwrap();
+            assert_eq!(next(&offered, merges, !merges), Next::Make(kept.clone()));
+        }
+        offers.sender.send(kept.clone()).unwrap();
+        assert_eq!(next(&offered, true, true), Next::Merge);
+        assert_eq!(next(&offered, true, false), Next::Make(kept));
+        drop(offers);
+        assert_eq!([next(&offered, true, false), next(&offered, false, true)], [Next::End, Next::End]);
     }
 
     #[test]

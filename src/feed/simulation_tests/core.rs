@@ -433,29 +433,38 @@ impl Core {
         self.offers.offer(&self.appender);
     }
 
-    /// A snapshot of what was offered, once that is synced, as its thread makes one.
+    /// A snapshot of what was offered, once that is synced, or a step of merging, as their thread does.
     pub(super) fn snapshot(&mut self) {
         let synced = self.journal.now().synced;
         self.making = self.making.take().or_else(|| self.offered.try_recv().ok());
-        let (Some(maker), Some(kept)) =
-            (&mut self.maker, self.making.take_if(|offered| offered.epoch <= synced))
-        else {
-            return;
-        };
-        match maker.make(kept) {
-            Ok(oldest) => {
-                self.holders.snapshot.advance(oldest, u64::MAX);
-                self.newest.made();
-                if maker.merge().is_ok() {
-                    return;
+        let Some(maker) = &mut self.maker else { return };
+        let crowded = maker.is_crowded();
+        let done = match self.making.take_if(|offered| offered.epoch <= synced && !crowded) {
+            Some(kept) => {
+                let made = maker.make(kept);
+                match &made {
+                    Ok(oldest) => {
+                        self.holders.snapshot.advance(*oldest, u64::MAX);
+                        self.newest.made();
+                    }
+                    Err(_) => self.newest.failed(false),
                 }
+                made.is_ok()
             }
-            Err(_) => self.newest.failed(false),
+            None => maker.merge_step().is_ok(),
+        };
+        if done {
+            return;
         }
         self.maker = self.maker.take().and_then(|maker| maker.again().ok());
         if self.maker.is_none() {
             self.newest.failed(true);
         }
+    }
+
+    /// Nothing is offered for so long that everything is merged.
+    pub(super) fn merge(&mut self) {
+        while self.maker.as_mut().is_some_and(|maker| maker.merge_step().unwrap()) {}
     }
 
     /// Old segments go.

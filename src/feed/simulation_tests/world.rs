@@ -358,6 +358,7 @@ impl World {
                 self.readers.iter_mut().for_each(Reader::commit);
                 core.offer();
                 core.snapshot();
+                core.merge();
                 core.checkpoint().unwrap();
                 for (holder, (journal, results)) in self.holders.iter().zip(self.positions()) {
                     holder.advance(journal, results);

@@ -9,9 +9,10 @@ use hashbrown::HashMap;
 use tracing::warn;
 
 use super::manifest::{self, Manifest};
+use super::merge::{Merge, RUNS_MAX};
 use super::names::Names;
 use super::restore::State;
-use super::run::{self, CHUNK_DEVICES, Chunk, Run, RunName};
+use super::run::{self, CHUNK_DEVICES, Chunk, RunName};
 use super::{Kept, Restored};
 use crate::journal::disk::Disk;
 use crate::journal::feed_state::KeptFeed;
@@ -42,6 +43,7 @@ pub struct Maker {
     /// Absent until the first snapshot of a maker that begins anew.
     names: Option<Names>,
     runs: Vec<RunName>,
+    merging: Option<Merge>,
     dictionary: SharedDictionary,
     identities: HashMap<FeedId, Identity>,
     /// What sessions brought last, before the epoch that is read next.
@@ -75,6 +77,7 @@ impl Maker {
             names_read: base.names_read,
             names: base.names,
             runs: base.runs,
+            merging: None,
             dictionary,
             identities: base.identities,
             packets: base.packets,
@@ -173,42 +176,44 @@ impl Maker {
         Ok(())
     }
 
-    /// Merges the newest runs while the one before is not twice as long as all of them; the next snapshot
-    /// names what comes of it. To be called after each: most merges are short, but with a million sensors
-    /// one in many takes half a minute, which the snapshot does not wait for.
+    /// Takes one step of merging runs; the next snapshot names what comes of it. Whether there is more to
+    /// do. To be called after a snapshot and until there is not; others may be made meanwhile.
     ///
     /// # Errors
     /// [`LogError`]: the snapshots before still hold.
-    pub fn merge(&mut self) -> Result<(), LogError> {
-        let mut sum = 0;
-        let mut from = self.runs.len();
-        for (at, run) in self.runs.iter().enumerate().rev() {
-            if at + 1 < self.runs.len() && run.bytes > 2 * sum {
-                break;
+    pub fn merge_step(&mut self) -> Result<bool, LogError> {
+        let Some(merge) = &mut self.merging else {
+            self.merging = Merge::begin(&*self.disk, &self.dir, &self.runs)?;
+            return Ok(self.merging.is_some());
+        };
+        match merge.step() {
+            Ok(None) => {}
+            Ok(Some(whole)) => {
+                merge.replace(&mut self.runs, whole);
+                self.merging = None;
             }
-            sum += run.bytes;
-            from = at;
+            Err(failure) => {
+                self.stop_merging();
+                return Err(failure);
+            }
         }
-        if self.runs.len() - from < 2 {
-            return Ok(());
-        }
-        let merged = self.runs.get(from..).unwrap_or_default();
-        let opened: Result<Vec<Run>, LogError> =
-            merged.iter().map(|run| Run::open(&*self.disk, &self.dir, *run)).collect();
-        let opened = opened?;
-        let chunks = opened.iter().map(Run::chunks).max().unwrap_or(0);
-        let range = (merged.first().map_or(0, |run| run.from), merged.last().map_or(0, |run| run.to));
-        let run = run::write(&*self.disk, &self.dir, range, chunks, |chunk| {
-            let mut whole = Chunk::new();
-            opened.iter().try_for_each(|run| run.read(chunk, &mut whole))?;
-            Ok(whole)
-        })?;
-        self.runs.truncate(from);
-        self.runs.push(run);
-        Ok(())
+        Ok(true)
     }
 
-    /// Removes manifests but the newest two, and runs that neither names.
+    /// Whether there are so many runs that merging comes before the next snapshot.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.runs.len() >= RUNS_MAX
+    }
+
+    /// Gives up a merge that is not whole: nothing will name it.
+    pub fn stop_merging(&mut self) {
+        if let Some(merge) = self.merging.take() {
+            merge.remove(&*self.disk);
+        }
+    }
+
+    /// Removes manifests but the newest two, and runs that neither names nor a merge writes.
     fn clean(&mut self) -> Result<u64, LogError> {
         let (disk, dir) = (&*self.disk, &*self.dir);
         let (mut kept, mut needed) = (Vec::new(), Vec::new());
@@ -225,6 +230,7 @@ impl Maker {
                 }
             }
         }
+        needed.extend(self.merging.as_ref().map(Merge::file));
         remove_others(disk, dir, &needed)?;
         disk.sync_dir(dir).map_err(|source| at(dir, source))?;
         Ok(if kept.len() < KEPT { 0 } else { kept.last().copied().unwrap_or(0) })

@@ -280,6 +280,12 @@ impl Begun {
         Ok(RunName { from: self.range.0, to: self.range.1, bytes: self.offset, head: sum })
     }
 
+    /// Name of its file.
+    #[must_use]
+    pub fn file(&self) -> String {
+        file_name(self.range.0, self.range.1)
+    }
+
     /// Removes what was written. The disk may be full: it makes room again, as far as it goes.
     pub fn remove(&self, disk: &dyn Disk) {
         let _ = disk.remove(&self.path);

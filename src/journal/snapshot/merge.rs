@@ -1,0 +1,104 @@
+//! A merge of runs, a chunk at a time: with a million sensors one in many takes half a minute, and no
+//! snapshot that is due meanwhile waits for it.
+
+use std::path::Path;
+
+use super::run::{Begun, Chunk, Run, RunName};
+use crate::journal::disk::Disk;
+use crate::journal::log::LogError;
+
+/// With so many runs a merge comes before the next snapshot: a start opens every run.
+pub const RUNS_MAX: usize = 64;
+
+/// See the module.
+pub struct Merge {
+    /// What is merged, oldest first.
+    runs: Vec<Run>,
+    begun: Begun,
+    chunks: u32,
+}
+
+impl Merge {
+    /// Begins to merge the newest of these runs while the one before is not twice as long as all of them;
+    /// `None` when there is nothing to merge.
+    ///
+    /// # Errors
+    /// [`LogError`]: the runs still hold.
+    pub fn begin(disk: &dyn Disk, dir: &Path, runs: &[RunName]) -> Result<Option<Self>, LogError> {
+        let due = due(runs);
+        let (Some(first), Some(last)) = (due.first(), due.last()) else { return Ok(None) };
+        let opened: Result<Vec<Run>, LogError> = due.iter().map(|run| Run::open(disk, dir, *run)).collect();
+        let runs = opened?;
+        let chunks = runs.iter().map(Run::chunks).max().unwrap_or(0);
+        let begun = Begun::new(disk, dir, (first.from, last.to), chunks)?;
+        Ok(Some(Self { runs, begun, chunks }))
+    }
+
+    /// Takes one step; the run once it is whole.
+    ///
+    /// # Errors
+    /// [`LogError`]: the runs still hold, and the merge is to be removed.
+    pub fn step(&mut self) -> Result<Option<RunName>, LogError> {
+        match self.begun.missing() {
+            0 => self.begun.finish().map(Some),
+            missing => {
+                let mut whole = Chunk::new();
+                let chunk = self.chunks - missing;
+                self.runs.iter().try_for_each(|run| run.read(chunk, &mut whole))?;
+                self.begun.add(&whole).map(|()| None)
+            }
+        }
+    }
+
+    /// Puts the whole run in the place of those that it was made of; later ones stay behind it.
+    pub fn replace(&self, runs: &mut Vec<RunName>, whole: RunName) {
+        let merged = |run: &RunName| whole.from <= run.from && run.to <= whole.to;
+        let at = runs.iter().take_while(|run| !merged(run)).count();
+        runs.retain(|run| !merged(run));
+        runs.insert(at.min(runs.len()), whole);
+    }
+
+    /// The file that it writes.
+    #[must_use]
+    pub fn file(&self) -> String {
+        self.begun.file()
+    }
+
+    /// Removes what it wrote.
+    pub fn remove(&self, disk: &dyn Disk) {
+        self.begun.remove(disk);
+    }
+}
+
+/// The runs that are to be merged, if they are any.
+fn due(runs: &[RunName]) -> &[RunName] {
+    let (mut sum, mut from) = (0, runs.len());
+    for (at, run) in runs.iter().enumerate().rev() {
+        if at + 1 < runs.len() && run.bytes > 2 * sum {
+            break;
+        }
+        sum += run.bytes;
+        from = at;
+    }
+    let due = runs.get(from..).unwrap_or_default();
+    if due.len() < 2 { &[] } else { due }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(lengths: &[u64]) -> Vec<RunName> {
+        (0..)
+            .zip(lengths)
+            .map(|(from, bytes)| RunName { from, to: from + 1, bytes: *bytes, head: 0 })
+            .collect()
+    }
+
+    #[test]
+    fn runs_are_merged_while_the_one_before_is_not_twice_as_long_as_all_of_them() {
+        let due = |lengths: &[u64]| due(&runs(lengths)).len();
+        assert_eq!([due(&[]), due(&[5]), due(&[11, 5]), due(&[10, 5])], [0, 0, 0, 2]);
+        assert_eq!([due(&[31, 10, 5]), due(&[30, 10, 5]), due(&[9, 90, 10, 5])], [2, 3, 2]);
+    }
+}
