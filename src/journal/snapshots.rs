@@ -86,15 +86,17 @@ impl Offers {
         self.tell(appender);
     }
 
-    /// Whether the next batch has to wait for the snapshot that is on its way.
+    /// Whether there is a batch that has to wait for the snapshot that is on its way.
     #[must_use]
     pub fn hold_back(&self, appender: &Appender) -> bool {
-        self.newest.holds_back(appender.end())
+        appender.has_finished() && self.newest.holds_back(appender.end())
     }
 
-    /// Waits until the next batch may be appended.
+    /// Waits until the next batch, if there is one, may be appended.
     pub fn wait(&self, appender: &Appender) {
-        self.newest.wait(appender.end());
+        if self.hold_back(appender) {
+            self.newest.wait(appender.end());
+        }
     }
 
     /// Offers what a clean stop leaves.
@@ -204,6 +206,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicI64, Ordering};
 
+    use super::reach::Reach;
     use super::*;
     use crate::journal::log::{LogKind, LogWriter};
     use crate::journal::memory_disk::MemoryDisk;
@@ -310,6 +313,24 @@ mod tests {
         journals(&mut appender, 1, true);
         offers.last(&appender);
         assert_eq!(offered.try_recv().unwrap().next, held + 3);
+    }
+
+    #[test]
+    fn only_what_is_to_be_appended_waits() {
+        let (mut appender, _, offers, _offered) = begun(&Arc::default());
+        let Reach { records, bytes } = appender.end();
+        let bounds = Bounds { behind_max: Reach { records: 3, bytes: u64::MAX }, ..Bounds::default() };
+        let newest = Newest::new(bounds, Reach { records, bytes }, Reach { records, bytes });
+        let offers = Offers { newest: Arc::new(newest), ..offers };
+        offers.newest.begun(appender.end());
+        journals(&mut appender, 3, true);
+        assert!(offers.newest.holds_back(appender.end()) && !offers.hold_back(&appender));
+        // Returns: an answer to those who wait for what is appended leaves behind it.
+        offers.wait(&appender);
+        journals(&mut appender, 1, false);
+        assert!(offers.hold_back(&appender));
+        offers.newest.made();
+        offers.wait(&appender);
     }
 
     #[test]

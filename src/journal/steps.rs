@@ -162,10 +162,16 @@ impl Appender {
         Ok(Appended::Epoch(epoch))
     }
 
+    /// Whether a batch waits to be appended.
+    #[must_use]
+    pub fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
     /// What a snapshot keeps of the sequencer; `None` while batches wait to be appended.
     #[must_use]
     pub fn kept(&self) -> Option<Kept> {
-        self.finished.is_empty().then(|| self.sequencer.kept(self.writer.next()))
+        (!self.has_finished()).then(|| self.sequencer.kept(self.writer.next()))
     }
 
     /// Wakes the syncing end for its last round.
