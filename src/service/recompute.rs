@@ -3,6 +3,7 @@
 //! written, and a running service is not disturbed.
 
 mod alerts;
+mod difference;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::sync::{Arc, RwLock};
 
 use self::alerts::published;
 pub use self::alerts::{AlertDifference, Fate};
+pub use self::difference::Difference;
+use self::difference::Published;
 use super::ServiceError;
 use super::data_dir::{ledger_in, store_in};
 use super::restore::Reach;
@@ -22,25 +25,10 @@ use crate::journal::sequencer::SharedDictionary;
 use crate::journal::snapshot::peek::Known;
 use crate::journal::{BatchReader, Disk, FsDisk, mark};
 use crate::model::{Aggregate, Batch, Control, Key, Recompute, Record, ResultRow, Span, Timestamp};
-use crate::store::{AggregatesFilter, QueryLimits, Store};
+use crate::store::{AggregateRow, AggregatesFilter, QueryLimits, Store};
 
 /// Windows of one definition that are compared at most.
 const COMPARED_MAX: usize = 5_000_000;
-
-/// One window whose values would be others.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
-    /// Pipeline and window.
-    pub window: String,
-    /// Key.
-    pub key: Key,
-    /// Start.
-    pub start: Timestamp,
-    /// Events counted as published, if it was published, and as computed again.
-    pub count: (Option<u64>, u64),
-    /// Fields that differ: name, as published, as computed again.
-    pub fields: Vec<(Arc<str>, Option<f64>, Option<f64>)>,
-}
 
 /// What a recompute would do.
 #[derive(Clone, Debug, Default)]
@@ -88,30 +76,16 @@ pub async fn preview(root: &Path, range: (Timestamp, Timestamp)) -> Result<Previ
             let part = |name: &Arc<str>| held.key.iter().find(|(own, _)| own == name).map(|(_, value)| value);
             let by = rows.first().map(|row| row.plan.by.clone()).unwrap_or_default();
             let key: Key = Key(by.iter().map(|name| part(name).map_or("", |value| value).into()).collect());
-            known.insert((key, held.time), (held.count, held.fields));
+            let AggregateRow { time, count, capture, sufficient, fields, .. } = held;
+            known.insert((key, time), Published { count, capture, sufficient, fields });
         }
         for row in rows {
-            let held = known.get(&(row.key.clone(), row.start));
-            differences.extend(difference(format!("{pipeline}.{window}"), row, held));
+            let published = known.get(&(row.key.clone(), row.start));
+            differences.extend(Difference::of(format!("{pipeline}.{window}"), row, published));
         }
     }
     let readings_from = Some(whole_from).filter(|from| *from > Timestamp::MIN);
     Ok(Preview { windows, differences, alerts, readings_from })
-}
-
-type Held = (u64, Vec<(Arc<str>, Option<f64>)>);
-
-fn difference(window: String, row: Aggregate, held: Option<&Held>) -> Option<Difference> {
-    let names = row.plan.fields.iter().map(|field| &field.name);
-    let before = |name: &Arc<str>| held.and_then(|held| held.1.iter().find(|own| own.0 == *name)?.1);
-    let fields: Vec<_> = names
-        .zip(&row.fields)
-        .map(|(name, now)| (name.clone(), before(name), *now))
-        .filter(|(_, before, now)| before != now)
-        .collect();
-    let count = (held.map(|held| held.0), row.count);
-    let same = fields.is_empty() && count.0 == Some(count.1);
-    (!same).then_some(Difference { window, key: row.key, start: row.start, count, fields })
 }
 
 type Computed = (Recompute, Vec<Aggregate>, Vec<AlertDifference>);

@@ -11,6 +11,10 @@ const SHOWN_MAX: usize = 50;
 struct Words {
     not_published: &'static str,
     count: &'static str,
+    capture: &'static str,
+    sufficient: &'static str,
+    /// No, yes.
+    answers: (&'static str, &'static str),
     none: &'static str,
     more: &'static str,
     windows: (&'static str, &'static str),
@@ -27,6 +31,9 @@ struct Words {
 const ES: Words = Words {
     not_published: "sin publicar",
     count: "conteo",
+    capture: "captura",
+    sufficient: "suficiente",
+    answers: ("no", "sí"),
     none: "sin dato",
     more: "más",
     windows: ("de", "ventanas serían distintas"),
@@ -46,6 +53,9 @@ const ES: Words = Words {
 const EN: Words = Words {
     not_published: "not published",
     count: "count",
+    capture: "capture",
+    sufficient: "sufficient",
+    answers: ("no", "yes"),
     none: "none",
     more: "more",
     windows: ("of", "windows would be different"),
@@ -96,10 +106,15 @@ impl Words {
         };
         let head = format!("{} {} {}: {before} -> {now}", difference.window, key.join("/"), difference.start);
         let text = |value: &Option<f64>| value.map_or(self.none.to_owned(), |value| value.to_string());
+        let line = |name: &str, before: &str, now: &str| format!("    {name}: {before} -> {now}");
+        let answer = |yes: bool| if yes { self.answers.1 } else { self.answers.0 };
+        let capture = difference.capture.iter();
+        let capture = capture.map(|(before, now)| line(self.capture, &text(before), &text(now)));
+        let sufficient = difference.sufficient.iter();
+        let sufficient = sufficient.map(|two| line(self.sufficient, answer(two.0), answer(two.1)));
         let fields = difference.fields.iter();
-        let fields =
-            fields.map(|(name, before, now)| format!("    {name}: {} -> {}", text(before), text(now)));
-        std::iter::once(head).chain(fields).collect()
+        let fields = fields.map(|(name, before, now)| line(name, &text(before), &text(now)));
+        std::iter::once(head).chain(capture).chain(sufficient).chain(fields).collect()
     }
 
     fn alert(&self, alert: &AlertDifference) -> String {
@@ -147,6 +162,8 @@ mod tests {
                 key: Key(vec!["a".into()].into()),
                 start: at(1),
                 count: (Some(6), 7),
+                capture: Some((None, Some(0.25))),
+                sufficient: Some((true, false)),
                 fields: vec![("highest".into(), Some(10.0), Some(99.0))],
             }],
             alerts: vec![
@@ -161,6 +178,8 @@ mod tests {
             lines(&preview, Language::En),
             [
                 "level.minute a 2026-03-01T12:01:00Z: count 6 -> 7",
+                "    capture: none -> 0.25",
+                "    sufficient: yes -> no",
                 "    highest: 10 -> 99",
                 "alert level.high a 2026-03-01T12:01:00Z to 2026-03-01T12:02:00Z: would be recorded",
                 "alert level.high a 2026-03-01T12:01:00Z to 2026-03-01T12:02:00Z -> \
@@ -174,10 +193,14 @@ mod tests {
         let spanish = lines(&preview, Language::Es);
         assert_eq!(spanish[0], "level.minute a 2026-03-01T12:01:00Z: conteo 6 -> 7");
         assert_eq!(
-            spanish[2],
+            spanish[1..4],
+            ["    captura: sin dato -> 0.25", "    suficiente: sí -> no", "    highest: 10 -> 99"]
+        );
+        assert_eq!(
+            spanish[4],
             "alerta level.high a 2026-03-01T12:01:00Z a 2026-03-01T12:02:00Z: se registraría"
         );
-        assert_eq!(spanish[6], "1 de 5 ventanas serían distintas");
+        assert_eq!(spanish[8], "1 de 5 ventanas serían distintas");
         let none = Preview { windows: 5, ..Preview::default() };
         assert_eq!(
             lines(&none, Language::En),
