@@ -25,7 +25,6 @@ use tracing::error;
 pub use self::reach::Reach;
 use super::Core;
 use crate::api::{RecomputeRefusal, Recomputes, Recomputing};
-#[cfg(feature = "store")]
 use crate::flow::past::EVENTS_MAX;
 #[cfg(feature = "store")]
 use crate::journal::sequencer::SharedDictionary;
@@ -55,6 +54,7 @@ pub struct Recomputer {
     #[cfg(feature = "store")]
     store: Option<Arc<Store>>,
     one: Arc<Mutex<()>>,
+    events_max: u64,
 }
 
 /// What was handed to the journal.
@@ -90,6 +90,7 @@ impl Recomputer {
             #[cfg(feature = "store")]
             store: None,
             one: Arc::default(),
+            events_max: EVENTS_MAX as u64,
         }
     }
 
@@ -119,14 +120,34 @@ impl Recomputer {
         let reach = reach.map_err(|failure| RecomputeRefusal::Unreadable(failure.to_string()))?;
         hold.begin_at(reach.epoch);
         let recompute = reach.recompute((from, to), self.whole_from(&reach))?;
-        #[cfg(feature = "store")]
-        if let Some(store) = &self.store {
-            let events = stored::count(store, &recompute).await?;
-            if events > EVENTS_MAX as u64 {
-                return Err(RecomputeRefusal::TooMany { events, most: EVENTS_MAX as u64 });
-            }
+        let (events, most) = (self.count(&reach, recompute, written).await?, self.events_max);
+        if events > most {
+            return Err(RecomputeRefusal::TooMany { events, most });
         }
         Ok(Prepared { recompute, hold, _one: one })
+    }
+
+    /// How many events a recompute is about: as many as the store has, or the journal without one. Of a
+    /// short journal the records say enough.
+    async fn count(
+        &self,
+        reach: &Reach,
+        recompute: Recompute,
+        written: u64,
+    ) -> Result<u64, RecomputeRefusal> {
+        #[cfg(feature = "store")]
+        if let Some(store) = &self.store {
+            return stored::count(store, &recompute).await;
+        }
+        let records = self.journal.records().saturating_sub(reach.since);
+        if records <= self.events_max {
+            return Ok(records);
+        }
+        let dir = self.journal_dir.clone();
+        let counted =
+            tokio::task::spawn_blocking(move || reach::count(Arc::new(FsDisk), &dir, written, &recompute));
+        let counted = counted.await.map_err(|_| RecomputeRefusal::Stopping)?;
+        counted.map_err(|failure| RecomputeRefusal::Unreadable(failure.to_string()))
     }
 
     fn whole_from(&self, reach: &Reach) -> Timestamp {

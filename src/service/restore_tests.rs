@@ -157,3 +157,18 @@ fn one_recompute_is_handed_over_at_a_time() {
     drop(recomputer);
     core.stop().unwrap();
 }
+
+#[test]
+fn a_recompute_of_too_many_events_is_refused_without_a_store_too() {
+    let folder = city();
+    let core = start(&folder);
+    let few = |events_max| Recomputer { events_max, ..recomputer(&core) };
+    let refused = |events| Err(RecomputeRefusal::TooMany { events, most: 99 });
+    // The feed, its names and its steps are records too, and no events.
+    assert_eq!(asked(&core, &few(99), (0, 900)), refused(900));
+    // A day before it counts.
+    assert_eq!(asked(&core, &few(99), (100, 200)), refused(200));
+    assert!(asked(&core, &few(99), (0, 99)).is_ok());
+    assert!(asked(&core, &few(900), (0, 900)).is_ok());
+    core.stop().unwrap();
+}

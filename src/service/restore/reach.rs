@@ -1,11 +1,13 @@
 //! How far back readings are there: where the journal begins, and from when on nothing is gone.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::RecomputeRefusal;
+use crate::flow::past::BEFORE;
 use crate::journal::{BatchReader, Disk, LogError};
-use crate::model::{Recompute, Span, Timestamp};
+use crate::model::{Event, Recompute, Record, Span, Timestamp};
 #[cfg(feature = "store")]
 use crate::store::Store;
 
@@ -69,6 +71,36 @@ impl Reach {
         let gone = recompute.from >= to;
         if gone { Err(RecomputeRefusal::Gone { readings_from: whole_from }) } else { Ok(recompute) }
     }
+}
+
+/// How many events a recompute is about, by what `written` epochs of the journal have: the whole journal is
+/// read.
+///
+/// # Errors
+/// [`LogError`] when the journal does not read.
+pub(super) fn count(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    written: u64,
+    recompute: &Recompute,
+) -> Result<u64, LogError> {
+    let from = recompute.begins_at(BEFORE);
+    let is_within = |event: &Event| from <= event.event_at && event.event_at < recompute.to;
+    let mut reader = BatchReader::new(disk, dir, 0);
+    reader.skip_collected()?;
+    let (mut came, mut restored) = (0, HashSet::new());
+    while let Some((_, batch)) = reader.next(written)? {
+        for (sequence, record) in batch.iter() {
+            match record {
+                Record::Event(event) if sequence >= recompute.since => came += u64::from(is_within(event)),
+                Record::Restored { sequence, event } if is_within(event) && *sequence < recompute.since => {
+                    restored.insert(*sequence);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(came + restored.len() as u64)
 }
 
 /// The first event time that nothing has which arrived by `arrived_at`.
