@@ -28,7 +28,7 @@ use crate::api::{RecomputeRefusal, Recomputes, Recomputing};
 use crate::flow::past::EVENTS_MAX;
 #[cfg(feature = "store")]
 use crate::journal::sequencer::SharedDictionary;
-use crate::journal::{FsDisk, Holders, Progress, RecomputeHold};
+use crate::journal::{FsDisk, Holders, LogError, Progress, RecomputeHold};
 use crate::model::{Input, Recompute, Span, Timestamp};
 #[cfg(feature = "store")]
 use crate::store::Store;
@@ -113,12 +113,17 @@ impl Recomputer {
     /// Holds the journal, and finds out what can be computed.
     async fn prepare(&self, (from, to): (Timestamp, Timestamp)) -> Result<Prepared, RecomputeRefusal> {
         let one = self.one.clone().try_lock_owned().map_err(|_| RecomputeRefusal::Busy)?;
-        let hold = self.holders.hold();
-        let (dir, written) = (self.journal_dir.clone(), self.journal.now().written);
-        let reach = tokio::task::spawn_blocking(move || Reach::of(Arc::new(FsDisk), &dir, written));
-        let reach = reach.await.map_err(|_| RecomputeRefusal::Stopping)?;
-        let reach = reach.map_err(|failure| RecomputeRefusal::Unreadable(failure.to_string()))?;
-        hold.begin_at(reach.epoch);
+        let (holders, dir) = (self.holders.clone(), self.journal_dir.clone());
+        let written = self.journal.now().written;
+        // A removal of segments that is under way is waited for, which takes a sync of their folder.
+        let looked = tokio::task::spawn_blocking(move || {
+            let hold = holders.hold();
+            let reach = Reach::of(Arc::new(FsDisk), &dir, written)?;
+            hold.begin_at(reach.epoch);
+            Ok((hold, reach))
+        });
+        let looked: Result<_, LogError> = looked.await.map_err(|_| RecomputeRefusal::Stopping)?;
+        let (hold, reach) = looked.map_err(|failure| RecomputeRefusal::Unreadable(failure.to_string()))?;
         let recompute = reach.recompute((from, to), self.whole_from(&reach))?;
         let (events, most) = (self.count(&reach, recompute, written).await?, self.events_max);
         if events > most {
@@ -166,7 +171,8 @@ impl Recomputer {
         let restored = 0;
         self.send(Input::Recompute(recompute)).await?;
         let epoch = self.flush().await?;
-        hold.journaled(epoch);
+        let held = tokio::task::spawn_blocking(move || hold.journaled(epoch));
+        held.await.map_err(|_| RecomputeRefusal::Stopping)?;
         Ok(Asked { recompute, epoch, restored })
     }
 

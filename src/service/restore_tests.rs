@@ -1,13 +1,18 @@
 //! What is asked of the journal when its beginning is there, and when it is gone.
 
-use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
+use std::{fs, io};
 
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
 use crate::journal::checkpoint::Cadence;
+use crate::journal::disk::{Disk, LogFile};
+use crate::journal::retention::Retention;
 use crate::model::time::SECOND;
 use crate::model::{Control, Decoded, DecodedEvent, DecodedReading, Quantity, Record, Submission, Value};
 use crate::service::DataDir;
@@ -170,5 +175,74 @@ fn a_recompute_of_too_many_events_is_refused_without_a_store_too() {
     assert_eq!(asked(&core, &few(99), (100, 200)), refused(200));
     assert!(asked(&core, &few(99), (0, 99)).is_ok());
     assert!(asked(&core, &few(900), (0, 900)).is_ok());
+    core.stop().unwrap();
+}
+
+/// A disk on which a removal takes until somebody lets it end.
+struct Slow {
+    begun: Sender<()>,
+    end: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl Disk for Slow {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        FsDisk.list(dir)
+    }
+    fn open(&self, path: &Path, create: bool) -> io::Result<Arc<dyn LogFile>> {
+        FsDisk.open(path, create)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.begun.send(()).unwrap();
+        self.end.lock().unwrap().recv().unwrap();
+        FsDisk.remove(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        FsDisk.rename(from, to)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        FsDisk.sync_dir(dir)
+    }
+}
+
+#[test]
+fn a_removal_of_segments_that_is_under_way_holds_up_no_other_task() {
+    let folder = city();
+    let core = start(&folder);
+    let recomputer = recomputer(&core);
+    // Everything but the first segment is needed, and that one is being removed.
+    let second: u64 = segments(folder.path())[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    core.holders.checkpoint.advance(core.journal.now().written, u64::MAX);
+    core.holders.snapshot.advance(second, u64::MAX);
+    let ((begun, removing), (end, ends)) = (channel(), channel());
+    let retention = Retention {
+        disk: Arc::new(Slow { begun, end: Mutex::new(ends) }),
+        journal_dir: folder.path().join("journal"),
+        results_dir: folder.path().join("results"),
+        keep: Span(0),
+        behind_max: Span(0),
+        holders: core.holders.clone(),
+    };
+    let collecting = std::thread::spawn(move || retention.collect(at(2_000)).unwrap().journal_segments);
+    removing.recv().unwrap();
+    let (late, began) = (end.clone(), Instant::now());
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(5));
+        let _ = late.send(());
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let asked = runtime.block_on(async {
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            end.send(()).unwrap();
+        };
+        tokio::join!(recomputer.ask((at(0), at(900))), other).0
+    });
+    assert!(began.elapsed() < Duration::from_secs(4), "the other task was held up");
+    // What was removed meanwhile is not counted on.
+    let since = asked.unwrap().recompute.since;
+    assert!(since > 0, "{since}");
+    assert_eq!(collecting.join().unwrap(), 1);
+    core.settle();
+    drop(recomputer);
     core.stop().unwrap();
 }
