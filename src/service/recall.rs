@@ -27,7 +27,7 @@ const SENSORS_AT_ONCE: usize = 1_000;
 /// All of it takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(20);
 /// How often it is looked whether the view has caught up.
-const READY_EVERY: Duration = Duration::from_millis(100);
+const LEVEL_EVERY: Duration = Duration::from_millis(100);
 /// How far before the journal's beginning it looks, one after the other; then everywhere.
 const BACK: [Span; 3] = [Span::seconds(2 * 86_400), Span::seconds(8 * 86_400), Span::seconds(32 * 86_400)];
 /// Accounts of so many days are shown.
@@ -46,19 +46,20 @@ pub struct Recall {
     pub limits: QueryLimits,
 }
 
-/// Begins once `ready` says that the view has caught up; only if the journal's beginning is gone.
+/// Begins once `level` says that the view has caught up, however far the flow is; only if the journal's
+/// beginning is gone.
 ///
 /// # Errors
 /// [`ServiceError::Log`] when the journal's first segment cannot be read.
-pub fn spawn(core: &Core, ready: Arc<AtomicBool>, recall: Recall) -> Result<(), ServiceError> {
+pub fn spawn(core: &Core, level: Arc<AtomicBool>, recall: Recall) -> Result<(), ServiceError> {
     let mut oldest = core.batches(0);
     if oldest.skip_collected()? == 0 {
         return Ok(());
     }
     let Some((_, first)) = oldest.next(core.journal.now().written)? else { return Ok(()) };
     tokio::spawn(async move {
-        while !ready.load(Ordering::SeqCst) {
-            tokio::time::sleep(READY_EVERY).await;
+        while !level.load(Ordering::SeqCst) {
+            tokio::time::sleep(LEVEL_EVERY).await;
         }
         recall.run(first.arrived_at).await
     });

@@ -160,6 +160,8 @@ struct Parts {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     ready: Arc<AtomicBool>,
+    /// Whether the live view has caught up; the flow may be behind.
+    level: Arc<AtomicBool>,
     clock: Clock,
     started_at: Timestamp,
 }
@@ -173,6 +175,7 @@ impl Parts {
             ledger: Arc::new(Ledger::open(&dir.ledger())?.owing_since(started_at.minus(OWED_FOR))),
             metrics: Arc::new(Metrics::new()),
             ready: Arc::new(AtomicBool::new(false)),
+            level: Arc::new(AtomicBool::new(false)),
             clock,
             started_at,
         })
@@ -252,13 +255,14 @@ fn start_readers(
 ) -> Result<Stored, ServiceError> {
     let until = core.journal.now().written;
     parts.ready.store(until == 0, Ordering::SeqCst);
+    parts.level.store(until == 0, Ordering::SeqCst);
     let live = LiveSink {
         live: parts.live.clone(),
         metrics: parts.metrics.clone(),
         ready: parts.ready.clone(),
         until,
         flow: core.flow.clone(),
-        is_level: until == 0,
+        level: parts.level.clone(),
         ledger: parts.ledger.clone(),
         audit: Audit::default(),
         untold: VecDeque::new(),
@@ -288,7 +292,7 @@ fn start_store(
     let (live, dictionary) = (parts.live.clone(), core.dictionary.clone());
     let limits = super::reads::query_limits(&configuration.sereno.limits);
     let recall = super::recall::Recall { store: store.clone(), live, dictionary, limits };
-    super::recall::spawn(core, parts.ready.clone(), recall)?;
+    super::recall::spawn(core, parts.level.clone(), recall)?;
     let recomputer = recomputer(core, parts).with_store(Some(store.clone()));
     let reads = super::reads::StoreReads::new(store, &configuration.sereno.limits);
     Ok((Arc::new(reads), Arc::new(recomputer)))

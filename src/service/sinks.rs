@@ -35,8 +35,8 @@ pub struct LiveSink {
     pub until: u64,
     /// How far the flow has come.
     pub flow: Arc<Progress>,
-    /// Whether the view has caught up.
-    pub is_level: bool,
+    /// Set once the view has caught up, whether or not the flow has.
+    pub level: Arc<AtomicBool>,
     /// The ledger, told when accounts differ.
     pub ledger: Arc<Ledger>,
     /// Looks for that.
@@ -72,12 +72,14 @@ impl Sink for LiveSink {
         }
         // From here on the batch is taken; its steps are told in `rest`, or before the next one.
         self.untold.extend(self.audit.fold(batch, dictionary));
-        self.is_level |= epoch + 1 >= self.until;
+        if epoch + 1 >= self.until {
+            self.level.store(true, Ordering::SeqCst);
+        }
         Ok(())
     }
 
     fn rest(&mut self) -> Result<(), ServiceError> {
-        if self.is_level && self.flow.now().written >= self.until {
+        if self.level.load(Ordering::SeqCst) && self.flow.now().written >= self.until {
             self.ready.store(true, Ordering::SeqCst);
         }
         self.tell()
@@ -352,23 +354,45 @@ mod tests {
         assert_eq!(sink.committed((9, 6)), Some((u64::MAX, 6)));
     }
 
+    /// The sink of a view that has caught up once it holds so many epochs.
+    fn view_up_to(until: u64, ledger: Arc<Ledger>) -> LiveSink {
+        LiveSink {
+            live: Arc::new(LiveView::new()),
+            metrics: Arc::new(Metrics::new()),
+            ready: Arc::default(),
+            flow: Arc::new(Progress::new(0)),
+            level: Arc::new(AtomicBool::new(until == 0)),
+            until,
+            ledger,
+            audit: Audit::default(),
+            untold: VecDeque::new(),
+        }
+    }
+
+    #[test]
+    fn the_view_is_level_before_the_flow_is_and_ready_only_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Arc::new(Ledger::open(&folder.path().join("ledger.db")).unwrap());
+        let mut sink = view_up_to(2, ledger);
+        let mut take = |epoch, flow| {
+            sink.flow.written(flow);
+            sink.batch(epoch, &Batch::default(), &Dictionary::default()).unwrap();
+            sink.rest().unwrap();
+            (sink.level.load(Ordering::SeqCst), sink.ready.load(Ordering::SeqCst))
+        };
+        assert_eq!(take(0, 0), (false, false));
+        // What is silent is recalled from here on.
+        assert_eq!(take(1, 1), (true, false));
+        assert_eq!(take(2, 2), (true, true));
+    }
+
     #[test]
     fn a_batch_whose_alert_finds_no_room_is_taken_once_and_told_once_there_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         let ledger = Arc::new(Ledger::open(&path).unwrap());
         let file = rusqlite::Connection::open(&path).unwrap();
-        let mut sink = LiveSink {
-            live: Arc::new(LiveView::new()),
-            metrics: Arc::new(Metrics::new()),
-            ready: Arc::default(),
-            flow: Arc::new(Progress::new(0)),
-            is_level: true,
-            until: 0,
-            ledger: ledger.clone(),
-            audit: Audit::default(),
-            untold: VecDeque::new(),
-        };
+        let mut sink = view_up_to(0, ledger.clone());
         let mut dictionary = Dictionary::default();
         dictionary.insert(&Entry::Feed("air".into()));
         // Two events are said to be stored, and none is there.
