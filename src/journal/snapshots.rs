@@ -204,27 +204,16 @@ fn next(offered: &Receiver<Kept>, merges: bool, crowded: bool) -> Next {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::atomic::Ordering;
 
     use super::reach::Reach;
     use super::*;
     use crate::journal::log::{LogKind, LogWriter};
     use crate::journal::memory_disk::MemoryDisk;
+    use crate::journal::testing::Hands;
     use crate::journal::writer::Journal;
     use crate::model::control::Recompute;
     use crate::model::{Input, Timestamp};
-
-    #[derive(Default)]
-    struct Hands(AtomicI64);
-
-    impl Clock for Hands {
-        fn wall(&self) -> Timestamp {
-            Timestamp(0)
-        }
-        fn monotonic(&self) -> i64 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
 
     fn options(disk: &Arc<MemoryDisk>) -> JournalOptions {
         JournalOptions {

@@ -204,26 +204,13 @@ fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::atomic::AtomicI64;
     use std::time::{Duration, Instant};
 
     use super::*;
     use crate::journal::holders::Holders;
     use crate::journal::memory_disk::MemoryDisk;
-    use crate::model::Timestamp;
+    use crate::journal::testing::Hands;
     use crate::model::time::SECOND;
-
-    #[derive(Default)]
-    struct Hands(AtomicI64);
-
-    impl Clock for Hands {
-        fn wall(&self) -> Timestamp {
-            Timestamp(0)
-        }
-        fn monotonic(&self) -> i64 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
 
     /// A keeper of checkpoints after 30 s or 100 records, of a flow whose state is empty.
     struct Desk {
