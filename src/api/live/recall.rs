@@ -73,21 +73,27 @@ impl LiveView {
     }
 }
 
-/// Quantities by name and unit.
-type Quantities<'a> = HashMap<(&'a str, &'a str), (QuantityId, &'a Arc<Quantity>)>;
+/// Quantities by name and unit, those defined last first.
+type Quantities<'a> = HashMap<(&'a str, &'a str), Vec<(QuantityId, &'a Arc<Quantity>)>>;
 
-/// The same name at other decimals is the quantity redefined: the last definition holds.
+/// The same name at other decimals is the quantity redefined.
 fn by_name(dictionary: &Dictionary) -> Quantities<'_> {
-    let known = (0..).map(QuantityId).zip(dictionary.quantities());
-    known.map(|(id, quantity)| ((&*quantity.name, &*quantity.unit), (id, quantity))).collect()
+    let known: Vec<_> = (0..).map(QuantityId).zip(dictionary.quantities()).collect();
+    let mut quantities = Quantities::new();
+    for (id, quantity) in known.into_iter().rev() {
+        quantities.entry((&*quantity.name, &*quantity.unit)).or_default().push((id, quantity));
+    }
+    quantities
 }
 
-/// A stored value is the float nearest to its mantissa: rounding gives the mantissa back.
+/// The value that was stored, by the last definition that it can have been of. None of a float that two
+/// values share: what is not known is not shown.
 fn latest(reading: &RecalledReading, quantities: &Quantities<'_>) -> Option<Latest> {
-    let (id, quantity) = *quantities.get(&(&*reading.quantity, &*reading.unit))?;
-    let scaled = reading.value * 10_f64.powi(i32::from(quantity.decimals));
-    let value = Value(scaled.round() as i64);
-    Some(Latest { id, quantity: quantity.clone(), value, event_at: reading.event_at })
+    let defined = quantities.get(&(&*reading.quantity, &*reading.unit))?;
+    defined.iter().find_map(|(id, quantity)| {
+        let value = Value::from_f64(reading.value, quantity.decimals).ok()?;
+        Some(Latest { id: *id, quantity: (*quantity).clone(), value, event_at: reading.event_at })
+    })
 }
 
 #[cfg(test)]
@@ -134,5 +140,26 @@ mod tests {
         let found = readings.iter().filter_map(|one| latest(one, &quantities));
         let found: Vec<_> = found.map(|latest| (latest.id.0, latest.value.0)).collect();
         assert_eq!(found, [(1, 125), (2, 3)]);
+    }
+
+    #[test]
+    fn a_recalled_value_is_the_one_that_was_stored() {
+        let quantity = |decimals| Quantity { name: "pm25".into(), unit: "".into(), decimals };
+        let mut dictionary = Dictionary::default();
+        [quantity(3), quantity(2)]
+            .into_iter()
+            .for_each(|known| dictionary.insert(&Entry::Quantity(Arc::new(known))));
+        let quantities = by_name(&dictionary);
+        let found = |value| {
+            let reading =
+                RecalledReading { quantity: "pm25".into(), unit: "".into(), value, event_at: Timestamp(5) };
+            latest(&reading, &quantities).map(|latest| (latest.id.0, latest.value.0))
+        };
+        // What came before the quantity lost decimals has more of them than it has now.
+        assert_eq!([found(1.25), found(1.255)], [Some((1, 125)), Some((0, 1_255))]);
+        // Times a hundred, the nearest float is the neighbour's.
+        let large = Value(6_252_833_009_938_933);
+        assert_eq!(found(large.to_f64(2)), Some((1, large.0)));
+        assert_eq!(found(f64::NAN), None);
     }
 }
