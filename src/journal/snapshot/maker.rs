@@ -1,5 +1,6 @@
 //! Makes snapshots beside the sequencer: it reads the synced journal for names and events, so that
-//! the sequencer gives no more than [`Kept`], a copy of a few kilobytes.
+//! the sequencer gives no more than [`Kept`]: a copy of a few kilobytes, and of what each feed remembers
+//! behind its rings (up to 65,536 events, some milliseconds a feed).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
