@@ -1,8 +1,8 @@
 //! When snapshots are made, and the thread that makes them. What the sequencer's thread does for one
-//! is a copy of its small state; everything else is read from the synced journal.
+//! is a copy of its own state, without names and rings; everything else is read from the synced journal.
 //!
 //! One is made at a time, and runs are merged while none is to be made. The newest is never further behind than [`reach::Bounds::behind_max`] and one
-//! batch: what more there is to append waits for the one on its way ([`reach`]).
+//! portion of inputs: what more there is to append waits for the one on its way ([`reach`]).
 
 pub mod reach;
 

@@ -32,9 +32,9 @@ use crate::model::{Input, Timestamp};
 
 /// Inputs taken from the channel at once.
 const INPUTS_AT_ONCE: usize = 64;
-/// Messages taken in before they are appended, once an input goes beyond it: a snapshot can only be
-/// offered in between.
-const MESSAGES_AT_ONCE: usize = 4_096;
+/// Events, and messages without any, that are taken in before they are appended; the input that goes
+/// beyond it is taken in whole. A snapshot can only be offered in between.
+const EVENTS_AT_ONCE: usize = 4_096;
 /// Ticks are looked for this often when nothing comes in.
 const IDLE: Duration = Duration::from_millis(200);
 /// A full disk is tried again after this long.
@@ -290,14 +290,16 @@ fn append_loop(
     }
 }
 
-/// The inputs that come next, until they hold [`MESSAGES_AT_ONCE`].
+/// The inputs that come next, until they hold [`EVENTS_AT_ONCE`].
 fn portion<'a>(inputs: &'a mut impl Iterator<Item = Input>) -> impl Iterator<Item = Input> + 'a {
-    let mut messages = 0;
+    let mut events = 0;
     std::iter::from_fn(move || {
-        let input = (messages < MESSAGES_AT_ONCE).then(|| inputs.next()).flatten()?;
-        if let Input::Messages(these) = &input {
-            messages += these.len();
-        }
+        let input = (events < EVENTS_AT_ONCE).then(|| inputs.next()).flatten()?;
+        events += match &input {
+            Input::Messages(these) => these.iter().map(|one| one.decoded.events.len().max(1)).sum(),
+            Input::Restore(these) => these.len(),
+            _ => 0,
+        };
         Some(input)
     })
 }
@@ -321,6 +323,45 @@ fn append_all(appender: &mut Appender, offers: &Offers) -> Result<(), LogError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Decoded, DecodedEvent, Submission};
+
+    #[test]
+    fn inputs_are_taken_in_until_they_hold_so_many_events() {
+        let message = |events: usize| {
+            let event = DecodedEvent {
+                sensor: "a".into(),
+                tags: Vec::new().into(),
+                event_at: None,
+                counter: None,
+                readings: Vec::new().into(),
+            };
+            let decoded = Decoded { events: vec![event; events].into(), ..Decoded::default() };
+            Submission {
+                feed: "air".into(),
+                topic: "x".into(),
+                payload: Default::default(),
+                arrived_at: None,
+                decoded,
+                repeated: false,
+                brought: None,
+                ack: None,
+            }
+        };
+        let taken = |bursts: &[(usize, usize)]| -> Vec<usize> {
+            let burst = |(messages, events): &(usize, usize)| {
+                Input::Messages((0..*messages).map(|_| message(*events)).collect())
+            };
+            let mut inputs = bursts.iter().map(burst).peekable();
+            let mut portions = Vec::new();
+            while inputs.peek().is_some() {
+                portions.push(portion(&mut inputs).count());
+            }
+            portions
+        };
+        assert_eq!(taken(&[(4_095, 1), (1_000, 1), (1, 1)]), [2, 1]);
+        assert_eq!(taken(&[(10, 200), (10, 200), (10, 200), (10, 200)]), [3, 1], "each of many events");
+        assert_eq!(taken(&[(4_095, 0), (1, 0), (1, 0)]), [2, 1], "of none");
+    }
 
     #[test]
     fn a_disk_that_fails_and_data_that_cannot_be_relied_on_end_it_with_codes_of_their_own() {

@@ -261,7 +261,7 @@ impl Store {
     }
 
     /// Hands over the events of a range of event time that came before a journal sequence, in no
-    /// order and at most [`EVENTS_AT_ONCE`] at once; it goes no faster than they are taken. Opened for
+    /// order and at most a thousand at once; it goes no faster than they are taken. Opened for
     /// reading beside the process that writes, it may hand some over twice. Their number.
     ///
     /// # Errors
