@@ -97,6 +97,7 @@ pub struct Life {
     entries: VecDeque<Entry>,
     /// By the time of such a verdict, the frame counter of the event that said it: of several at one
     /// time the highest stands. Few rules are on events that count.
+    #[allow(clippy::box_collection, reason = "most lives have none")]
     counters: Option<Box<BTreeMap<Timestamp, u64>>>,
     /// The fold over everything.
     fold: Fold,
