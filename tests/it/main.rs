@@ -14,6 +14,7 @@
 )]
 
 mod backlog;
+mod checkpoints;
 mod clocks;
 mod console;
 mod crash;
