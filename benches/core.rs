@@ -5,7 +5,8 @@
 //! whatever else the machine does meets both), and prints CPU microseconds an event with their
 //! ranges and the ratio of each pair. `-- check` runs both to their ends and compares the last
 //! revision of every window. `-- once PART FILE` runs one part over a file and nothing else, for
-//! `valgrind --tool=callgrind`: instruction counts do not depend on what else the machine does.
+//! `valgrind --tool=callgrind`: instruction counts do not depend on what else the machine does. `-- last FILE
+//! OUT` writes the last revision of every window. `compare/compare.py` uses both.
 //!
 //! `-- scale`, `-- rules` and `-- state` (also several at once) say how the engine's CPU time depends on
 //! how many sensors and rules there are, and what memory a sensor holds.
@@ -72,6 +73,7 @@ fn main() {
             queries::write(Path::new(file), sensors, queries::lines());
         }
         ["hold", shape, sensors] => state::hold(shape, sensors.parse().expect("a number of sensors")),
+        ["last", file, out] => check::write_last(Path::new(file), Path::new(out)),
         ["check"] => with_load(check::compare),
         [] => reported(|report| with_load(|file| measure(file, report))),
         _ if words.iter().all(|word| PARTS.contains(word)) => reported(|report| {
@@ -84,7 +86,9 @@ fn main() {
             }
         }),
         _ => {
-            eprintln!("say nothing, `check`, some of {PARTS:?}, `write SENSORS FILE`, or `once PART FILE`");
+            eprintln!(
+                "say nothing, `check`, some of {PARTS:?}, `write SENSORS FILE`, `once PART FILE`, or `last FILE OUT`"
+            );
             std::process::exit(2);
         }
     }
@@ -98,11 +102,13 @@ fn with_load(then: impl FnOnce(&Path)) {
 }
 
 fn once(part: &str, file: &Path) {
+    let before = machine::thread_cpu_ns();
     let lines = match part {
         "reference" => reference::run(file, &mut |row| _ = black_box(row)),
         part => engine::run(file, Part::named(part), &mut |rows| drop(rows)),
     };
-    println!("{part}: {lines} lines");
+    let seconds = (machine::thread_cpu_ns() - before) as f64 / 1e9;
+    println!("{part}: {lines} lines, {seconds} CPU-seconds");
 }
 
 /// Prints what is measured.
