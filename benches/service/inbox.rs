@@ -3,9 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+/// Each body with its moment.
+type Taken = Vec<(Instant, Vec<u8>)>;
+
 /// Shared between the receiver and who looks into it.
 #[derive(Clone, Default)]
-pub struct Inbox(Arc<Mutex<Vec<(Instant, Vec<u8>)>>>);
+pub struct Inbox(Arc<Mutex<Taken>>);
 
 impl Inbox {
     /// Takes in what came just now.
@@ -19,7 +22,7 @@ impl Inbox {
     }
 
     /// What came.
-    pub fn take(&self) -> Vec<(Instant, Vec<u8>)> {
+    pub fn take(&self) -> Taken {
         std::mem::take(&mut self.0.lock().expect("no thread panicked"))
     }
 }
