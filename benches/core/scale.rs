@@ -16,8 +16,10 @@ const NAMES: [&str; 3] = ["1,000 sensors", "100,000 sensors", "1,000,000 sensors
 pub const INTERVAL_MS: u64 = 10_000;
 /// 130 s: windows of a minute, 30 s of disorder, 30 s of lateness.
 pub const WARM_UP_ROUNDS: u64 = 13;
-/// One minute of a million sensors, unless `SERENO_BENCH_EVENTS` says otherwise.
-const EVENTS: u64 = 6_000_000;
+/// One minute of the most sensors, ten of the next.
+const EVENTS: u64 = 6 * SENSORS[2] as u64;
+/// Windows of a minute that these close, whatever the number of sensors.
+const WINDOWS: u64 = EVENTS / 6;
 /// The slowest over the best.
 const RATIO: f64 = 2.0;
 
@@ -29,18 +31,18 @@ pub fn pipeline() -> String {
 /// Measures.
 pub fn measure(report: &mut Report) {
     report.begin("scale");
-    let events = std::env::var("SERENO_BENCH_EVENTS").ok();
-    let events = events.map_or(EVENTS, |text| text.parse().expect("SERENO_BENCH_EVENTS is a number"));
     let pipeline = pipeline();
     let mut micros = [const { Vec::new() }; SENSORS.len()];
     let mut ratios = Vec::new();
     for number in 1..=RUNS {
         let run = SENSORS.map(|sensors| {
             let mut crowd = Crowd::new(sensors, INTERVAL_MS);
-            stretch::run(&pipeline, &mut crowd, WARM_UP_ROUNDS, events)
+            stretch::run(&pipeline, &mut crowd, WARM_UP_ROUNDS, EVENTS)
         });
+        let windows = run.map(|stretch| stretch.windows);
+        assert!(windows.iter().all(|own| own.abs_diff(WINDOWS) < WINDOWS / 50), "{windows:?} windows closed");
         let own = run.map(|stretch| stretch.micros());
-        println!("  run {number}: {own:.2?} us/event, {:?} windows", run.map(|stretch| stretch.windows));
+        println!("  run {number}: {own:.2?} us/event, {windows:?} windows");
         micros.iter_mut().zip(own).for_each(|(all, own)| all.push(own));
         ratios.push(own.into_iter().fold(0.0, f64::max) / own.into_iter().fold(f64::MAX, f64::min));
     }
