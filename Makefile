@@ -14,7 +14,7 @@ CARGO := cargo
 # `--workspace` always: the same features are unified, so nothing heavy is built twice.
 BUILD := --release --workspace --locked
 
-.PHONY: help setup setup-test console own build demo test test-core crash exact simulate mutants lint golden bench clean
+.PHONY: help setup setup-test console own build demo test test-core crash exact simulate mutants lint golden bench compare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,7 +86,12 @@ golden: ## compute the pipelines' expected answers again, by programs that share
 
 bench: setup console own ## figures: CPU an event, events/s, latencies, start-up, memory
 	$(CARGO) bench --workspace --locked --bench core
+	$(CARGO) bench --workspace --locked --bench core -- scale rules state
 	$(CARGO) bench --workspace --locked --bench service
+
+# EVENTS=1000000 RUNS=3 FLINK=no make it shorter: whole, with Flink, it takes about an hour.
+compare: setup own ## the engine's CPU beside DuckDB and Flink SQL, and every window against DuckDB's answer
+	EVENTS=$(or $(EVENTS),10000000) RUNS=$(or $(RUNS),5) FLINK=$(FLINK) python3 benches/compare/compare.py
 
 clean: ## forget what this machine built
 	rm -rf $(CARGO_TARGET_DIR) console/dist console/node_modules

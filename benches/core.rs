@@ -5,7 +5,11 @@
 //! whatever else the machine does meets both), and prints CPU microseconds an event with their
 //! ranges and the ratio of each pair. `-- check` runs both to their ends and compares the last
 //! revision of every window. `-- once PART FILE` runs one part over a file and nothing else, for
-//! `valgrind --tool=callgrind`: instruction counts do not depend on what else the machine does.
+//! `valgrind --tool=callgrind`: instruction counts do not depend on what else the machine does. `-- last FILE
+//! OUT` writes the last revision of every window. `compare/compare.py` uses both.
+//!
+//! `-- scale`, `-- rules` and `-- state` (also several at once) say how the engine's CPU time depends on
+//! how many sensors and rules there are, and what memory a sensor holds.
 
 #![allow(
     clippy::expect_used,
@@ -17,6 +21,8 @@
 
 #[path = "core/check.rs"]
 mod check;
+#[path = "core/crowd.rs"]
+mod crowd;
 #[path = "core/engine.rs"]
 mod engine;
 #[allow(dead_code, reason = "the other benchmark uses all of it")]
@@ -31,6 +37,14 @@ mod machine;
 mod queries;
 #[path = "core/reference.rs"]
 mod reference;
+#[path = "core/rules.rs"]
+mod rules;
+#[path = "core/scale.rs"]
+mod scale;
+#[path = "core/state.rs"]
+mod state;
+#[path = "core/stretch.rs"]
+mod stretch;
 
 use std::hint::black_box;
 use std::path::Path;
@@ -45,6 +59,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PAIRS: usize = 5;
 /// Engine over reference, CPU time an event.
 const RATIO: f64 = 2.0;
+/// Parts that make their own load.
+const PARTS: [&str; 3] = ["scale", "rules", "state"];
 
 fn main() {
     // Cargo itself says `--bench`; words of ours have no dashes.
@@ -56,10 +72,23 @@ fn main() {
             let sensors = sensors.parse().expect("a number of sensors");
             queries::write(Path::new(file), sensors, queries::lines());
         }
+        ["hold", shape, sensors] => state::hold(shape, sensors.parse().expect("a number of sensors")),
+        ["last", file, out] => check::write_last(Path::new(file), Path::new(out)),
         ["check"] => with_load(check::compare),
-        [] => with_load(measure),
+        [] => reported(|report| with_load(|file| measure(file, report))),
+        _ if words.iter().all(|word| PARTS.contains(word)) => reported(|report| {
+            for word in &words {
+                match *word {
+                    "scale" => scale::measure(report),
+                    "rules" => rules::measure(report),
+                    _ => state::measure(report),
+                }
+            }
+        }),
         _ => {
-            eprintln!("say nothing, `check`, `write SENSORS FILE`, or `once PART FILE`");
+            eprintln!(
+                "say nothing, `check`, some of {PARTS:?}, `write SENSORS FILE`, `once PART FILE`, or `last FILE OUT`"
+            );
             std::process::exit(2);
         }
     }
@@ -73,16 +102,24 @@ fn with_load(then: impl FnOnce(&Path)) {
 }
 
 fn once(part: &str, file: &Path) {
+    let before = machine::thread_cpu_ns();
     let lines = match part {
         "reference" => reference::run(file, &mut |row| _ = black_box(row)),
         part => engine::run(file, Part::named(part), &mut |rows| drop(rows)),
     };
-    println!("{part}: {lines} lines");
+    let seconds = (machine::thread_cpu_ns() - before) as f64 / 1e9;
+    println!("{part}: {lines} lines, {seconds} CPU-seconds");
 }
 
-fn measure(file: &Path) {
+/// Prints what is measured.
+fn reported(measure: impl FnOnce(&mut Report)) {
     let mut report = Report::default();
     println!("machine: {}; load average {}", machine::words(), machine::load());
+    measure(&mut report);
+    report.print();
+}
+
+fn measure(file: &Path, report: &mut Report) {
     report.begin("core");
     let mut parts: Vec<(Part, Vec<f64>)> = Part::ALL.into_iter().map(|part| (part, Vec::new())).collect();
     let (mut references, mut ratios) = (Vec::new(), Vec::new());
@@ -100,7 +137,6 @@ fn measure(file: &Path) {
     }
     report.add("reference loop", "us/line", references, None);
     report.add("engine over reference", "x", ratios, Some(Must::Below(RATIO)));
-    report.print();
 }
 
 /// CPU microseconds a line of what runs in this thread.

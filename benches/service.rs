@@ -1,5 +1,5 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start ingest latency memory recovery`.
+//! `cargo bench --bench service -- replay start ingest broker latency memory recovery catch_up`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
 //! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
@@ -14,6 +14,10 @@
     reason = "a benchmark stops at the first surprise, as a test does"
 )]
 
+#[path = "service/api.rs"]
+mod api;
+#[path = "service/broker.rs"]
+mod broker;
 #[path = "service/catch_up.rs"]
 mod catch_up;
 #[path = "service/city1.rs"]
@@ -22,6 +26,8 @@ mod city1;
 mod figures;
 #[path = "service/http.rs"]
 mod http;
+#[path = "service/inbox.rs"]
+mod inbox;
 #[path = "service/ingest.rs"]
 mod ingest;
 #[path = "service/latency.rs"]
@@ -30,6 +36,8 @@ mod latency;
 mod machine;
 #[path = "service/memory.rs"]
 mod memory;
+#[path = "service/mosquitto.rs"]
+mod mosquitto;
 #[path = "service/mqtt.rs"]
 mod mqtt;
 #[path = "service/process.rs"]
@@ -44,13 +52,15 @@ mod replay;
 mod site;
 #[path = "service/start.rs"]
 mod start;
+#[path = "service/subscriber.rs"]
+mod subscriber;
 #[path = "service/webhook.rs"]
 mod webhook;
 
 use figures::Report;
 
 /// The parts, in their order. `start` goes on with the data that `replay` left.
-const PARTS: [&str; 7] = ["replay", "start", "ingest", "latency", "memory", "recovery", "catch_up"];
+const PARTS: [&str; 8] = ["replay", "start", "ingest", "broker", "latency", "memory", "recovery", "catch_up"];
 
 fn main() {
     // Cargo itself says `--bench`; names of parts have no dashes.
@@ -73,6 +83,9 @@ fn main() {
     }
     if wanted("ingest") {
         ingest::measure(&runtime, &mut report);
+    }
+    if wanted("broker") {
+        broker::measure(&runtime, &mut report);
     }
     if wanted("latency") {
         latency::measure(&runtime, &mut report);

@@ -1,6 +1,7 @@
 //! Engine and reference over the same file say the same of every window.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use sereno::model::ResultRow;
@@ -13,6 +14,17 @@ const QUANTILES_APART: f64 = 0.0101;
 
 /// Of each window (name, key, start in ms) the last revision's fields.
 type Last = BTreeMap<(&'static str, String, i64), Vec<f64>>;
+
+/// Runs the engine to the end of all windows and writes each one's last revision as CSV: name, key, start
+/// in milliseconds, fields in the order of their names. `compare/compare.py` looks at them.
+pub fn write_last(file: &Path, out: &Path) {
+    let mut text = String::new();
+    for ((name, key, start_ms), fields) in of_engine(file) {
+        let fields: Vec<String> = fields.iter().map(f64::to_string).collect();
+        let _ = writeln!(text, "{name},{key},{start_ms},{}", fields.join(","));
+    }
+    std::fs::write(out, text).expect("the folder can be written");
+}
 
 /// Runs both to the end of all windows.
 pub fn compare(file: &Path) {

@@ -1,4 +1,4 @@
-//! The engine's core in one thread: what `sereno replay` does between a file and its two logs.
+//! The engine's core in one thread: what `sereno replay` does between lines and its two logs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +59,8 @@ impl Part {
     }
 }
 
-struct Engine<'a> {
+/// One, with one pipeline.
+pub struct Engine<'a> {
     part: Part,
     feed: Arc<str>,
     topic: Arc<str>,
@@ -68,27 +69,14 @@ struct Engine<'a> {
     interpreter: Interpreter,
     arrived_at: Timestamp,
     waiting: Vec<Submission>,
+    /// Events that became records.
+    stored: u64,
     take: &'a mut dyn FnMut(Vec<ResultRow>),
 }
 
 /// Runs a file's lines so far; `take` gets the rows of each batch. Says how many lines there were.
 pub fn run(file: &Path, part: Part, take: &mut dyn FnMut(Vec<ResultRow>)) -> u64 {
-    let pipeline: PipelineDefinition = toml::from_str(queries::PIPELINE).expect("the pipeline is one");
-    let feed = pipeline.feeds.first().expect("the pipeline has a feed").clone();
-    let mut engine = Engine {
-        part,
-        feed: feed.name.as_str().into(),
-        topic: feed.topic.as_str().into(),
-        decoder: Decoder::new(&feed).expect("the feed is sound"),
-        sequencer: Sequencer::default(),
-        interpreter: Interpreter::new(0, 1),
-        arrived_at: Timestamp::MIN,
-        waiting: Vec::with_capacity(BURST),
-        take,
-    };
-    let controls =
-        vec![Control::Feed { feed: Box::new(feed) }, Control::Pipeline { pipeline: Box::new(pipeline) }];
-    engine.sequencer.configure(controls, Timestamp::MIN);
+    let mut engine = Engine::new(queries::PIPELINE, part, take);
     let lines = lines::each(file, |line| engine.line(line));
     engine.hand_over();
     if part == Part::ToTheEnd {
@@ -98,8 +86,36 @@ pub fn run(file: &Path, part: Part, take: &mut dyn FnMut(Vec<ResultRow>)) -> u64
     lines
 }
 
-impl Engine<'_> {
-    fn line(&mut self, line: &[u8]) {
+impl<'a> Engine<'a> {
+    /// One that has heard nothing; `pipeline` is the text of a pipeline with one feed.
+    pub fn new(pipeline: &str, part: Part, take: &'a mut dyn FnMut(Vec<ResultRow>)) -> Self {
+        let pipeline: PipelineDefinition = toml::from_str(pipeline).expect("the pipeline is one");
+        let feed = pipeline.feeds.first().expect("the pipeline has a feed").clone();
+        let mut engine = Self {
+            part,
+            feed: feed.name.as_str().into(),
+            topic: feed.topic.as_str().into(),
+            decoder: Decoder::new(&feed).expect("the feed is sound"),
+            sequencer: Sequencer::default(),
+            interpreter: Interpreter::new(0, 1),
+            arrived_at: Timestamp::MIN,
+            waiting: Vec::with_capacity(BURST),
+            stored: 0,
+            take,
+        };
+        let controls =
+            vec![Control::Feed { feed: Box::new(feed) }, Control::Pipeline { pipeline: Box::new(pipeline) }];
+        engine.sequencer.configure(controls, Timestamp::MIN);
+        engine
+    }
+
+    /// Events that became records so far.
+    pub fn stored(&self) -> u64 {
+        self.stored
+    }
+
+    /// Takes in a line; it goes further with those of its burst.
+    pub fn line(&mut self, line: &[u8]) {
         let payload = Bytes::copy_from_slice(line);
         if self.part == Part::Read {
             return;
@@ -124,7 +140,8 @@ impl Engine<'_> {
         }
     }
 
-    fn hand_over(&mut self) {
+    /// Lets what waits for its burst go on.
+    pub fn hand_over(&mut self) {
         let waiting = std::mem::replace(&mut self.waiting, Vec::with_capacity(BURST));
         if self.part >= Part::Sequence {
             for submission in waiting {
@@ -137,6 +154,7 @@ impl Engine<'_> {
 
     fn fold(&mut self) {
         for finished in self.sequencer.take() {
+            self.stored += finished.batch.accounts.iter().map(|of| of.delta.events_stored).sum::<u64>();
             if self.part >= Part::Flow {
                 let mut rows = self.interpreter.apply(&finished.batch);
                 order(&mut rows);

@@ -19,7 +19,7 @@ use super::site::Site;
 
 const RUNS: usize = 3;
 /// Messages of one connection without an acknowledgement.
-const UNDER_WAY_MAX: u64 = 1_000;
+pub const UNDER_WAY_MAX: u64 = 1_000;
 /// Before counting begins, and counted.
 const WARM_UP: Duration = Duration::from_secs(2);
 const COUNTED: Duration = Duration::from_secs(6);
@@ -30,9 +30,10 @@ const IDLE: u64 = 9_000;
 /// Until an idle connection's buffers are back.
 const SETTLE: Duration = Duration::from_secs(5);
 /// An acknowledgement: type, length, two bytes of packet identifier.
-const PUBACK_BYTES: u64 = 4;
+pub const PUBACK_BYTES: u64 = 4;
 
-const PIPELINE: &str = r#"
+/// A feed of its own listener that takes everything.
+pub const PIPELINE: &str = r#"
 version = 1
 name = "ingest"
 title = { es = "Entrada", en = "Ingest" }
@@ -119,7 +120,7 @@ async fn publish(port: u16, number: u64, until: Instant) -> u64 {
 }
 
 /// A PUBLISH at QoS 1 (MQTT 3.1.1, section 3.3): identifiers 1 to 1,000, free again when they come round.
-fn packet(out: &mut Vec<u8>, publisher: u64, number: u64) {
+pub fn packet(out: &mut Vec<u8>, publisher: u64, number: u64) {
     let sensor = (publisher * 977 + number * 7_919) % SENSORS;
     let topic = format!("bench/s-{sensor:05}");
     let mut payload = String::with_capacity(PAYLOAD_BYTES);
@@ -145,7 +146,7 @@ fn packet(out: &mut Vec<u8>, publisher: u64, number: u64) {
 }
 
 /// Connects without keep-alive and takes the acknowledgement.
-async fn connect(port: u16, name: &str) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub async fn connect(port: u16, name: &str) -> (OwnedReadHalf, OwnedWriteHalf) {
     let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the listener takes connections");
     stream.set_nodelay(true).expect("a socket has options");
     let (mut input, mut output) = stream.into_split();

@@ -52,9 +52,11 @@ pub fn children_cpu_seconds() -> f64 {
 }
 
 /// CPU nanoseconds of the calling thread (first field of schedstat, Documentation/scheduler of
-/// Linux).
+/// Linux). The kernel adds them up at each tick of its clock, every few milliseconds, and whenever the
+/// scheduler is called: so it is called first.
 #[allow(dead_code, reason = "each benchmark uses what it needs of this file")]
 pub fn thread_cpu_ns() -> u64 {
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has schedstat");
     text.split_whitespace().next().and_then(|field| field.parse().ok()).expect("a number of nanoseconds")
 }

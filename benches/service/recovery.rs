@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
+use super::api;
 use super::city1::City1;
 use super::figures::{Must, Report};
 use super::process::Service;
@@ -38,7 +39,7 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
         let service = Service::start(runtime, &city.site, data.path());
         open.push(service.open_after.as_secs_f64() * 1e3);
         ready.push(service.ready_after.as_secs_f64() * 1e3);
-        let events = runtime.block_on(events(city.site.http));
+        let events = runtime.block_on(api::events(city.site.http));
         service.stop();
         println!("  run {number}: {events} events; open {:?} ms, ready {:?} ms", open.last(), ready.last());
         assert!(events > LINES / 4, "killed too early to say anything");
@@ -56,14 +57,6 @@ fn killed(city: &City1, data: &Path, after: Duration) {
     std::thread::sleep(after);
     child.kill().expect("a child can be killed");
     child.wait().expect("a child can be waited for");
-}
-
-/// Events that the service says it holds.
-async fn events(http: u16) -> u64 {
-    let answer = reqwest::get(format!("http://127.0.0.1:{http}/api/v1/status")).await;
-    let text = answer.expect("the API answers").text().await.expect("an answer has a body");
-    let status: serde_json::Value = serde_json::from_str(&text).expect("the status is JSON");
-    status["events"].as_u64().expect("the status tells the events")
 }
 
 fn bytes_of(folder: &Path) -> u64 {

@@ -74,7 +74,7 @@ impl Site {
 }
 
 /// A port of 127.0.0.1 that nobody had a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a bound socket has an address").port()
 }
