@@ -13,6 +13,7 @@ use super::handshake::{Will, is_forbidden};
 use super::session::Session;
 use super::turns::Turns;
 use super::wire::{Answer, NO_SUBSCRIBERS, NOT_AUTHORIZED, Request, SUCCESS};
+use crate::feed::BATCH_MESSAGES_MAX;
 use crate::feed::counters::{count, count_many};
 use crate::feed::intake::Placed;
 use crate::feed::route::is_topic;
@@ -22,6 +23,8 @@ use crate::model::{Ack, Brought, Gate, Input, Submission};
 /// Identifiers at QoS 2 held for a client that does not release them, as a multiple of its
 /// receive maximum.
 const HELD_FACTOR: usize = 4;
+/// Bytes of payloads beyond which nothing more is taken while a batch waits for the sequencer.
+const BATCH_BYTES_MAX: usize = 64 * 1_024;
 
 /// Messages on their way to the sequencer.
 #[derive(Default)]
@@ -30,6 +33,8 @@ pub(super) struct Batch {
     claims: Vec<ClaimOf>,
     /// Submissions refused for their rate.
     refused: usize,
+    /// Bytes of the payloads.
+    bytes: usize,
 }
 
 /// A submission that its connection hands over only while it owns the session.
@@ -46,12 +51,13 @@ enum Level {
 }
 
 impl Batch {
-    pub(super) fn len(&self) -> usize {
-        self.submissions.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.submissions.is_empty()
+    }
+
+    /// Whether more may wait with it for its turn with the sequencer.
+    pub(super) fn has_room(&self) -> bool {
+        self.submissions.len() < BATCH_MESSAGES_MAX && self.bytes < BATCH_BYTES_MAX
     }
 
     /// Whether most of it was refused for its rate: somebody behind the connection floods.
@@ -169,6 +175,7 @@ impl Connection {
             let released = publish.qos == QoS::ExactlyOnce && self.session.lock().held.was_released(id.get());
             Brought { packet, again: publish.dup && !released }
         });
+        self.batch.bytes += publish.payload.len();
         let submission = self.intake.submission(placed, publish.payload, (repeated, brought), ack);
         self.batch.refused += usize::from(submission.decoded.is_over_rate());
         self.batch.submissions.push(submission);

@@ -22,10 +22,10 @@ use super::handshake::{Login, Will};
 use super::session::Session;
 use super::turns::Turns;
 use super::wire::{Answer, Wire};
+use crate::feed::OutputGate;
 use crate::feed::counters::count_many;
 use crate::feed::gate::Released;
 use crate::feed::intake::Intake;
-use crate::feed::{BATCH_MESSAGES_MAX, OutputGate};
 use crate::model::crash::Point;
 use crate::model::{Durable, Input};
 
@@ -200,13 +200,14 @@ impl Connection {
         }
     }
 
-    /// Looks at the packets read, until the batch is full or the client has too much outstanding.
+    /// Looks at the packets read, until the batch is full or the client has too much outstanding. Also while
+    /// a batch waits for the sequencer: what waits behind it may be a ping.
     fn process(&mut self) -> Result<(), End> {
-        if !self.unread || !self.batch.is_empty() {
+        if !self.unread {
             return Ok(());
         }
         self.intake.refresh();
-        while self.batch.len() < BATCH_MESSAGES_MAX && self.has_room() {
+        while self.batch.has_room() && self.has_room() {
             match self.wire.decode(&mut self.incoming) {
                 Ok(Some(request)) => self.take(request)?,
                 Ok(None) => {
@@ -228,7 +229,7 @@ impl Connection {
     }
 
     fn may_read(&self) -> bool {
-        self.batch.is_empty() && !self.unread && self.has_room() && self.drain_until.is_none()
+        self.batch.has_room() && !self.unread && self.has_room() && self.drain_until.is_none()
     }
 
     fn heard(&mut self, read: std::io::Result<usize>) -> Result<(), End> {
