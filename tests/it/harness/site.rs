@@ -12,7 +12,7 @@ use super::process::Process;
 use super::sereno::Sereno;
 use super::table::{self, Row};
 
-/// An installation; the folder goes with it.
+/// An installation; the folder goes with it, unless its test failed and `SERENO_KEEP` is set.
 pub struct Site {
     folder: TempDir,
     /// Port of API and console.
@@ -109,6 +109,15 @@ impl Site {
         let mut command = self.command("query");
         command.args(["--format", "csv", sql]);
         table::rows(&succeeded(command))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("SERENO_KEEP").is_some() {
+            self.folder.disable_cleanup(true);
+            eprintln!("kept: {}", self.folder.path().display());
+        }
     }
 }
 
