@@ -6,9 +6,19 @@ pub fn ratio(numerator: i128, denominator: i128) -> f64 {
     if denominator == 0 {
         return f64::NAN;
     }
+    if let (Some(numerator), Some(denominator)) = (exact(numerator), exact(denominator)) {
+        // Both are floats: their quotient is rounded once, to nearest even (IEEE 754-2019, 5.4.1).
+        return numerator / denominator;
+    }
     let negative = (numerator < 0) != (denominator < 0);
     let magnitude = unsigned_ratio(numerator.unsigned_abs(), denominator.unsigned_abs());
     if negative { -magnitude } else { magnitude }
+}
+
+/// The float that a whole number is, if all those of its size are one.
+fn exact(number: i128) -> Option<f64> {
+    let small = i64::try_from(number).ok().filter(|small| small.unsigned_abs() <= 1 << 53)?;
+    Some(small as f64)
 }
 
 fn unsigned_ratio(numerator: u128, denominator: u128) -> f64 {
@@ -74,7 +84,10 @@ mod tests {
     proptest! {
         #[test]
         fn equals_float_division_of_exact_operands(a in -(1_i64 << 53)..(1_i64 << 53), b in 1_i64..(1_i64 << 53)) {
-            prop_assert_eq!(ratio(i128::from(a), i128::from(b)), a as f64 / b as f64);
+            let (numerator, denominator) = (i128::from(a), i128::from(b));
+            prop_assert_eq!(ratio(numerator, denominator), a as f64 / b as f64);
+            let long = unsigned_ratio(numerator.unsigned_abs(), denominator.unsigned_abs());
+            prop_assert_eq!(long, (a as f64 / b as f64).abs());
         }
     }
 }
