@@ -55,6 +55,18 @@ impl Ring {
         found.known(said.seen.quantities)
     }
 
+    /// A bit of what lies in it: whoever reads it finds the ring in a cache.
+    #[must_use]
+    pub fn glance(&self) -> u64 {
+        self.latest.0.cast_unsigned() ^ self.bytes.0.len() as u64
+    }
+
+    /// A bit of where the next event goes.
+    #[must_use]
+    pub fn last_byte(&self) -> u8 {
+        self.bytes.0.last().copied().unwrap_or_default()
+    }
+
     /// Remembers an event that was taken in; the one that it forgets for it.
     pub fn remember(&mut self, said: &Said) -> Option<Held> {
         self.add(&said.seen, said.prints())

@@ -6,6 +6,7 @@
 //! folding what lies before it; identity rings are then read from it as devices come back.
 
 mod accept;
+mod ahead;
 mod fold;
 mod naming;
 mod rate;

@@ -112,9 +112,7 @@ impl Appender {
         }
         for input in inputs {
             match input {
-                Input::Messages(messages) => {
-                    messages.into_iter().for_each(|message| self.sequencer.accept(message, now));
-                }
+                Input::Messages(messages) => self.sequencer.accept_all(messages, now),
                 Input::Connected { feed, up } => {
                     self.sequencer.connected(&feed, up, now);
                     (self.linked)(&feed, up);

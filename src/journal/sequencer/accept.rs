@@ -16,23 +16,27 @@ use crate::model::{
 impl Sequencer {
     /// Decides what one message becomes.
     pub fn accept(&mut self, mut message: Submission, now: Timestamp) {
+        self.decide(&mut message, now);
+    }
+
+    pub(super) fn decide(&mut self, message: &mut Submission, now: Timestamp) {
         self.pass(message.arrived_at.unwrap_or(now));
         let id = self.feed_id(&message.feed);
         if message.arrived_at.is_some() {
             self.with_feed(id, FeedState::replayed);
         }
-        if self.is_brought_again(&message) {
+        if self.is_brought_again(message) {
             (message.repeated, message.decoded) = (true, Decoded::default());
         }
-        match self.over_rate(id, &message) {
+        match self.over_rate(id, message) {
             Some(rejected) => {
                 let delta = Accounts { messages_received: 1, messages_refused: 1, ..Accounts::default() };
                 self.with_feed(id, |feed| feed.delta.add(&delta));
-                self.refuse(id, &message, &rejected);
+                self.refuse(id, message, &rejected);
             }
-            None => self.take_in(id, &message),
+            None => self.take_in(id, message),
         }
-        self.acks.extend(message.ack);
+        self.acks.extend(message.ack.take());
     }
 
     fn take_in(&mut self, id: FeedId, message: &Submission) {
@@ -192,16 +196,20 @@ impl Sequencer {
         self.begin();
         let start = self.batch.readings.len() as u32;
         self.batch.readings.extend_from_slice(&named.readings);
-        let event = Event {
-            feed,
-            device: named.device,
-            tags: named.tags,
-            event_at: named.event_at,
-            arrived_at: self.arrived_at,
-            counter,
-            readings: start..self.batch.readings.len() as u32,
-        };
-        self.push(Record::Event(event));
+        let (end, arrived_at) = (self.batch.readings.len() as u32, self.arrived_at);
+        // Made where it stays: moved there, it would wait for every write before it.
+        self.batch.records.extend(std::iter::once_with(|| {
+            Record::Event(Event {
+                feed,
+                device: named.device,
+                tags: named.tags,
+                event_at: named.event_at,
+                arrived_at,
+                counter,
+                readings: start..end,
+            })
+        }));
+        self.next += 1;
     }
 
     /// Journals a refusal with its payload; once the feed's quarantine has no room, it is only counted.
