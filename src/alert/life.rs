@@ -236,6 +236,17 @@ impl Life {
         (self.fold.state != before).then(|| self.reconcile(timing, identify))
     }
 
+    /// Whether time alone changes nothing but how far it has come, and nobody was told anything.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.fold.state == State::Inactive && self.told.is_none()
+    }
+
+    /// As [`Self::advance`] of one that [`Self::is_quiet`].
+    pub fn let_pass(&mut self, to: Timestamp) {
+        self.clock = self.clock.max(Some(to));
+    }
+
     /// Makes final what was said of times up to and with `to`. With a `silence` still to be noted
     /// what came after the last verdict with data is kept: the silence stands among it.
     pub fn seal(&mut self, to: Timestamp, silence: bool, timing: &Timing) {

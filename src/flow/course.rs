@@ -10,7 +10,7 @@ use super::moment::{Evidence, Heard, Moment};
 use super::rules::RulePlan;
 use crate::alert::{Absence, Episode, Life, Step, Verdict};
 use crate::model::definition::NoData;
-use crate::model::{Key, ResultRow, Span, Timestamp};
+use crate::model::{FeedId, Key, ResultRow, Span, Timestamp};
 
 /// A nanosecond later: the next tick at the earliest.
 const NEXT: Span = Span(1);
@@ -107,12 +107,39 @@ impl Course {
         (watermark, until): (Timestamp, Timestamp),
         moment: &mut Moment<'_>,
     ) -> bool {
-        let observed = self.heard.map(|heard| heard.passed(moment).minus(whose.rule.close_after));
-        let to = observed.map_or(watermark, |observed| observed.max(watermark)).min(until);
+        let to = self.reached(whose.rule.close_after, (watermark, until), |heard| heard.passed(moment));
         let identify = |began_at, number| whose.rule.identify(whose.key, began_at, number);
         let Some(steps) = self.life.advance(to, &whose.rule.timing, &identify) else { return false };
         whose.tell(steps, moment);
         true
+    }
+
+    fn reached(
+        &self,
+        close_after: Span,
+        (watermark, until): (Timestamp, Timestamp),
+        passed: impl FnOnce(Heard) -> Timestamp,
+    ) -> Timestamp {
+        let observed = self.heard.map(|heard| passed(heard).minus(close_after));
+        observed.map_or(watermark, |observed| observed.max(watermark)).min(until)
+    }
+
+    /// As [`Self::pass`] of one that [`Self::is_quiet`]; `observed` is how far observed time had come for
+    /// the feed that it heard.
+    pub fn let_pass(
+        &mut self,
+        close_after: Span,
+        limits: (Timestamp, Timestamp),
+        observed: (Timestamp, Span),
+    ) {
+        let to = self.reached(close_after, limits, |heard| heard.passed_by(observed));
+        self.life.let_pass(to);
+    }
+
+    /// Whether time alone changes nothing but how far it has come; what it heard last came by `feed`.
+    #[must_use]
+    pub fn is_quiet(&self, feed: FeedId) -> bool {
+        self.life.is_quiet() && self.heard.is_none_or(|heard| heard.is_by(feed))
     }
 
     /// The earliest tick at which it may be silent or absent.

@@ -159,7 +159,18 @@ impl Heard {
     /// nothing to it: time passes at ticks.
     #[must_use]
     pub fn passed(self, moment: &Moment<'_>) -> Timestamp {
-        let Some((tick, unobserved)) = moment.passed.get(self.feed.index()) else { return Timestamp::MIN };
+        moment.passed.get(self.feed.index()).map_or(Timestamp::MIN, |passed| self.passed_by(*passed))
+    }
+
+    /// As [`Self::passed`], of what the moment's `passed` said of the feed.
+    #[must_use]
+    pub fn passed_by(self, (tick, unobserved): (Timestamp, Span)) -> Timestamp {
         tick.minus(Span(unobserved.0.saturating_sub(self.unobserved.0).max(0)))
+    }
+
+    /// Whether it was heard by this feed.
+    #[must_use]
+    pub fn is_by(self, feed: FeedId) -> bool {
+        self.feed == feed
     }
 }

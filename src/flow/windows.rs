@@ -1,6 +1,7 @@
 //! One window of one pipeline as it runs on one worker: its keys, their timers and their rules.
 
 mod again;
+mod courses;
 mod handover;
 mod passing;
 pub mod register;
@@ -11,11 +12,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::courses::{Courses, Reached};
 use self::passing::note;
 use self::register::Register;
 use super::alarms::Alarms;
 use super::compile::Origin;
-use super::course::{Course, Whose};
+use super::course::Whose;
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::moment::{Heard, Moment, Seen, names_of_window, numbers_of_window};
@@ -86,7 +88,7 @@ struct KeyRun {
     heard_by: FeedId,
     watermark: Timestamp,
     windows: KeyWindows,
-    courses: Box<[Course]>,
+    courses: Courses,
     /// What the last verdict saw.
     seen: Seen,
     /// When it is due among `alarms`.
@@ -98,8 +100,24 @@ struct KeyRun {
     seal_timer: Option<Timestamp>,
     /// Whether it is among `dirty`.
     dirty: bool,
+    /// No window of it closes before, and none is sealed that has something to publish or forget.
+    #[serde(skip)]
+    due: Due,
     /// Its place in the register.
     registration: Option<Box<Registration>>,
+}
+
+/// Until when a key's clock may come without anything happening; from the beginning on, where nobody knows.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    close: Timestamp,
+    seal: Timestamp,
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Self { close: Timestamp::MIN, seal: Timestamp::MIN }
+    }
 }
 
 /// What an event is to a window: its own watermark and its samples by column.
@@ -162,7 +180,11 @@ impl WindowRun {
             let registration = self.expected_as(&key);
             self.keys.push(KeyRun { registration, ..KeyRun::new(key, &self.rules) });
         }
-        self.keys.get_mut(number as usize)?.heard_by = arrived.event.feed;
+        let run = self.keys.get_mut(number as usize)?;
+        if run.heard_by != arrived.event.feed {
+            run.heard_by = arrived.event.feed;
+            run.courses.stir();
+        }
         let mut outcome = None;
         if let Some(samples) = arrived.samples {
             self.catch_up(number, moment);
@@ -172,19 +194,32 @@ impl WindowRun {
             match added {
                 Outcome::Counted | Outcome::Late => self.arm(number, event_at),
                 // Ahead of the first window, or between periods: the next may count from it.
-                Outcome::Outside if run.windows.is_dirty() => self.arm_seal(number),
+                Outcome::Outside if run.windows.is_dirty() => {
+                    run.due = Due::default();
+                    self.arm_seal(number);
+                }
                 Outcome::Outside | Outcome::TooLate => {}
             }
             self.note_dirty(number);
             outcome = Some(added);
         }
         if self.table.by_sensor() {
+            let last_end = self.last_end();
             let run = self.keys.get_mut(number as usize)?;
             if arrived.watermark > run.watermark {
+                let sealed_to = arrived.watermark.minus(self.plan.allowed_lateness);
+                let quiet = run.lets_pass(arrived.watermark, sealed_to, moment);
+                if !quiet {
+                    // Before the watermark moves: what closes now is judged at the time before it.
+                    run.courses.told(&self.rules, run.reached(last_end));
+                }
                 run.watermark = arrived.watermark;
-                self.close(number, arrived.watermark, moment);
-                self.pass(number, moment);
-                self.seal(number, arrived.watermark.minus(self.plan.allowed_lateness), moment);
+                if !quiet {
+                    self.close(number, arrived.watermark, moment);
+                    self.pass(number, moment);
+                    self.seal(number, sealed_to, moment);
+                    self.rest(number);
+                }
             }
         }
         outcome
@@ -192,21 +227,60 @@ impl WindowRun {
 
     /// A key that was idle learns how far its clock has come.
     fn catch_up(&mut self, number: u32, moment: &mut Moment<'_>) {
-        if !self.table.by_sensor() {
-            self.close(number, self.zone_watermark, moment);
-            self.pass(number, moment);
-            self.seal(number, self.zone_watermark.minus(self.plan.allowed_lateness), moment);
-        }
+        let lateness = self.plan.allowed_lateness;
+        let zone = (!self.table.by_sensor()).then_some(self.zone_watermark);
         // Ticks may have sealed what they did not close (a feed that never drained).
-        self.close(number, self.tick_closed_to.max(self.tick_sealed_to), moment);
+        let (closed_to, sealed_to) = (self.tick_closed_to.max(self.tick_sealed_to), self.tick_sealed_to);
+        let both = |own: fn(Timestamp, Span) -> Timestamp, ticked: Timestamp| {
+            zone.map_or(ticked, |zone| own(zone, lateness).max(ticked))
+        };
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        if run.lets_pass(both(|zone, _| zone, closed_to), both(Timestamp::minus, sealed_to), moment) {
+            return;
+        }
+        if let Some(zone) = zone {
+            self.close(number, zone, moment);
+            self.pass(number, moment);
+            self.seal(number, zone.minus(lateness), moment);
+        }
+        self.close(number, closed_to, moment);
         self.pass(number, moment);
-        self.seal(number, self.tick_sealed_to, moment);
+        self.seal(number, sealed_to, moment);
+        self.rest(number);
+    }
+
+    /// Finds until when nothing happens to a key that was told of everything.
+    fn rest(&mut self, number: u32) {
+        let by_sensor = self.table.by_sensor();
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        run.due = Due::default();
+        run.courses.stir();
+        // Of a registered sensor windows close in which nothing came; ahead of a period of the day things
+        // are forgotten that no window holds; a zone's clock is not its own.
+        let told_always =
+            run.registration.is_some() || self.plan.forgets_between() || !by_sensor && !self.rules.is_empty();
+        if !told_always {
+            let close = run.next_close(&self.plan);
+            let seal = run.windows.next_seal(&self.plan).into_iter().chain(close).min();
+            let never = Timestamp::MAX;
+            run.due = Due { close: close.unwrap_or(never), seal: seal.unwrap_or(never) };
+            run.courses.rest(run.heard_by);
+        }
+    }
+
+    /// How far time has come for a key.
+    fn reached(&self, number: u32) -> Reached {
+        let last_end = self.last_end();
+        let none = Reached { watermark: Timestamp::MIN, sealed_to: Timestamp::MIN, last_end };
+        self.keys.get(number as usize).map_or(none, |run| run.reached(last_end))
     }
 
     fn arm(&mut self, number: u32, event_at: Timestamp) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let Some(pane) = self.plan.grid.pane(event_at) else { return };
         let pane_end = self.plan.grid.pane_end(pane);
+        // The first of its windows to close ends with the pane.
+        run.due = Due { close: run.due.close.min(pane_end), seal: run.due.seal.min(pane_end) };
         let earlier = run.close_timer.is_none_or(|timer| pane_end < timer);
         if run.seal_timer.is_none_or(|timer| pane_end < timer) {
             self.arm_seal(number);
@@ -343,8 +417,9 @@ impl WindowRun {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let published = run.windows.seal(&self.plan, to);
         self.publish(number, published, moment);
+        let reached = self.reached(number);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+        for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
             course.seal(to, slot.rule(course));
         }
     }
@@ -354,6 +429,7 @@ impl WindowRun {
         if published.is_empty() {
             return;
         }
+        let reached = self.reached(number);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         for mut publication in published {
             let expected = run.expected_events(&self.plan, &publication);
@@ -367,7 +443,7 @@ impl WindowRun {
                 });
             let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() {
-                let rules = (&*self.rules, &*self.names, self.bounds.begins_at);
+                let rules = (&*self.rules, &*self.names, self.bounds.begins_at, reached);
                 judge(run, &self.plan, rules, &publication, capture, sufficient, moment);
             }
             moment.out.push(ResultRow::Aggregate(Aggregate {
@@ -393,7 +469,7 @@ impl WindowRun {
 fn judge(
     run: &mut KeyRun,
     plan: &WindowPlan,
-    (rules, names, begins_at): (&[Slot], &[Arc<str>], Timestamp),
+    (rules, names, begins_at, reached): (&[Slot], &[Arc<str>], Timestamp, Reached),
     publication: &Publication,
     capture: Option<f64>,
     sufficient: bool,
@@ -406,7 +482,8 @@ fn judge(
     run.seen.now(&numbers, (publication.start, publication.end));
     let heard = Heard::now(run.heard_by, moment.feeds);
     let key = &run.key;
-    for (course, slot) in run.courses.iter_mut().zip(rules).filter(|(course, slot)| slot.judges(course)) {
+    let courses = run.courses.told(rules, reached).iter_mut();
+    for (course, slot) in courses.zip(rules).filter(|(course, slot)| slot.judges(course)) {
         if !course.has_begun()
             && handover::is_judged_since(&plan.description.by, &slot.now.rule.name, key, moment)
         {
@@ -436,14 +513,31 @@ impl KeyRun {
             heard_by: FeedId::default(),
             watermark: Timestamp::MIN,
             windows: KeyWindows::default(),
-            courses: rules.iter().map(Slot::course).collect(),
+            courses: Courses::new(rules),
             seen: Seen::default(),
             alarm: None,
             amended_at: Timestamp::MIN,
             close_timer: None,
             seal_timer: None,
             dirty: false,
+            due: Due::default(),
             registration: None,
         }
+    }
+
+    /// How far time has come for it.
+    fn reached(&self, last_end: Timestamp) -> Reached {
+        Reached { watermark: self.watermark, sealed_to: self.windows.sealed_to(), last_end }
+    }
+
+    /// Lets its clock come so far if nothing happens until then; whether it does.
+    fn lets_pass(&mut self, closed_to: Timestamp, sealed_to: Timestamp, moment: &Moment<'_>) -> bool {
+        let quiet = closed_to < self.due.close && sealed_to < self.due.seal && self.courses.are_quiet();
+        if quiet {
+            self.windows.let_pass(closed_to, sealed_to);
+            let observed = moment.passed.get(self.heard_by.index());
+            self.courses.owe(observed.copied().unwrap_or((Timestamp::MIN, Span(0))));
+        }
+        quiet
     }
 }

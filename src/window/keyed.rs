@@ -194,6 +194,19 @@ impl KeyWindows {
         self.closed_to
     }
 
+    /// Windows that end at or before are sealed.
+    #[must_use]
+    pub fn sealed_to(&self) -> Timestamp {
+        self.sealed_to
+    }
+
+    /// As [`Self::close`] and [`Self::seal`] where no window ends, and nothing is to be forgotten, until
+    /// then: where [`Self::next_close`] and [`Self::next_seal`] lie behind.
+    pub fn let_pass(&mut self, closed_to: Timestamp, sealed_to: Timestamp) {
+        self.closed_to = self.closed_to.max(closed_to);
+        self.sealed_to = self.sealed_to.max(sealed_to);
+    }
+
     /// Marks a window as changed if it is closed and not sealed; whether it is.
     fn mark_window(&mut self, plan: &WindowPlan, bounds: Bounds, start: Timestamp) -> bool {
         let end = plan.grid.end(start);
@@ -316,21 +329,19 @@ impl KeyWindows {
     /// End of the earliest window that is open and holds events.
     #[must_use]
     pub fn next_close(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        let first = self.panes.starts().find(|pane| plan.grid.end(*pane) > self.closed_to)?;
-        let mut start = plan.grid.first_window(first);
-        if self.closed_to > start {
-            start = plan.grid.first_open(self.closed_to).max(start);
-        }
-        Some(plan.grid.end(start))
+        let begun = self.closed_to > Timestamp::MIN;
+        let open = if begun { plan.grid.first_open(self.closed_to) } else { Timestamp::MIN };
+        // The window that starts with a pane is the last of those that hold it.
+        let first = self.panes.from(open)?;
+        Some(plan.grid.end(plan.grid.first_window(first).max(open)))
     }
 
-    /// What sealing waits for: the end of the earliest window that has something to publish, or of
-    /// the last window that holds the earliest pane.
+    /// What sealing waits for beside [`Self::next_close`]: the end of the earliest closed window that has
+    /// something to publish, or of the last window that holds the earliest pane.
     #[must_use]
     pub fn next_seal(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        let pane = self.panes.first().map(|pane| plan.grid.end(pane));
-        let changed = self.dirty.first().map(|start| plan.grid.end(*start));
-        [pane, changed, self.next_close(plan)].into_iter().flatten().min()
+        let first = self.panes.first().into_iter().chain(self.dirty.first().copied());
+        first.map(|start| plan.grid.end(start)).min()
     }
 
     fn publication(&mut self, plan: &WindowPlan, start: Timestamp) -> Option<Publication> {
@@ -352,7 +363,7 @@ impl KeyWindows {
 /// The last period of a day that is sealed by `to` and was not by `before`: what came ahead of it
 /// is over, also where nothing came in it.
 fn passed_over(plan: &WindowPlan, before: Timestamp, to: Timestamp) -> Option<Timestamp> {
-    if plan.grid.period().is_none() || !plan.sensors.follow() {
+    if !plan.forgets_between() {
         return None;
     }
     let sealed = |at: Timestamp| {

@@ -74,15 +74,21 @@ impl Panes {
     /// Start of the earliest.
     #[must_use]
     pub(super) fn first(&self) -> Option<Timestamp> {
-        self.starts().next()
+        let resting = (!self.resting.is_empty()).then_some(self.resting.first);
+        resting.or_else(|| self.open.first().map(|pane| pane.start))
     }
 
     /// Start of the earliest that starts at `start` or later.
     #[must_use]
     pub(super) fn from(&self, start: Timestamp) -> Option<Timestamp> {
-        let resting = (!self.resting.is_empty() && start <= self.resting.last)
-            .then(|| self.resting.iter().map(|(own, _)| own).find(|own| start <= *own));
-        resting.flatten().or_else(|| {
+        let resting = if self.resting.is_empty() || self.resting.last < start {
+            None
+        } else if start <= self.resting.first {
+            Some(self.resting.first)
+        } else {
+            self.resting.iter().map(|(own, _)| own).find(|own| start <= *own)
+        };
+        resting.or_else(|| {
             let at = self.open.partition_point(|pane| pane.start < start);
             self.open.get(at).map(|pane| pane.start)
         })

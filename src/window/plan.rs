@@ -155,6 +155,12 @@ pub struct WindowPlan {
 }
 
 impl WindowPlan {
+    /// Whether sealing forgets what came ahead of a period of the day, where no window holds it.
+    #[must_use]
+    pub fn forgets_between(&self) -> bool {
+        self.grid.period().is_some() && self.sensors.follow()
+    }
+
     /// Lays out the accumulators that the fields need of all readings of a key.
     #[must_use]
     pub fn columns_of(fields: &[FieldPlan]) -> Vec<ColumnPlan> {

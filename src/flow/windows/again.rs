@@ -13,7 +13,7 @@ impl WindowRun {
     pub fn holds_course(&self, rule: &str, key: &Key) -> bool {
         let place = self.rules.iter().position(|slot| &*slot.now.rule.name == rule);
         let run = self.table.find(key).and_then(|number| self.keys.get(number as usize));
-        let course = place.and_then(|place| run?.courses.get(place));
+        let course = place.and_then(|place| run?.courses.look().get(place));
         course.is_some_and(|course| course.has_begun() && !course.is_over())
     }
 
@@ -24,16 +24,17 @@ impl WindowRun {
             return Vec::new();
         };
         let Some(number) = self.table.find(key).map(|number| number as usize) else { return Vec::new() };
-        let run = self.keys.get(number).filter(|run| run.says_all(&self.plan, rule));
-        let Some(course) = run.and_then(|run| run.courses.get(place)) else { return Vec::new() };
+        let reached = self.reached(number as u32);
+        let run = self.keys.get_mut(number).filter(|run| run.says_all(&self.plan, rule));
+        let courses = run.map(|run| run.courses.told(&self.rules, reached));
+        let Some(course) = courses.and_then(|courses| courses.get_mut(place)) else { return Vec::new() };
         // What was never judged here may have been by an earlier definition of the window.
         let known = if course.has_begun() { Timestamp::MIN } else { self.bounds.begins_at };
         let range = (range.0.max(known), range.1);
         if course.is_judged_as(episodes, range) {
             return Vec::new();
         }
-        let course = self.keys.get_mut(number).and_then(|run| run.courses.get_mut(place));
-        course.map(|course| course.judge_again(rule, key, episodes, range)).unwrap_or_default()
+        course.judge_again(rule, key, episodes, range)
     }
 }
 

@@ -31,15 +31,17 @@ impl WindowRun {
     fn has_judged(&self, rule: &str, key: &Key) -> bool {
         let place = self.rules.iter().position(|slot| &*slot.now.rule.name == rule);
         let run = self.table.find(key).and_then(|number| self.keys.get(number as usize));
-        place.and_then(|place| run?.courses.get(place)).is_some_and(Course::has_judged)
+        place.and_then(|place| run?.courses.look().get(place)).is_some_and(Course::has_judged)
     }
 
     fn hand_over(&mut self, rule: &str, key: &Key) -> Option<Course> {
         let at = self.rules.iter().position(|slot| &*slot.now.rule.name == rule)?;
         let number = self.table.find(key)?;
         let sealed_to = self.watermark_of(number).minus(self.plan.allowed_lateness).max(self.tick_sealed_to);
+        let reached = self.reached(number);
         let slot = self.rules.get(at)?;
-        let course = self.keys.get_mut(number as usize)?.courses.get_mut(at)?;
+        let run = self.keys.get_mut(number as usize)?;
+        let course = run.courses.told(&self.rules, reached).get_mut(at)?;
         // An idle key learns only now how far its windows are sealed.
         course.seal(sealed_to, slot.rule(course));
         course.hand_over()
@@ -72,8 +74,9 @@ impl WindowRun {
             }
         }
         let ticked = self.tick_closed_to.max(self.tick_sealed_to);
-        let by_sensor = self.table.by_sensor();
+        let (by_sensor, last_end) = (self.table.by_sensor(), self.last_end());
         for (number, run) in (0_u32..).zip(&mut self.keys) {
+            run.courses.told(&old, run.reached(last_end));
             // An idle key has not learnt how far its windows are closed.
             let watermark = if by_sensor { run.watermark } else { self.zone_watermark };
             let rules = (&*old, &*self.rules, &*self.names);
@@ -127,10 +130,14 @@ impl WindowRun {
     }
 
     fn end_rule(&mut self, place: usize, at: Timestamp, moment: &mut Moment<'_>) {
+        let last_end = self.last_end();
         let Some(slot) = self.rules.get_mut(place).filter(|slot| !slot.over) else { return };
         slot.over = true;
+        let rules = &self.rules;
+        let Some(slot) = rules.get(place) else { return };
         for run in &mut self.keys {
-            if let Some(course) = run.courses.get_mut(place) {
+            let reached = run.reached(last_end);
+            if let Some(course) = run.courses.told(rules, reached).get_mut(place) {
                 let rule = slot.rule(course);
                 let evidence = run.seen.named(&self.names);
                 course.close(Whose { rule, key: &run.key, evidence }, at, moment);
@@ -179,8 +186,7 @@ impl KeyRun {
         closed_to: Timestamp,
         moment: &mut Moment<'_>,
     ) {
-        let mut before: Vec<Option<Course>> =
-            std::mem::take(&mut self.courses).into_iter().map(Some).collect();
+        let mut before: Vec<Option<Course>> = self.courses.take().into_iter().map(Some).collect();
         let mut courses = Vec::with_capacity(new.len());
         for (turn, new) in turns.iter().zip(new) {
             let kept = turn.and_then(|(at, turn)| Some((old.get(at)?, before.get_mut(at)?.take()?, turn)));
@@ -200,7 +206,7 @@ impl KeyRun {
                 }
             });
         }
-        self.courses = courses.into();
+        self.courses.replace(courses);
         for (slot, course) in old.iter().zip(before) {
             if let Some(mut course) = course {
                 let evidence = self.seen.named(names);

@@ -17,15 +17,14 @@ impl WindowRun {
         if self.rules.is_empty() {
             return;
         }
-        let last_end = self.last_end();
-        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
+        let reached = self.reached(number);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
         let mut changed = false;
-        for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+        for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
             let evidence = run.seen.named(&self.names);
             let whose = Whose { rule: slot.rule(course), key: &run.key, evidence };
-            changed |= course.pass(whose, (watermark, until(slot)), moment);
+            changed |= course.pass(whose, (watermark, reached.until(slot)), moment);
         }
         if changed {
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
@@ -41,20 +40,19 @@ impl WindowRun {
 
     /// Notes the silences that are due at the tick `to`.
     pub(super) fn ring(&mut self, to: Timestamp, drained: bool, moment: &mut Moment<'_>) {
-        let last_end = self.last_end();
-        let until = |slot: &Slot| if slot.succeeded { Timestamp::MAX } else { last_end };
         for number in self.alarms.take(to) {
+            let reached = self.reached(number);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = None;
             let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
-            for (course, slot) in run.courses.iter_mut().zip(&self.rules) {
+            for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
                 let evidence = run.seen.named(&self.names);
                 let whose = Whose { rule: slot.rule(course), key: &run.key, evidence };
                 // One that waited for nothing learns how far time has come.
-                course.pass(whose, (watermark, until(slot)), moment);
+                course.pass(whose, (watermark, reached.until(slot)), moment);
                 let again = course.ring(whose, to, drained, moment);
                 // From a silence on, what was unobserved before it no longer counts.
-                course.pass(whose, (watermark, until(slot)), moment);
+                course.pass(whose, (watermark, reached.until(slot)), moment);
                 self.alarms.set(number, &mut run.alarm, again);
             }
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
@@ -71,12 +69,12 @@ pub(super) fn note(
     rules: &[Slot],
     moment: &Moment<'_>,
 ) {
-    if run.courses.iter().any(Course::is_waiting) {
+    if run.courses.look().iter().any(Course::is_waiting) {
         waiting.insert(number);
     } else {
         waiting.remove(&number);
     }
     let alarm = |(course, slot): (&Course, &Slot)| course.alarm(slot.rule(course), moment);
-    let due = run.courses.iter().zip(rules).filter_map(alarm).min();
+    let due = run.courses.look().iter().zip(rules).filter_map(alarm).min();
     alarms.set(number, &mut run.alarm, due);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{KeyRun, WindowRun};
+use super::{Due, KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
 use crate::model::{FeedId, Key, Span, Timestamp};
 use crate::window::vacant::{Registration, Service};
@@ -80,6 +80,7 @@ impl WindowRun {
         self.fresh = true;
         if let Some(run) = self.keys.get_mut(number) {
             run.registration = Some(Box::new(registration));
+            run.due = Due::default();
         }
         self.arm_close(number as u32);
         self.arm_seal(number as u32);
@@ -147,9 +148,9 @@ impl KeyRun {
         self.windows.next_close(plan).into_iter().chain(self.next_missed(plan)).min()
     }
 
-    /// What its sealing waits for: as its windows say, and the earliest that may be missed.
+    /// What its sealing waits for: as its windows say, and the earliest that closes.
     pub(super) fn next_seal(&self, plan: &WindowPlan) -> Option<Timestamp> {
-        self.windows.next_seal(plan).into_iter().chain(self.next_missed(plan)).min()
+        self.windows.next_seal(plan).into_iter().chain(self.next_close(plan)).min()
     }
 
     /// End of the earliest open window that is missed when nothing arrives.

@@ -90,7 +90,7 @@ impl WindowRun {
             return Ok(());
         }
         let (mut run, waiting): (KeyRun, bool) = whole(state)?;
-        if run.courses.len() != self.rules.len() {
+        if run.courses.look().len() != self.rules.len() {
             let why = "another number of rules than its window has".into();
             return Err(StateError::Form { what: "a key", why });
         }
