@@ -192,9 +192,6 @@ impl Panes {
 
     /// Opens those that start at `start` or later.
     fn wake(&mut self, start: Timestamp) {
-        if let Some(blocks) = &mut self.blocks {
-            blocks.sums.split_off(&blocks.number(start));
-        }
         let Resting { bytes, .. } = &self.resting;
         let all = bytes.len();
         let mut woken_panes = Vec::new();
@@ -209,6 +206,11 @@ impl Panes {
         }
         self.resting.bytes.truncate(kept);
         self.resting.last = last;
+        if let Some(blocks) = &mut self.blocks {
+            // Another pane may come behind the last that rests: its block is not whole any more.
+            let whole = if kept == 0 { start } else { last.min(start) };
+            blocks.sums.split_off(&blocks.number(whole));
+        }
         self.open.splice(0..0, woken_panes);
     }
 }
@@ -401,6 +403,28 @@ mod tests {
         assert_eq!(shown(&mut panes, 0, 1_440).1, 1_440);
         panes.forget(|start| start < minute(100));
         assert_eq!(shown(&mut panes, 0, 1_440).1, 1_340);
+    }
+
+    #[test]
+    fn a_pane_that_comes_behind_those_that_still_rest_is_in_its_block() {
+        let mut panes = Panes::default();
+        let sum = |panes: &mut Panes| {
+            let mut events = 0;
+            panes.each_block((Timestamp(0), Timestamp(12)), Some(Span(4)), &mut |pane| events += pane.events);
+            events
+        };
+        for start in [4, 18] {
+            panes.at(Timestamp(start), || pane(Timestamp(start), 0));
+        }
+        panes.rest(|_| true);
+        // The block from 4 to 8 is remembered with one pane.
+        assert_eq!(sum(&mut panes), 1);
+        // The first of these wakes what lies behind the block, the second comes into it.
+        for start in [8, 5] {
+            panes.at(Timestamp(start), || pane(Timestamp(start), 0));
+        }
+        panes.rest(|_| true);
+        assert_eq!(sum(&mut panes), 3);
     }
 
     proptest! {

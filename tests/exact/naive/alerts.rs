@@ -222,6 +222,11 @@ impl Alerts {
             for whose in own {
                 let mut held = self.lives.remove(&whose).expect("just seen");
                 self.over.extend(held.left.iter().map(|place| (place.clone(), whose.clone())));
+                // It gave its verdict: older plans that had not yet change nothing any more.
+                let older = self.posts.iter().filter(|other| {
+                    post.age < other.age && other.place.1.is_some() && other.whose(&whose.3) == whose
+                });
+                self.over.extend(older.map(|other| (other.place.clone(), whose.clone())));
                 let mut steps = held.life.end(at);
                 steps.extend(held.absence.end(at));
                 if !steps.is_empty() {
