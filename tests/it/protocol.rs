@@ -50,6 +50,9 @@ fn killed_at_random_what_mosquitto_sends_again_is_stored_once() {
         move || publish(port, &ending)
     });
     kill_again_and_again(&site, &mut random);
+    // Few of those kills fall between the sync and the acknowledgement; this one does.
+    let mut armed = site.launch(&[("SERENO_CRASH_AT", "feed.acknowledging:2")]);
+    eventually("a crash before an acknowledgement", seconds(40), || armed.ended());
     let service = site.start();
     ending.store(true, Ordering::SeqCst);
     let published = publisher.join().unwrap();
