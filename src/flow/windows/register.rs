@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{Due, KeyRun, WindowRun};
+use super::quiet::Due;
+use super::{KeyRun, WindowRun};
 use crate::model::definition::FeedDefinition;
 use crate::model::{FeedId, Key, Span, Timestamp};
 use crate::window::vacant::{Registration, Service};
