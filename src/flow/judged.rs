@@ -52,7 +52,8 @@ pub fn judge(
     let sure = ends(ends(covered.plus(window.grid.longest())));
     let to = past.asked.to;
     let range = (past.asked.from.max(sure), to);
-    let whole = |row: &&&Aggregate| covered <= row.start && row.end <= to;
+    let whole =
+        |row: &&&Aggregate| covered <= row.start && row.end <= to && window.grid.is_longest(row.start);
     let names = names_of_window(&window.description);
     let mut transitions = Vec::new();
     for rows in rows.chunk_by(|left, right| left.key == right.key) {

@@ -381,7 +381,7 @@ impl WindowRun {
                     moment.feeds.observed_within(id, start, end)
                 });
             let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
-            if !self.rules.is_empty() {
+            if !self.rules.is_empty() && self.plan.grid.is_longest(publication.start) {
                 let rules = (&*self.rules, &*self.names, self.bounds.begins_at, reached);
                 judge(run, &self.plan, rules, &publication, capture, sufficient, moment);
             }

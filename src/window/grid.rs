@@ -217,6 +217,19 @@ impl Grid {
         }
     }
 
+    /// Whether the window that starts at `start` is the longest of those that end when it does.
+    /// Only where a clock is put forward or months are cut short do several end together.
+    #[must_use]
+    pub fn is_longest(&self, start: Timestamp) -> bool {
+        match self.reach {
+            Reach::Pane | Reach::Even(_) => true,
+            Reach::Local(_) => {
+                let before = self.pane_before(start);
+                before >= start || self.end(before) < self.end(start)
+            }
+        }
+    }
+
     /// Start of the earliest window that the pane at `pane` belongs to.
     #[must_use]
     pub fn first_window(&self, pane: Timestamp) -> Timestamp {

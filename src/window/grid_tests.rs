@@ -123,6 +123,38 @@ fn months_hop_by_days_and_always_hold_their_first_pane() {
 }
 
 #[test]
+fn of_windows_that_end_together_the_first_is_the_longest() {
+    let longest = |grid: &Grid, from: &str| -> Vec<(String, bool)> {
+        let starts = std::iter::successors(Some(at(from)), |start| Some(grid.next_pane(*start)));
+        starts.take(5).map(|start| (grid.end(start).to_string(), grid.is_longest(start))).collect()
+    };
+    let told = |rows: [(&str, bool); 5]| rows.map(|(end, is)| (end.to_owned(), is)).to_vec();
+    // Put forward from two to three o'clock: none begins at two, and none ends at four.
+    let madrid = longest(&grid("Europe/Madrid", "2h", "1h"), "2025-03-29T22:00:00Z");
+    assert_eq!(
+        madrid,
+        told([
+            ("2025-03-30T00:00:00Z", true),
+            ("2025-03-30T01:00:00Z", true),
+            ("2025-03-30T01:00:00Z", false),
+            ("2025-03-30T03:00:00Z", true),
+            ("2025-03-30T04:00:00Z", true),
+        ])
+    );
+    let months = longest(&grid("America/Bogota", "month", "day"), "2025-01-28T05:00:00Z");
+    assert_eq!(
+        months,
+        told([
+            ("2025-02-28T05:00:00Z", true),
+            ("2025-03-01T05:00:00Z", true),
+            ("2025-03-01T05:00:00Z", false),
+            ("2025-03-01T05:00:00Z", false),
+            ("2025-03-01T05:00:00Z", false),
+        ])
+    );
+}
+
+#[test]
 fn the_night_of_a_norm_belongs_to_the_date_on_which_it_begins() {
     let (day, night) = (daily("America/Bogota", "07:01-21:00"), daily("America/Bogota", "21:01-07:00"));
     let local = |text: &str| at(&format!("{text}-05:00"));

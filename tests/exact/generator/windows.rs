@@ -47,7 +47,7 @@ const SHORT: [(&str, &str); 20] = [
     ("70s", ""),
     ("5m", "1m"),
     // Of so many panes that they are added up in blocks.
-    ("65s", "1s"),
+    ("64s", "1s"),
     ("7m", ""),
     ("1h", ""),
     ("2h", "1h"),

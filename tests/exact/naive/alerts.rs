@@ -239,6 +239,12 @@ impl Alerts {
     }
 
     fn published(&mut self, place: &Place, row: &Aggregate, feed: usize, now: Now<'_>) {
+        let mut posts = self.posts.iter().filter(|post| post.place == *place);
+        let grid = posts.find_map(|post| post.grid.as_ref());
+        if grid.is_some_and(|grid| grid.end(grid.before(row.start.0)) == row.end.0) {
+            self.met.one("a window that ends with a longer one");
+            return;
+        }
         let fields =
             row.plan.fields.iter().zip(&row.fields).map(|(field, value)| (field.name.clone(), *value));
         let mut columns: Vec<(Arc<str>, Option<f64>)> = fields.collect();

@@ -65,7 +65,7 @@ const VALUES: [&str; 26] = [
 ];
 
 /// Everything that a run has to see happen to alerts and to their rules.
-const ALERTS: [&str; 26] = [
+const ALERTS: [&str; 27] = [
     "alert pending",
     "alert dropped",
     "alert fired at once",
@@ -78,6 +78,7 @@ const ALERTS: [&str; 26] = [
     "alert over: data again",
     "alert's times changed",
     "alert still holds",
+    "a window that ends with a longer one",
     "alert annulled",
     "alert raised again",
     "alert merged",
