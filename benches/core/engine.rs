@@ -144,7 +144,7 @@ impl<'a> Engine<'a> {
     pub fn hand_over(&mut self) {
         let waiting = std::mem::replace(&mut self.waiting, Vec::with_capacity(BURST));
         if self.part >= Part::Sequence {
-            self.sequencer.accept_all(waiting, self.arrived_at);
+            self.sequencer.accept(waiting, self.arrived_at);
             self.fold();
         }
     }

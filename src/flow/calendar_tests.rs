@@ -64,7 +64,7 @@ impl Journal {
             brought: None,
             ack: None,
         };
-        self.sequencer.accept(message, now);
+        self.sequencer.accept(vec![message], now);
         self.take();
     }
 

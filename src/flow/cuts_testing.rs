@@ -155,7 +155,7 @@ pub(super) fn journal(seed: u64, messages: u64) -> Vec<Batch> {
                 let late = if random.once_in(12) { random.below(900) } else { random.below(8) };
                 let at = Timestamp(now.minus(Span::seconds(late as i64)).0 / SECOND * SECOND);
                 let message = message(name, at, &mut random);
-                sequencer.accept(message, now);
+                sequencer.accept(vec![message], now);
             }
         }
         if random.once_in(4) {

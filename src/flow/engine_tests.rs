@@ -73,7 +73,7 @@ fn batches(cut: usize) -> Vec<Batch> {
             brought: None,
             ack: None,
         };
-        sequencer.accept(message, s(arrived));
+        sequencer.accept(vec![message], s(arrived));
         if n % cut == 0 {
             out.extend(sequencer.take().into_iter().map(|finished| finished.batch));
         }

@@ -59,10 +59,10 @@ fn journal(before_recompute: impl FnOnce(&mut Sequencer)) -> Vec<Batch> {
     sequencer.configure(define(r#"{"mean": "mean(pm25)"}"#), s(0));
     for n in 0..60 {
         for sensor in ["a", "b"] {
-            sequencer.accept(message(sensor, n * 10, 10), s(n * 10));
+            sequencer.accept(vec![message(sensor, n * 10, 10)], s(n * 10));
         }
     }
-    sequencer.accept(message("a", 65, 70), s(600));
+    sequencer.accept(vec![message("a", 65, 70)], s(600));
     before_recompute(&mut sequencer);
     sequencer.recompute(Recompute::of(s(0), s(600)), s(601));
     sequencer.take().into_iter().map(|finished| finished.batch).collect()
@@ -136,7 +136,7 @@ fn what_came_after_the_record_does_not_count() {
     let rows = recomputed(&batches, 1);
     let mut sequencer = Sequencer::default();
     batches.iter().for_each(|batch| sequencer.recover(batch));
-    sequencer.accept(message("a", 66, 99), s(602));
+    sequencer.accept(vec![message("a", 66, 99)], s(602));
     let after: Vec<Batch> = sequencer.take().into_iter().map(|finished| finished.batch).collect();
     let last = batches.last().unwrap().next() - 1;
     batches.extend(after);
@@ -176,7 +176,7 @@ fn a_sensor_is_expected_at_the_interval_that_its_register_gives_it() {
     sequencer.configure(controls, s(0));
     for n in 1..60 {
         for sensor in ["a", "b"] {
-            sequencer.accept(message(sensor, n * 10, 10), s(n * 10));
+            sequencer.accept(vec![message(sensor, n * 10, 10)], s(n * 10));
         }
     }
     sequencer.pass(s(1_200));
@@ -207,7 +207,7 @@ fn windows_of_which_something_is_gone_are_left_alone() {
     let windows = Control::Pipeline { pipeline: serde_json::from_str(windows).unwrap() };
     sequencer.configure(define(r#"{"mean": "mean(pm25)"}"#).into_iter().chain([windows]).collect(), s(0));
     for n in 0..300 {
-        sequencer.accept(message("a", n * 600, n), s(n * 600));
+        sequencer.accept(vec![message("a", n * 600, n)], s(n * 600));
     }
     let mut batches: Vec<Batch> = sequencer.take().into_iter().map(|finished| finished.batch).collect();
     let mut first = |asked| {

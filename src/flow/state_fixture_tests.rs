@@ -65,10 +65,10 @@ fn story() -> Vec<Batch> {
         let quiet = sensor == 6 && second > 100;
         if second % 3 == 0 && !quiet {
             let value = if sensor == 1 && second > 250 { 10 } else { 60 + second % 31 };
-            sequencer.accept(message(sensor, 1_000_000 + second, value, at(second)), at(second));
+            sequencer.accept(vec![message(sensor, 1_000_000 + second, value, at(second))], at(second));
         }
         if second == 280 {
-            sequencer.accept(message(0, 1_000_000 + 200, 1, at(second)), at(second));
+            sequencer.accept(vec![message(0, 1_000_000 + 200, 1, at(second))], at(second));
         }
     }
     sequencer.take().into_iter().map(|finished| finished.batch).collect()

@@ -115,7 +115,7 @@ pub(crate) fn journal(actions: &[Action]) -> Vec<Batch> {
         match action {
             Action::Event { sensor, behind_s, value, cut: here } => {
                 now += 1;
-                sequencer.accept(message(*sensor, now - behind_s, *value, at(now)), at(now));
+                sequencer.accept(vec![message(*sensor, now - behind_s, *value, at(now))], at(now));
                 cut = *here;
             }
             Action::Pass { seconds } => {

@@ -157,7 +157,7 @@ impl Timeline {
             brought: None,
             ack: None,
         };
-        self.sequencer.accept(message, self.now());
+        self.sequencer.accept(vec![message], self.now());
         self.fold();
     }
 

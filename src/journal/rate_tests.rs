@@ -32,13 +32,13 @@ fn refusals(finished: &[Finished]) -> Vec<Refusal> {
 #[test]
 fn a_device_beyond_its_quota_is_refused_and_its_neighbour_is_not() {
     let mut sequencer = limited("device_messages_per_hour_max", 10);
-    sequencer.accept(says("flood", 1), s(100));
-    sequencer.accept(says("neighbour", 1), s(100));
+    sequencer.accept(vec![says("flood", 1)], s(100));
+    sequencer.accept(vec![says("neighbour", 1)], s(100));
     sequencer.take();
     for n in 0..30 {
-        sequencer.accept(says("flood", 1_000 + n), s(100_000));
+        sequencer.accept(vec![says("flood", 1_000 + n)], s(100_000));
     }
-    sequencer.accept(says("neighbour", 1_000), s(100_000));
+    sequencer.accept(vec![says("neighbour", 1_000)], s(100_000));
     let finished = sequencer.take();
     let sum = total(&finished);
     assert!(sum.balanced(), "{sum:?}");
@@ -61,21 +61,21 @@ fn decoders_know_who_is_refused_until_the_quota_is_back() {
     let throttled = sequencer.throttled();
     // The first names the device, ten are its quota.
     for n in 0..11 {
-        sequencer.accept(says("flood", n), s(100));
+        sequencer.accept(vec![says("flood", n)], s(100));
         assert_eq!(throttled.refuses("air", Some("flood")), None, "{n}");
     }
-    sequencer.accept(says("flood", 11), s(100));
+    sequencer.accept(vec![says("flood", 11)], s(100));
     assert_eq!(throttled.refuses("air", Some("flood")), Some(UsedUp::Sensor));
     assert_eq!(throttled.refuses("air", Some("neighbour")), None);
     let mut undecoded = message(Vec::new());
     undecoded.decoded.rejected.push(Rejected::message(Reason::OverRate, "flood sends more"));
-    sequencer.accept(undecoded, s(459));
+    sequencer.accept(vec![undecoded], s(459));
     let sum = total(&sequencer.take());
     assert!(sum.balanced(), "{sum:?}");
     assert_eq!((sum.messages_refused, sum.events_found, sum.events_refused), (1, 12, 1));
     sequencer.pass(s(460));
     assert_eq!(throttled.refuses("air", Some("flood")), None);
-    sequencer.accept(says("flood", 12), s(460));
+    sequencer.accept(vec![says("flood", 12)], s(460));
     assert_eq!(total(&sequencer.take()).events_stored, 1);
 }
 
@@ -93,7 +93,7 @@ fn a_feed_beyond_its_quota_is_refused_unread_and_is_not_observed() {
     };
     assert!(observed(&mut sequencer, 14));
     for n in 0..12 {
-        sequencer.accept(says(&format!("s{n}"), 14), s(14));
+        sequencer.accept(vec![says(&format!("s{n}"), 14)], s(14));
     }
     let finished = sequencer.take();
     let sum = total(&finished);
@@ -109,12 +109,12 @@ fn a_feed_beyond_its_quota_is_refused_unread_and_is_not_observed() {
 fn what_a_broker_held_during_an_outage_passes() {
     let mut first = limited("device_messages_per_hour_max", 10);
     first.connected(&"air".into(), true, s(10));
-    first.accept(says("a", 10), s(10));
+    first.accept(vec![says("a", 10)], s(10));
     first.connected(&"air".into(), false, s(11));
     // Ten hours at ten an hour.
     first.connected(&"air".into(), true, s(36_010));
     for n in 0..100 {
-        first.accept(says("a", 20 + n), s(36_010));
+        first.accept(vec![says("a", 20 + n)], s(36_010));
     }
     let sum = total(&first.take());
     assert_eq!((sum.events_stored, sum.events_refused), (101, 0));
@@ -122,7 +122,7 @@ fn what_a_broker_held_during_an_outage_passes() {
     first.pass(s(36_020));
     first.pass(s(39_620));
     for n in 0..100 {
-        first.accept(says("a", 36_020 + n), s(39_620));
+        first.accept(vec![says("a", 36_020 + n)], s(39_620));
     }
     let sum = total(&first.take());
     assert_eq!((sum.events_stored, sum.events_refused), (10, 90));
@@ -132,7 +132,7 @@ fn what_a_broker_held_during_an_outage_passes() {
 fn a_file_has_no_rate() {
     let mut sequencer = limited("device_messages_per_hour_max", 1);
     for n in 0..50 {
-        sequencer.accept(Submission { arrived_at: Some(s(100)), ..says("a", n) }, s(0));
+        sequencer.accept(vec![Submission { arrived_at: Some(s(100)), ..says("a", n) }], s(0));
     }
     assert_eq!(total(&sequencer.take()).events_stored, 50);
 }
@@ -141,11 +141,11 @@ fn a_file_has_no_rate() {
 fn a_file_has_no_rate_as_a_whole_and_a_redelivery_costs_nothing() {
     let mut sequencer = limited("messages_per_hour_max", 10);
     for n in 0..50 {
-        sequencer.accept(Submission { arrived_at: Some(s(100)), ..says("a", n) }, s(0));
-        sequencer.accept(Submission { repeated: true, ..says("a", n) }, s(100));
+        sequencer.accept(vec![Submission { arrived_at: Some(s(100)), ..says("a", n) }], s(0));
+        sequencer.accept(vec![Submission { repeated: true, ..says("a", n) }], s(100));
     }
     for n in 0..11 {
-        sequencer.accept(says("a", 60 + n), s(100));
+        sequencer.accept(vec![says("a", 60 + n)], s(100));
     }
     let sum = total(&sequencer.take());
     assert_eq!((sum.events_stored, sum.messages_repeated, sum.messages_refused), (60, 50, 1));
@@ -154,11 +154,11 @@ fn a_file_has_no_rate_as_a_whole_and_a_redelivery_costs_nothing() {
 #[test]
 fn the_events_of_one_message_beyond_a_quota_are_one_refusal() {
     let mut sequencer = limited("device_messages_per_hour_max", 1);
-    sequencer.accept(says("a", 1), s(100));
-    sequencer.accept(says("a", 2), s(100));
+    sequencer.accept(vec![says("a", 1)], s(100));
+    sequencer.accept(vec![says("a", 2)], s(100));
     sequencer.take();
     let events = (3..6).map(|at| event("a", Some(at), &[("pm25", 1)])).collect();
-    sequencer.accept(message(events), s(100));
+    sequencer.accept(vec![message(events)], s(100));
     let finished = sequencer.take();
     assert_eq!((refusals(&finished).len(), total(&finished).events_refused), (1, 3));
 }
@@ -180,10 +180,10 @@ fn only_a_feed_that_is_refused_as_a_whole_drains_again() {
         let mut sequencer = limited(setting, 1);
         sequencer.connected(&"air".into(), true, s(10));
         for n in 0..3 {
-            sequencer.accept(says("flood", n), s(100));
+            sequencer.accept(vec![says("flood", n)], s(100));
         }
         assert!(observed(&mut sequencer, 110), "quiet since");
-        sequencer.accept(undecoded(), s(111));
+        sequencer.accept(vec![undecoded()], s(111));
         assert_eq!(observed(&mut sequencer, 112), !whole, "{setting}");
     }
 }
@@ -211,7 +211,7 @@ fn refusals_beyond_the_room_of_the_quarantine_are_counted_and_acknowledged() {
     };
     // 64 MiB hold 1,099 of them, with 1,010 bytes of texts each.
     for n in 0..2_000 {
-        sequencer.accept(bad(n), s(100));
+        sequencer.accept(vec![bad(n)], s(100));
     }
     let finished = sequencer.take();
     let sum = total(&finished);
@@ -220,7 +220,7 @@ fn refusals_beyond_the_room_of_the_quarantine_are_counted_and_acknowledged() {
     assert_eq!(refusals(&finished).len(), 1_099);
     assert_eq!(finished.iter().map(|f| f.acks.len()).sum::<usize>(), 2_000);
     for n in 0..10 {
-        sequencer.accept(bad(n), s(1_900));
+        sequencer.accept(vec![bad(n)], s(1_900));
     }
     assert_eq!(refusals(&sequencer.take()).len(), 10, "half an hour later there is room again");
 }

@@ -54,7 +54,8 @@ fn other_tags_of_a_device_are_other_tags() {
     let mut sequencer = Sequencer::default();
     let mut tags_at = |at: i64, zone: &str| {
         let tags = vec![("zone".into(), zone.into())].into();
-        sequencer.accept(message(vec![DecodedEvent { tags, ..event("a", Some(at), &[("v", 1)]) }]), s(100));
+        sequencer
+            .accept(vec![message(vec![DecodedEvent { tags, ..event("a", Some(at), &[("v", 1)]) }])], s(100));
         let finished = sequencer.take();
         let mut records = finished.iter().flat_map(|one| &one.batch.records);
         records.find_map(|record| if let Record::Event(event) = record { Some(event.tags.0) } else { None })
@@ -79,7 +80,7 @@ fn what_a_session_brings_again_is_known_by_the_protocol_also_after_a_crash() {
     sequencer.configure(vec![noise], s(100));
     let mut journal = Vec::new();
     let mut tell = |sequencer: &mut Sequencer, id, print, again| {
-        sequencer.accept(brought(id, print, again), s(101));
+        sequencer.accept(vec![brought(id, print, again)], s(101));
         let finished = sequencer.take();
         let sum = total(&finished);
         assert!(sum.balanced());
@@ -100,7 +101,7 @@ fn what_a_session_brings_again_is_known_by_the_protocol_also_after_a_crash() {
     let mut after = Sequencer::default();
     journal.iter().for_each(|batch| after.recover(batch));
     for (id, print, want) in [(7, 5, repeated), (8, 5, repeated), (9, 5, repeated), (8, 6, stored)] {
-        after.accept(brought(id, print, true), s(102));
+        after.accept(vec![brought(id, print, true)], s(102));
         let sum = total(&after.take());
         assert_eq!((sum.events_stored, sum.messages_repeated), want, "{id} {print}");
     }
@@ -109,17 +110,17 @@ fn what_a_session_brings_again_is_known_by_the_protocol_also_after_a_crash() {
 #[test]
 fn every_message_event_and_reading_is_accounted_for() {
     let mut sequencer = Sequencer::default();
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(101));
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(102));
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 9), ("pm10", 2)])]), s(103));
-    sequencer.accept(message(vec![event("b", Some(9_000), &[("pm25", 1)])]), s(104));
-    sequencer.accept(message(vec![event("a", Some(100), &[("hum", 3)])]), s(105));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])])], s(101));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])])], s(102));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 9), ("pm10", 2)])])], s(103));
+    sequencer.accept(vec![message(vec![event("b", Some(9_000), &[("pm25", 1)])])], s(104));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("hum", 3)])])], s(105));
     let mut bad = message(Vec::new());
     bad.decoded.rejected.push(Rejected::message(Reason::BadJson, "no"));
-    sequencer.accept(bad, s(106));
+    sequencer.accept(vec![bad], s(106));
     let mut repeated = message(vec![event("a", Some(100), &[("hum", 3)])]);
     repeated.repeated = true;
-    sequencer.accept(repeated, s(107));
+    sequencer.accept(vec![repeated], s(107));
     let finished = sequencer.take();
     let sum = total(&finished);
     assert!(sum.balanced(), "{sum:?}");
@@ -134,13 +135,13 @@ fn every_message_event_and_reading_is_accounted_for() {
 #[test]
 fn a_restart_knows_names_identities_and_watermarks() {
     let mut first = Sequencer::default();
-    first.accept(message(vec![event("a", Some(100), &[("pm25", 1)])]), s(101));
+    first.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1)])])], s(101));
     let batches = first.take();
     let mut second = Sequencer::default();
     batches.iter().for_each(|finished| second.recover(&finished.batch));
     assert_eq!(second.next(), first.next());
-    second.accept(message(vec![event("a", Some(100), &[("pm25", 1)])]), s(102));
-    second.accept(message(vec![event("a", Some(90), &[("pm25", 1)])]), s(102));
+    second.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1)])])], s(102));
+    second.accept(vec![message(vec![event("a", Some(90), &[("pm25", 1)])])], s(102));
     let again = second.take();
     assert_eq!(total(&again).events_duplicate, 1);
     let entries = again
@@ -157,7 +158,7 @@ fn a_quota_of_devices_limits_one_feed_only() {
     let feed = Box::new(serde_json::from_value(definition).unwrap());
     sequencer.configure(vec![Control::Feed { feed }], s(1));
     for n in 0..5 {
-        sequencer.accept(message(vec![event(&format!("s{n}"), Some(10), &[("pm25", 1)])]), s(11));
+        sequencer.accept(vec![message(vec![event(&format!("s{n}"), Some(10), &[("pm25", 1)])])], s(11));
     }
     let finished = sequencer.take();
     let sum = total(&finished);
@@ -188,8 +189,8 @@ fn ticks_pass_each_second_once_and_name_observed_feeds() {
 #[test]
 fn batches_are_cut_at_the_hour() {
     let mut sequencer = Sequencer::default();
-    sequencer.accept(message(vec![event("a", Some(3_599), &[("pm25", 1)])]), s(3_599));
-    sequencer.accept(message(vec![event("a", Some(3_601), &[("pm25", 1)])]), s(3_601));
+    sequencer.accept(vec![message(vec![event("a", Some(3_599), &[("pm25", 1)])])], s(3_599));
+    sequencer.accept(vec![message(vec![event("a", Some(3_601), &[("pm25", 1)])])], s(3_601));
     let finished = sequencer.take();
     let hours: Vec<i64> = finished.iter().map(|f| f.batch.arrived_at.0 / HOUR).collect();
     assert_eq!(hours, [0, 1]);
@@ -198,11 +199,11 @@ fn batches_are_cut_at_the_hour() {
 #[test]
 fn what_is_not_stored_of_a_device_is_told_with_the_device() {
     let mut sequencer = Sequencer::default();
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(101));
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(102));
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 9), ("pm10", 2)])]), s(103));
-    sequencer.accept(message(vec![event("a", Some(9_000), &[("pm25", 1)])]), s(104));
-    sequencer.accept(message(vec![event("unknown", Some(9_000), &[("pm25", 1)])]), s(104));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])])], s(101));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])])], s(102));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 9), ("pm10", 2)])])], s(103));
+    sequencer.accept(vec![message(vec![event("a", Some(9_000), &[("pm25", 1)])])], s(104));
+    sequencer.accept(vec![message(vec![event("unknown", Some(9_000), &[("pm25", 1)])])], s(104));
     let finished = sequencer.take();
     let told: Vec<_> = finished.iter().flat_map(|f| &f.batch.devices).collect();
     let want = Accounts {
@@ -285,13 +286,13 @@ fn a_jump_of_the_hosts_clock_is_journaled_once_and_its_end_too() {
 fn what_is_only_counted_belongs_to_the_hour_in_which_it_arrived() {
     let mut sequencer = Sequencer::default();
     let said = || message(vec![event("a", Some(3_590), &[("pm25", 1)])]);
-    sequencer.accept(said(), s(3_598));
+    sequencer.accept(vec![said()], s(3_598));
     sequencer.take();
     // Repeats make no record: in one second of the old hour, in one of the new.
     sequencer.pass(Timestamp(3_599 * SECOND));
     sequencer.take();
-    sequencer.accept(said(), Timestamp(3_599 * SECOND + 1));
-    sequencer.accept(said(), s(3_600));
+    sequencer.accept(vec![said()], Timestamp(3_599 * SECOND + 1));
+    sequencer.accept(vec![said()], s(3_600));
     let hours: Vec<(i64, u64)> = sequencer
         .take()
         .iter()
@@ -305,11 +306,13 @@ fn what_is_only_counted_belongs_to_the_hour_in_which_it_arrived() {
 #[test]
 fn parts_of_an_event_are_repeats_conflicts_or_new_each_for_itself() {
     let mut sequencer = Sequencer::default();
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2), ("o3", 3)])]), s(101));
+    sequencer
+        .accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2), ("o3", 3)])])], s(101));
     sequencer.take();
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 9), ("no2", 4)])]), s(102));
-    sequencer.accept(message(vec![event("a", Some(100), &[("no2", 4), ("o3", 3)])]), s(103));
-    sequencer.accept(message(vec![event("a", Some(100), &[("no2", 4), ("o3", 8)])]), s(104));
+    sequencer
+        .accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 9), ("no2", 4)])])], s(102));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("no2", 4), ("o3", 3)])])], s(103));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("no2", 4), ("o3", 8)])])], s(104));
     let finished = sequencer.take();
     let sum = total(&finished);
     assert!(sum.balanced(), "{sum:?}");
@@ -331,7 +334,7 @@ fn a_feed_of_more_quantities_than_bits_loses_none_of_them() {
     let names: Vec<String> = (0..70).map(|n| format!("q{n}")).collect();
     for _ in 0..2 {
         for (name, value) in names.iter().zip(1..) {
-            sequencer.accept(message(vec![event("a", Some(100), &[(name, value)])]), s(101));
+            sequencer.accept(vec![message(vec![event("a", Some(100), &[(name, value)])])], s(101));
         }
     }
     let sum = total(&sequencer.take());
@@ -386,9 +389,9 @@ fn a_message_without_an_event_is_ignored_or_lies_in_quarantine() {
     let mut sequencer = Sequencer::default();
     let mut join = message(Vec::new());
     join.decoded.ignored = Some("join");
-    sequencer.accept(join, s(1));
-    sequencer.accept(message(Vec::new()), s(2));
-    sequencer.accept(message(Vec::new()), s(2));
+    sequencer.accept(vec![join], s(1));
+    sequencer.accept(vec![message(Vec::new())], s(2));
+    sequencer.accept(vec![message(Vec::new())], s(2));
     let sum = total(&sequencer.take());
     assert!(sum.balanced(), "{sum:?}");
     assert_eq!((sum.messages_ignored, sum.messages_quarantined), (1, 2));
@@ -397,9 +400,9 @@ fn a_message_without_an_event_is_ignored_or_lies_in_quarantine() {
 #[test]
 fn a_clock_may_be_ahead_by_max_skew_and_no_more() {
     let mut sequencer = Sequencer::default();
-    sequencer.accept(message(vec![event("a", Some(400), &[("pm25", 1)])]), s(100));
+    sequencer.accept(vec![message(vec![event("a", Some(400), &[("pm25", 1)])])], s(100));
     assert_eq!(total(&sequencer.take()).events_stored, 1);
-    sequencer.accept(message(vec![event("a", Some(402), &[("pm25", 2)])]), Timestamp(s(102).0 - 500));
+    sequencer.accept(vec![message(vec![event("a", Some(402), &[("pm25", 2)])])], Timestamp(s(102).0 - 500));
     let finished = sequencer.take();
     assert_eq!(total(&finished).events_quarantined, 1);
     let refused = finished.iter().flat_map(|f| &f.batch.records).find_map(|record| match record {
@@ -416,9 +419,9 @@ fn a_device_that_counts_is_known_by_its_number_alone() {
     let numbered = |at: i64, number: u64| {
         message(vec![DecodedEvent { counter: Some(number), ..event("a", Some(at), &[("pm25", 1)]) }])
     };
-    sequencer.accept(numbered(100, 7), s(101));
-    sequencer.accept(numbered(130, 7), s(131));
-    sequencer.accept(numbered(130, 8), s(132));
+    sequencer.accept(vec![numbered(100, 7)], s(101));
+    sequencer.accept(vec![numbered(130, 7)], s(131));
+    sequencer.accept(vec![numbered(130, 8)], s(132));
     let sum = total(&sequencer.take());
     assert_eq!((sum.events_stored, sum.events_duplicate), (2, 1));
 }
@@ -426,10 +429,10 @@ fn a_device_that_counts_is_known_by_its_number_alone() {
 #[test]
 fn a_part_that_is_new_is_no_conflict_and_the_rest_is_told_with_the_device() {
     let mut sequencer = Sequencer::default();
-    sequencer.accept(message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])]), s(101));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &[("pm25", 1), ("pm10", 2)])])], s(101));
     sequencer.take();
     let more = [("pm25", 1), ("pm10", 2), ("no2", 4)];
-    sequencer.accept(message(vec![event("a", Some(100), &more)]), s(102));
+    sequencer.accept(vec![message(vec![event("a", Some(100), &more)])], s(102));
     let finished = sequencer.take();
     assert!(!finished.iter().flat_map(|f| &f.batch.records).any(|r| matches!(r, Record::Refusal(_))));
     let told: Vec<Accounts> =
@@ -443,7 +446,7 @@ fn beyond_ten_thousand_quantities_only_known_ones_are_taken_in() {
     let names: Vec<String> = (0..QUANTITIES_MAX + 1).map(|n| format!("q{n}")).collect();
     let mut tell = |sensor: &str, of: &[String]| {
         let values: Vec<(&str, i64)> = of.iter().map(|name| (&**name, 1)).collect();
-        sequencer.accept(message(vec![event(sensor, Some(100), &values)]), s(101));
+        sequencer.accept(vec![message(vec![event(sensor, Some(100), &values)])], s(101));
         let sum = total(&sequencer.take());
         (sum.readings_stored, sum.readings_refused)
     };

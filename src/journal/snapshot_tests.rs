@@ -111,7 +111,7 @@ impl City {
     fn say(&mut self, said: &[Said]) {
         self.now += 1;
         for one in said {
-            self.sequencer.accept(submission(one), Timestamp(self.now * SECOND));
+            self.sequencer.accept(vec![submission(one)], Timestamp(self.now * SECOND));
         }
         self.append();
     }
@@ -150,7 +150,7 @@ fn start(disk: &Arc<dyn Disk>, end: u64, by_snapshot: bool) -> Sequencer {
 /// What a sequencer makes of these messages; an error of its snapshot ends it.
 fn decisions(mut sequencer: Sequencer, now: i64, said: &[Said]) -> Result<Vec<Vec<u8>>, LogError> {
     for one in said {
-        sequencer.accept(submission(one), Timestamp(now * SECOND));
+        sequencer.accept(vec![submission(one)], Timestamp(now * SECOND));
     }
     sequencer.configure(controls(), Timestamp(now * SECOND));
     if let Some(fault) = sequencer.fault() {
@@ -346,9 +346,9 @@ fn a_fast_devices_redelivery_is_known_beyond_its_ring_and_across_snapshots() {
     for by_snapshot in [true, false] {
         let mut again = start(&city.disk, city.writer.next(), by_snapshot);
         let at = Timestamp(city.now * SECOND);
-        all.iter().for_each(|one| again.accept(submission(one), at));
+        all.iter().for_each(|one| again.accept(vec![submission(one)], at));
         // A part of one that the ring forgot long ago, with another value.
-        again.accept(submission(&(0, 1, 5, Some(10), vec![(1, 8)])), at);
+        again.accept(vec![submission(&(0, 1, 5, Some(10), vec![(1, 8)]))], at);
         let mut sum = crate::model::Accounts::default();
         again.take().iter().flat_map(|f| &f.batch.accounts).for_each(|part| sum.add(&part.delta));
         assert_eq!((sum.events_stored, sum.events_duplicate, sum.events_conflicting), (0, 2_000, 1));
@@ -454,7 +454,7 @@ fn figures_of_a_million_sensors() {
             let mut one = submission(&(0, 0, at, None, vec![(0, i64::from(device))]));
             let sensor = format!("aire-{device:07}").into();
             one.decoded.events = vec![DecodedEvent { sensor, ..one.decoded.events[0].clone() }].into();
-            sequencer.accept(one, Timestamp(at * SECOND));
+            sequencer.accept(vec![one], Timestamp(at * SECOND));
         }
         for finished in sequencer.take() {
             writer.append(&batch_codec::encode(&finished.batch)).unwrap();

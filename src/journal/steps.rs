@@ -112,7 +112,7 @@ impl Appender {
         }
         for input in inputs {
             match input {
-                Input::Messages(messages) => self.sequencer.accept_all(messages, now),
+                Input::Messages(messages) => self.sequencer.accept(messages, now),
                 Input::Connected { feed, up } => {
                     self.sequencer.connected(&feed, up, now);
                     (self.linked)(&feed, up);

@@ -144,7 +144,7 @@ pub fn journal(case: &Case) -> Vec<Batch> {
                 sequencer.connected(feed, *up, now);
             }
             Happening::Message(message) => sequencer.accept(
-                Submission {
+                vec![Submission {
                     feed: message.feed.clone(),
                     topic: "t".into(),
                     payload: Bytes::new(),
@@ -153,7 +153,7 @@ pub fn journal(case: &Case) -> Vec<Batch> {
                     repeated: message.repeated,
                     brought: None,
                     ack: None,
-                },
+                }],
                 now,
             ),
             Happening::Pass => sequencer.pass(now),

@@ -14,12 +14,8 @@ use crate::model::{
 };
 
 impl Sequencer {
-    /// Decides what one message becomes.
-    pub fn accept(&mut self, mut message: Submission, now: Timestamp) {
-        self.decide(&mut message, now);
-    }
-
-    pub(super) fn decide(&mut self, message: &mut Submission, now: Timestamp) {
+    /// Decides what one message becomes, `first` being the device of its first event, if that was known.
+    pub(super) fn decide(&mut self, message: &mut Submission, first: Option<DeviceId>, now: Timestamp) {
         self.pass(message.arrived_at.unwrap_or(now));
         let id = self.feed_id(&message.feed);
         if message.arrived_at.is_some() {
@@ -34,12 +30,12 @@ impl Sequencer {
                 self.with_feed(id, |feed| feed.delta.add(&delta));
                 self.refuse(id, message, &rejected);
             }
-            None => self.take_in(id, message),
+            None => self.take_in(id, message, first),
         }
         self.acks.extend(message.ack.take());
     }
 
-    fn take_in(&mut self, id: FeedId, message: &Submission) {
+    fn take_in(&mut self, id: FeedId, message: &Submission, mut first: Option<DeviceId>) {
         let at = self.arrived_at;
         let carried = message.decoded.events.iter().find_map(|event| event.event_at);
         self.with_feed(id, |feed| feed.message(carried, at));
@@ -52,7 +48,7 @@ impl Sequencer {
         }
         let mut told = false;
         for event in message.decoded.events.iter() {
-            let known = read(&self.dictionary).device_id(id, &event.sensor);
+            let known = first.take().or_else(|| read(&self.dictionary).device_id(id, &event.sensor));
             match self.device_over_rate(id, message, event, known) {
                 Some(rejected) if !told => {
                     // One record for all events of the message: they have one payload.

@@ -16,25 +16,28 @@ const AHEAD: usize = 64;
 impl Sequencer {
     /// Decides what messages become, one after the other. They go together at the end: letting go of one
     /// waits until everything that was written before is.
-    pub fn accept_all(&mut self, mut messages: Vec<Submission>, now: Timestamp) {
+    pub fn accept(&mut self, mut messages: Vec<Submission>, now: Timestamp) {
         for next in messages.chunks_mut(AHEAD) {
-            self.look_ahead(next);
-            next.iter_mut().for_each(|message| self.decide(message, now));
+            let known = self.look_ahead(next);
+            next.iter_mut().zip(known).for_each(|(message, first)| self.decide(message, first, now));
         }
     }
 
-    fn look_ahead(&self, messages: &[Submission]) {
+    /// The device of each message's first event, where it has an id.
+    fn look_ahead(&self, messages: &[Submission]) -> [Option<DeviceId>; AHEAD] {
         let dictionary = read(&self.dictionary);
-        let mut devices: Vec<DeviceId> = Vec::with_capacity(AHEAD);
-        for message in messages {
-            let Some(feed) = dictionary.feed_id(&message.feed) else { continue };
-            let events = message.decoded.events.iter().take(1);
-            devices.extend(events.filter_map(|event| dictionary.device_id(feed, &event.sensor)));
+        let mut known = [None; AHEAD];
+        for (known, message) in known.iter_mut().zip(messages) {
+            let feed = self.known_feed(&message.feed).or_else(|| dictionary.feed_id(&message.feed));
+            let first = message.decoded.events.iter().next();
+            *known = feed.zip(first).and_then(|(feed, first)| dictionary.device_id(feed, &first.sensor));
         }
-        let tagged = devices.iter().filter_map(|device| self.tagged.get(device.index()));
+        let devices = || known.iter().flatten();
+        let tagged = devices().filter_map(|device| self.tagged.get(device.index()));
         black_box(tagged.fold(0, |sum, TagSetId(id)| sum ^ id));
-        let rings = || devices.iter().filter_map(|device| self.rings.get(device.index()));
+        let rings = || devices().filter_map(|device| self.rings.get(device.index()));
         black_box(rings().fold(0, |sum, ring| sum ^ ring.glance()));
         black_box(rings().fold(0, |sum, ring| sum ^ ring.last_byte()));
+        known
     }
 }

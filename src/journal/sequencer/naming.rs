@@ -105,12 +105,14 @@ impl Sequencer {
         Some(id)
     }
 
+    /// Messages of one connection carry one and the same name.
+    pub(super) fn known_feed(&self, name: &Arc<str>) -> Option<FeedId> {
+        self.last_feed.as_ref().filter(|(last, _)| Arc::ptr_eq(last, name)).map(|(_, id)| *id)
+    }
+
     pub(super) fn feed_id(&mut self, name: &Arc<str>) -> FeedId {
-        // Messages of one connection carry one and the same name.
-        if let Some((last, id)) = &self.last_feed
-            && Arc::ptr_eq(last, name)
-        {
-            return *id;
+        if let Some(id) = self.known_feed(name) {
+            return id;
         }
         let known = read(&self.dictionary).feed_id(name);
         let id = known.unwrap_or_else(|| {
