@@ -5,7 +5,6 @@
 //! batch and acts on the keys of its own groups, so no reading is copied between workers; the rows
 //! of one epoch meet again in one place and leave in one order.
 
-pub mod alarms;
 pub mod compile;
 pub mod course;
 pub mod engine;
@@ -25,6 +24,7 @@ pub mod slots;
 pub mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod timers;
 pub mod unobserved;
 pub mod windows;
 

@@ -58,7 +58,7 @@ struct Shape {
 }
 
 const SHAPES: [Shape; 5] = [
-    Shape { sensors: [5_000, 55_000], ..shape("one", 1, 60 * MINUTE_MS) },
+    Shape { sensors: [20_000, 220_000], ..shape("one", 1, 60 * MINUTE_MS) },
     Shape { sensors: [5_000, 55_000], ..shape("hours", 25, 60 * MINUTE_MS) },
     shape("full", RING_EVENTS_MAX as u64, 6 * MINUTE_MS),
     Shape { by_minute: true, sensors: [20, 220], ..shape("crowded", READINGS, 1_000) },

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::alarms::Alarms;
 use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, SENSOR, Share};
 use super::moment::{Evidence, Heard, Moment, Seen};
 use super::rules::{self, RulePlan};
+use super::timers::{Timer, Timers};
 use crate::model::{Dictionary, Event, Key, Span, Timestamp};
 use crate::rule::Row;
 
@@ -28,7 +28,7 @@ pub struct ReadingsRun {
     /// Keys whose rules wait for time to pass.
     waiting: BTreeSet<u32>,
     /// Keys that may be silent or absent.
-    alarms: Alarms,
+    alarms: Timers,
 }
 
 /// How long readings may come late.
@@ -51,7 +51,7 @@ struct KeyRun {
     names: Box<[Arc<str>]>,
     seen: Seen,
     /// When it is due among `alarms`.
-    alarm: Option<Timestamp>,
+    alarm: Timer,
 }
 
 impl ReadingsRun {
@@ -65,7 +65,7 @@ impl ReadingsRun {
             table: KeyTable::new(&[SENSOR.into()], None, share),
             keys: KeyRuns::default(),
             waiting: BTreeSet::new(),
-            alarms: Alarms::default(),
+            alarms: Timers::default(),
         }
     }
 
@@ -138,7 +138,7 @@ impl ReadingsRun {
         }
         for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            run.alarm = None;
+            run.alarm = Timer::STOPPED;
             for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
                 let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
                 // One that waited for nothing learns how far time has come.
@@ -203,7 +203,7 @@ fn pass_observed(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<
 
 fn note(
     waiting: &mut BTreeSet<u32>,
-    alarms: &mut Alarms,
+    alarms: &mut Timers,
     number: u32,
     run: &mut KeyRun,
     rules: &[Arc<RulePlan>],
@@ -226,7 +226,7 @@ impl KeyRun {
             courses: vec![Course::default(); rules].into(),
             names: Box::default(),
             seen: Seen::default(),
-            alarm: None,
+            alarm: Timer::STOPPED,
         }
     }
 }

@@ -17,13 +17,13 @@ use self::courses::{Courses, Reached};
 use self::passing::note;
 use self::quiet::Due;
 use self::register::Register;
-use super::alarms::Alarms;
 use super::compile::Origin;
 use super::course::Whose;
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::moment::{Heard, Moment, Seen, names_of_window, numbers_of_window};
 use super::slots::Slot;
+use super::timers::{Timer, Timers};
 use crate::alert::Verdict;
 use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
@@ -59,16 +59,16 @@ pub struct WindowRun {
     pub amend_every: Span,
     table: KeyTable,
     keys: KeyRuns<KeyRun>,
-    /// (end of the earliest open window, key).
-    closes: BTreeSet<(Timestamp, u32)>,
-    /// (end of the next window whose sealing publishes or forgets something, key).
-    seals: BTreeSet<(Timestamp, u32)>,
+    /// Keys by the end of their earliest open window.
+    closes: Timers,
+    /// Keys by the end of the next window whose sealing publishes or forgets something.
+    seals: Timers,
     /// Keys with amendments to publish.
     dirty: Vec<u32>,
     /// Keys whose rules wait for time to pass.
     waiting: BTreeSet<u32>,
     /// Keys that may be silent.
-    alarms: Alarms,
+    alarms: Timers,
     /// Watermark of the keys that are not a single sensor.
     zone_watermark: Timestamp,
     /// By tick, windows that end at or before are closed.
@@ -94,12 +94,12 @@ struct KeyRun {
     /// What the last verdict saw.
     seen: Seen,
     /// When it is due among `alarms`.
-    alarm: Option<Timestamp>,
+    alarm: Timer,
     amended_at: Timestamp,
     /// When it is due among `closes`.
-    close_timer: Option<Timestamp>,
+    close_timer: Timer,
     /// When it is due among `seals`.
-    seal_timer: Option<Timestamp>,
+    seal_timer: Timer,
     /// Whether it is among `dirty`.
     dirty: bool,
     /// No window of it closes before, and none is sealed that has something to publish or forget.
@@ -144,11 +144,11 @@ impl WindowRun {
             amend_every,
             table,
             keys: KeyRuns::default(),
-            closes: BTreeSet::new(),
-            seals: BTreeSet::new(),
+            closes: Timers::default(),
+            seals: Timers::default(),
             dirty: Vec::new(),
             waiting: BTreeSet::new(),
-            alarms: Alarms::default(),
+            alarms: Timers::default(),
             zone_watermark: Timestamp::MIN,
             tick_closed_to: Timestamp::MIN,
             tick_sealed_to: Timestamp::MIN,
@@ -220,11 +220,11 @@ impl WindowRun {
         let pane_end = self.plan.grid.pane_end(pane);
         // The first of its windows to close ends with the pane.
         run.due = Due { close: run.due.close.min(pane_end), seal: run.due.seal.min(pane_end) };
-        let earlier = run.close_timer.is_none_or(|timer| pane_end < timer);
-        if run.seal_timer.is_none_or(|timer| pane_end < timer) {
+        let (closes, seals) = (run.close_timer.is_due_by(pane_end), run.seal_timer.is_due_by(pane_end));
+        if !seals {
             self.arm_seal(number);
         }
-        if earlier {
+        if !closes {
             self.arm_close(number);
         }
     }
@@ -299,20 +299,15 @@ impl WindowRun {
     }
 
     fn close_due(&mut self, limit: Timestamp, moment: &mut Moment<'_>) {
-        while let Some(&(end, number)) = self.closes.first()
-            && end <= limit
-        {
-            self.closes.pop_first();
+        while let Some(number) = self.closes.take_first(limit) {
             if let Some(run) = self.keys.get_mut(number as usize) {
-                run.close_timer = None;
+                run.close_timer = Timer::STOPPED;
             }
             self.close(number, limit, moment);
             self.pass(number, moment);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            if let Some(end) = run.next_close(&self.plan) {
-                run.close_timer = Some(end);
-                self.closes.insert((end, number));
-            }
+            let next = run.next_close(&self.plan);
+            self.closes.set(number, &mut run.close_timer, next);
         }
     }
 
@@ -332,22 +327,17 @@ impl WindowRun {
     }
 
     fn seal_due(&mut self, limit: Timestamp, moment: &mut Moment<'_>) {
-        while let Some(&(end, number)) = self.seals.first()
-            && end <= limit
-        {
-            self.seals.pop_first();
+        while let Some(number) = self.seals.take_first(limit) {
             if let Some(run) = self.keys.get_mut(number as usize) {
-                run.seal_timer = None;
+                run.seal_timer = Timer::STOPPED;
             }
             // What nothing closed in time (a feed that never drained) is published before it is sealed.
             self.close(number, limit, moment);
             self.pass(number, moment);
             self.seal(number, limit, moment);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            if let Some(end) = run.next_seal(&self.plan) {
-                run.seal_timer = Some(end);
-                self.seals.insert((end, number));
-            }
+            let next = run.next_seal(&self.plan);
+            self.seals.set(number, &mut run.seal_timer, next);
         }
     }
 
@@ -454,10 +444,10 @@ impl KeyRun {
             windows: KeyWindows::default(),
             courses: Courses::new(rules),
             seen: Seen::default(),
-            alarm: None,
+            alarm: Timer::STOPPED,
             amended_at: Timestamp::MIN,
-            close_timer: None,
-            seal_timer: None,
+            close_timer: Timer::STOPPED,
+            seal_timer: Timer::STOPPED,
             dirty: false,
             due: Due::default(),
             registration: None,

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::{KeyRun, WindowRun};
-use crate::flow::alarms::Alarms;
 use crate::flow::course::{Course, Whose};
 use crate::flow::moment::Moment;
 use crate::flow::slots::Slot;
+use crate::flow::timers::{Timer, Timers};
 use crate::model::Timestamp;
 
 impl WindowRun {
@@ -43,7 +43,7 @@ impl WindowRun {
         for number in self.alarms.take(to) {
             let reached = self.reached(number);
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            run.alarm = None;
+            run.alarm = Timer::STOPPED;
             let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
             for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
                 let evidence = run.seen.named(&self.names);
@@ -63,7 +63,7 @@ impl WindowRun {
 /// Notes whether a key's rules wait for time to pass, and when they may be silent.
 pub(super) fn note(
     waiting: &mut BTreeSet<u32>,
-    alarms: &mut Alarms,
+    alarms: &mut Timers,
     number: u32,
     run: &mut KeyRun,
     rules: &[Slot],

@@ -120,26 +120,18 @@ impl WindowRun {
     pub(super) fn arm_close(&mut self, number: u32) {
         let Some(run) = self.keys.get(number as usize) else { return };
         let Some(end) = run.next_close(&self.plan) else { return };
-        if run.close_timer.is_some_and(|timer| timer <= end) {
+        if run.close_timer.is_due_by(end) {
             return;
         }
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        if let Some(old) = run.close_timer.replace(end) {
-            self.closes.remove(&(old, number));
-        }
-        self.closes.insert((end, number));
+        self.closes.set(number, &mut run.close_timer, Some(end));
     }
 
     /// Sets the timer of a key to what its sealing waits for, unless it is set earlier.
     pub(super) fn arm_seal(&mut self, number: u32) {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        let Some(due) = run.next_seal(&self.plan) else { return };
-        if run.seal_timer.is_none_or(|timer| due < timer) {
-            if let Some(old) = run.seal_timer.replace(due) {
-                self.seals.remove(&(old, number));
-            }
-            self.seals.insert((due, number));
-        }
+        let due = run.next_seal(&self.plan);
+        self.seals.set(number, &mut run.seal_timer, due);
     }
 }
 

@@ -96,12 +96,8 @@ impl WindowRun {
         }
         run.key = key.clone();
         let number = self.table.restore(key);
-        if let Some(end) = run.close_timer {
-            self.closes.insert((end, number));
-        }
-        if let Some(end) = run.seal_timer {
-            self.seals.insert((end, number));
-        }
+        self.closes.restore(number, run.close_timer);
+        self.seals.restore(number, run.seal_timer);
         // Sensors registered since the last tick are found again at the next.
         self.fresh = true;
         if run.dirty {
