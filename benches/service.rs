@@ -1,5 +1,5 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start ingest broker latency memory recovery catch_up`.
+//! `cargo bench --bench service -- replay start ingest broker latency memory recovery catch_up pressure`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
 //! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
@@ -40,6 +40,8 @@ mod memory;
 mod mosquitto;
 #[path = "service/mqtt.rs"]
 mod mqtt;
+#[path = "service/pressure.rs"]
+mod pressure;
 #[path = "service/process.rs"]
 mod process;
 #[path = "service/queries.rs"]
@@ -60,7 +62,8 @@ mod webhook;
 use figures::Report;
 
 /// The parts, in their order. `start` goes on with the data that `replay` left.
-const PARTS: [&str; 8] = ["replay", "start", "ingest", "broker", "latency", "memory", "recovery", "catch_up"];
+const PARTS: [&str; 9] =
+    ["replay", "start", "ingest", "broker", "latency", "memory", "recovery", "catch_up", "pressure"];
 
 fn main() {
     // Cargo itself says `--bench`; names of parts have no dashes.
@@ -98,6 +101,9 @@ fn main() {
     }
     if wanted("catch_up") {
         catch_up::measure(&runtime, &mut report);
+    }
+    if wanted("pressure") {
+        pressure::measure(&runtime, &mut report);
     }
     report.print();
 }

@@ -9,6 +9,7 @@ pub mod compile;
 pub mod course;
 pub mod engine;
 pub mod feeds;
+pub mod folder;
 pub mod interpreter;
 pub mod judged;
 pub mod key_runs;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sereno_simulators::city1::{EVENTS_PER_SECOND, Load};
+use sereno_simulators::city1::{EVENTS_PER_SECOND, Load, Written};
 use tokio::runtime::Runtime;
 
 use super::city1::{City1, SENSORS};
@@ -39,11 +39,7 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
     let (mut times, mut live) = (Vec::new(), Vec::new());
     for number in 1..=RUNS {
         let server = runtime.block_on(Server::start());
-        let tables = format!(
-            "[influx]\nurl = \"http://127.0.0.1:{}\"\norg = \"bench\"\nbucket = \"bench\"\n",
-            server.port
-        );
-        let site = City1::site(&tables);
+        let site = City1::site(&server.tables());
         let data = site.data();
         let waiting = backlog(&site, &data, outage);
         let service = Service::start(runtime, &site, data.path());
@@ -62,9 +58,15 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
 }
 
 /// Journals so many seconds of the load, the last of them a minute ago; events that it stored.
-fn backlog(site: &Site, data: &tempfile::TempDir, seconds: u64) -> u64 {
+pub fn backlog(site: &Site, data: &tempfile::TempDir, seconds: u64) -> u64 {
     let start_ms = now_ms() - i64::try_from(seconds * 1_000).expect("an outage is no century") - 60_000;
-    let load = Load { seed: 1, sensors: SENSORS, events: seconds * EVENTS_PER_SECOND, start_ms };
+    let written = journal(site, data, SENSORS, seconds * EVENTS_PER_SECOND, start_ms);
+    written.lines - written.malformed
+}
+
+/// Journals the load of so many sensors.
+pub fn journal(site: &Site, data: &tempfile::TempDir, sensors: u32, events: u64, start_ms: i64) -> Written {
+    let load = Load { seed: 1, sensors, events, start_ms };
     let file = site.path("outage.ndjson");
     let mut out = BufWriter::new(File::create(&file).expect("the folder can be written"));
     let written = load.write(&mut out).expect("the disk has room for the load");
@@ -74,7 +76,7 @@ fn backlog(site: &Site, data: &tempfile::TempDir, seconds: u64) -> u64 {
     let output = command.output().expect("the binary starts");
     assert!(output.status.success(), "sereno replay: {}", String::from_utf8_lossy(&output.stderr));
     std::fs::remove_file(&file).expect("the load can be removed");
-    written.lines - written.malformed
+    written
 }
 
 /// How it went.
@@ -119,20 +121,22 @@ async fn catch_up(site: &Site, server: &Server, mut said: u64) -> Caught {
     unreachable!("seconds do not end")
 }
 
-fn now_ms() -> i64 {
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     i64::try_from(now.as_millis()).expect("the clock is before the year 292 million")
 }
 
 /// An InfluxDB that takes everything and counts the points of the feed.
-struct Server {
-    port: u16,
+pub struct Server {
+    /// Where it listens.
+    pub port: u16,
     events: Arc<AtomicU64>,
 }
 
 impl Server {
     /// Starts one; in a runtime.
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let events = Arc::<AtomicU64>::default();
         let shared = events.clone();
         let take = move |body: Vec<u8>| {
@@ -143,7 +147,13 @@ impl Server {
         Self { port, events }
     }
 
-    fn events(&self) -> u64 {
+    /// What `sereno.toml` says of it.
+    pub fn tables(&self) -> String {
+        format!("[influx]\nurl = \"http://127.0.0.1:{}\"\norg = \"bench\"\nbucket = \"bench\"\n", self.port)
+    }
+
+    /// Points of the feed so far.
+    pub fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 }

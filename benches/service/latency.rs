@@ -29,6 +29,8 @@ const RUNS: usize = 3;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// After that.
 const COUNTED: Duration = Duration::from_secs(20);
+/// Messages of a run at 5,000 a second.
+pub const MESSAGES_MAX: u64 = (WARM_UP.as_secs() + COUNTED.as_secs()) * 5_000;
 /// From one crossing to the next, up and down in turn.
 const CROSSING_EVERY: Duration = Duration::from_millis(50);
 /// Sensors of the other messages.
@@ -40,7 +42,8 @@ const KEEP: &str = "[checkpoint]\nevery = \"4s\"\n\n[store]\nflush_every = \"3s\
 /// So many of each, at least.
 const KEPT_MIN: usize = 3;
 
-const PIPELINE: &str = r#"
+/// A rule on readings at `bench/{sensor}`.
+pub const PIPELINE: &str = r#"
 version = 1
 name = "threshold"
 title = { es = "Umbral", en = "Threshold" }
@@ -64,6 +67,9 @@ severity = "critical"
 title = { es = "Sobre el umbral", en = "Above the threshold" }
 message = { es = "{sensor}: {v:1}", en = "{sensor}: {v:1}" }
 "#;
+
+/// The other messages: topic and payload of each, by its number and its moment in microseconds.
+pub type Others<'a> = &'a mut dyn FnMut(u32, u64) -> (String, String);
 
 /// How messages come in, and how alerts leave.
 struct Way {
@@ -179,25 +185,48 @@ fn run(runtime: &Runtime, way: &Way) -> (Samples, Samples) {
     let subscriber = way.by_mqtt.then(|| runtime.block_on(subscribe(site.mqtt, inbox.clone())));
     let kept = Arc::<AtomicUsize>::default();
     let watch = runtime.spawn(count_checkpoints(site.http, kept.clone()));
-    let Sent { mut due, messages, late } = send(runtime, site.mqtt, way.every);
-    let taken = runtime.block_on(rest(&inbox, due.len()));
+    let mut others = |number: u32, at_us| (format!("bench/s-{:04}", number % SENSORS), payload(at_us, 20.0));
+    let sent = send(runtime, site.mqtt, way.every, &mut others);
+    let taken = runtime.block_on(rest(&inbox, sent.due.len()));
     watch.abort();
-    assert_eq!(runtime.block_on(counted(site.http, messages)), messages, "every message is an event");
+    assert_eq!(
+        runtime.block_on(counted(site.http, sent.messages)),
+        sent.messages,
+        "every message is an event"
+    );
     if way.by_mqtt {
         let (kept, files) = (kept.load(Ordering::Relaxed), parquet_files(data.path()));
         assert!(kept.min(files) >= KEPT_MIN, "{kept} checkpoints and {files} Parquet files");
     }
     drop(subscriber);
     service.stop();
-    let latencies = taken.iter().map(|(came_at, body)| {
-        let body: Value = serde_json::from_slice(body).expect("a notification is JSON");
-        let due_at = due.remove(&crossing_of(&body));
-        let due_at = due_at.unwrap_or_else(|| panic!("nobody crossed, or twice told: {body}"));
-        came_at.saturating_duration_since(due_at).as_secs_f64() * 1e3
-    });
-    let latencies = latencies.collect();
-    assert!(due.is_empty(), "crossings without a notification: {:?}", due.keys());
-    (Samples::new(latencies), Samples::new(late))
+    sent.told(&taken)
+}
+
+/// Latencies of alerts by MQTT at a running service with [`PIPELINE`] and a receiver `mqtt`, with `others`
+/// between them; and how late the client had each message, in milliseconds.
+pub fn by_mqtt(runtime: &Runtime, site: &Site, every: Duration, others: Others<'_>) -> (Samples, Samples) {
+    let inbox = Inbox::default();
+    let subscriber = runtime.block_on(subscribe(site.mqtt, inbox.clone()));
+    let sent = send(runtime, site.mqtt, every, others);
+    let taken = runtime.block_on(rest(&inbox, sent.due.len()));
+    drop(subscriber);
+    sent.told(&taken)
+}
+
+impl Sent {
+    /// From the moments to the notifications, each of which must have come once; and to the client.
+    fn told(mut self, taken: &[(Instant, Vec<u8>)]) -> (Samples, Samples) {
+        let latencies = taken.iter().map(|(came_at, body)| {
+            let body: Value = serde_json::from_slice(body).expect("a notification is JSON");
+            let due_at = self.due.remove(&crossing_of(&body));
+            let due_at = due_at.unwrap_or_else(|| panic!("nobody crossed, or twice told: {body}"));
+            came_at.saturating_duration_since(due_at).as_secs_f64() * 1e3
+        });
+        let latencies = latencies.collect();
+        assert!(self.due.is_empty(), "crossings without a notification: {:?}", self.due.keys());
+        (Samples::new(latencies), Samples::new(self.late))
+    }
 }
 
 /// Subscribes to alerts at the listener. A resolved one also clears its retained message; that is none.
@@ -217,7 +246,7 @@ fn crossing_of(notification: &Value) -> Crossing {
 
 /// Sends everything at its moment, from this thread: it sleeps to the microsecond, which timers of the
 /// runtime do not.
-fn send(runtime: &Runtime, port: u16, every: Duration) -> Sent {
+fn send(runtime: &Runtime, port: u16, every: Duration, others: Others<'_>) -> Sent {
     let _inside = runtime.enter();
     let mut publisher = Publisher::connect(port);
     // The first one, so that the connection stands.
@@ -241,7 +270,8 @@ fn send(runtime: &Runtime, port: u16, every: Duration) -> Sent {
             publisher.send(format!("bench/{sensor}"), payload(at_us, value));
             sent.due.insert((sensor, state), due_at);
         } else {
-            publisher.send(format!("bench/s-{:04}", number % SENSORS), payload(at_us, 20.0));
+            let (topic, payload) = others(number, at_us);
+            publisher.send(topic, payload);
         }
         if number >= warm_up {
             sent.late.push(due_at.elapsed().as_secs_f64() * 1e3);
@@ -264,7 +294,7 @@ async fn rest(inbox: &Inbox, wanted: usize) -> Vec<(Instant, Vec<u8>)> {
 }
 
 /// Counts checkpoints by the positions that they say they are of.
-async fn count_checkpoints(http: u16, kept: Arc<AtomicUsize>) {
+pub async fn count_checkpoints(http: u16, kept: Arc<AtomicUsize>) {
     let mut last = 0.0;
     loop {
         let epoch = api::metric(http, "sereno_checkpoint_epoch").await;
@@ -286,11 +316,13 @@ fn parquet_files(folder: &Path) -> usize {
         .sum()
 }
 
-fn payload(at_us: u64, value: f64) -> String {
+/// A reading of the pipeline.
+pub fn payload(at_us: u64, value: f64) -> String {
     format!("{{\"t\":{at_us},\"v\":{value:.1}}}")
 }
 
-fn now_us() -> u64 {
+/// Microseconds since 1970.
+pub fn now_us() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(now.as_micros()).expect("the clock is before the year 584,000")
 }

@@ -5,8 +5,9 @@
 //! frontier has passed the epoch, put in order and published. The timestamp is the journal epoch,
 //! and nothing but this file ever sees it.
 //!
-//! A checkpoint is asked for with a batch and travels with it: each worker gives its part once it
-//! has folded the batch, and the parts meet behind the rows of the same epoch.
+//! A checkpoint is asked for with a batch and travels with it: it is of the moment when a worker has
+//! folded that batch. Each worker writes its part down bit by bit while it goes on with others, so that
+//! nothing waits for a million keys; the parts are handed over once all are whole.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use timely::container::CapacityContainerBuilder;
@@ -25,6 +26,7 @@ use timely::dataflow::operators::probe::Handle;
 use timely::dataflow::operators::vec::{Broadcast, Input};
 use timely::dataflow::operators::{Capability, Probe};
 
+use super::folder::{self, Answer, Folder, Given, Parts};
 use super::interpreter::{Interpreter, order};
 use super::past::Past;
 use super::pipeline::Counts;
@@ -53,30 +55,10 @@ pub trait Source: Send {
     fn wants_checkpoint(&mut self, _next: u64, _last: bool) -> Option<Request> {
         None
     }
-    /// Takes the workers' parts of a checkpoint; the rows of every epoch before `next` were
-    /// published.
+    /// A checkpoint is of this moment: the rows of every epoch before `next` were published, and no more.
+    fn checkpoint_begins(&mut self, _next: u64) {}
+    /// Takes the workers' parts of the checkpoint that began so.
     fn checkpoint(&mut self, _next: u64, _parts: Result<Vec<Part>, StateError>) {}
-}
-
-/// What worker 0 hands to every worker under one epoch.
-struct Given {
-    /// The batch; absent when there is only a checkpoint to take.
-    batch: Option<Batch>,
-    /// What its recomputes are about.
-    past: Vec<Past>,
-    /// The checkpoint to take after it.
-    request: Option<Request>,
-}
-
-/// What a worker made of it.
-#[derive(Clone)]
-struct Answer {
-    /// Whether there was a batch.
-    batch: bool,
-    /// Its rows.
-    rows: Vec<ResultRow>,
-    /// Its part of a checkpoint, and the first epoch that is not in it.
-    part: Option<(u64, Result<Part, StateError>)>,
 }
 
 /// A value that stays within the process: timely asks that what it exchanges could be serialised.
@@ -164,7 +146,7 @@ impl Engine {
             workers => timely::Config::process(workers),
         };
         let folds = Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>());
-        let told = tally.clone();
+        let (told, parts) = (tally.clone(), Parts::default());
         let guards = timely::execute(config, move |worker| {
             let own = if worker.index() == 0 {
                 source.lock().ok().and_then(|mut source| source.take())
@@ -173,7 +155,7 @@ impl Engine {
             };
             let fold = folds.lock().ok().and_then(|mut folds| folds.get_mut(worker.index())?.take());
             let fold = fold.unwrap_or_else(|| Interpreter::new(worker.index(), worker.peers()));
-            run(worker, fold, next, own, told.clone(), &stopped);
+            run(worker, Folder::new(fold, parts.clone()), next, own, told.clone(), &stopped);
         })?;
         Ok(Self { guards: Some(guards), tally, stop })
     }
@@ -206,14 +188,15 @@ impl Drop for Engine {
 
 fn run(
     worker: &mut timely::worker::Worker,
-    mut fold: Interpreter,
+    mut folder: Folder,
     next: u64,
     source: Option<Box<dyn Source>>,
     tally: Tally,
     stop: &AtomicBool,
 ) {
     let index = worker.index();
-    tally.tell(index, &fold);
+    tally.tell(index, folder.fold());
+    let parts = folder.parts();
     let source: SharedSource = Rc::new(RefCell::new(source));
     let sink = source.clone();
     let mut input = Batches::new();
@@ -222,14 +205,13 @@ fn run(
         let rows = batches.unary_frontier::<CapacityContainerBuilder<Vec<_>>, _, _, _>(
             Pipeline,
             "interpret",
-            |_, _| {
+            |_, info| {
+                let activator = scope.activator_for(info.address);
                 let mut waiting: Waiting<InProcess<Arc<Given>>> = BTreeMap::new();
                 move |(input, frontier), output| {
                     input.for_each_stamp(|stamp, data| {
                         if let Some(capability) = stamp.retain_least(output.output_index()) {
-                            let entry =
-                                waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
-                            entry.1.extend(data.flat_map(|given| given.drain(..)));
+                            keep(&mut waiting, capability, data.flat_map(|given| given.drain(..)));
                         }
                     });
                     while let Some(entry) = waiting.first_entry() {
@@ -238,22 +220,23 @@ fn run(
                         }
                         let (capability, given) = entry.remove();
                         for given in &given {
-                            output.session(&capability).give(InProcess(answer(&mut fold, &given.0)));
+                            output.session(&capability).give(InProcess(folder.answer(&given.0)));
                         }
-                        tally.tell(index, &fold);
+                        tally.tell(index, folder.fold());
+                    }
+                    if let Some(later) = folder.go_on() {
+                        activator.activate_after(later);
                     }
                 }
             },
         );
         let to_one = Exchange::new(|_: &InProcess<Answer>| 0);
         rows.unary_frontier::<CapacityContainerBuilder<Vec<()>>, _, _, _>(to_one, "publish", move |_, _| {
-            let mut waiting: Waiting<Answer> = BTreeMap::new();
+            let mut waiting: Waiting<InProcess<Answer>> = BTreeMap::new();
             move |(input, frontier), output| {
                 input.for_each_stamp(|stamp, data| {
                     if let Some(capability) = stamp.retain_least(output.output_index()) {
-                        let entry =
-                            waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new()));
-                        entry.1.extend(data.flat_map(|answers| answers.drain(..)).map(|answer| answer.0));
+                        keep(&mut waiting, capability, data.flat_map(|answers| answers.drain(..)));
                     }
                 });
                 while let Some(entry) = waiting.first_entry() {
@@ -270,37 +253,25 @@ fn run(
         .probe()
         .0
     });
-    drive(worker, input, next, &probe, &source, stop);
+    drive(worker, input, next, &probe, &source, (&parts, stop));
 }
 
-/// Folds a batch, and says what a checkpoint after it holds.
-fn answer(fold: &mut Interpreter, given: &Given) -> Answer {
-    let rows = given.batch.as_ref().map(|batch| fold.apply_with(batch, &given.past));
-    let part = given.request.as_ref().map(|request| {
-        let began = Instant::now();
-        let saved = fold.save(request).map(|part| Part { took: began.elapsed(), ..part });
-        (request.next, saved)
-    });
-    Answer { batch: rows.is_some(), rows: rows.unwrap_or_default(), part }
+/// Keeps what came for an epoch until it is complete.
+fn keep<D>(waiting: &mut Waiting<D>, capability: Capability<u64>, came: impl Iterator<Item = D>) {
+    waiting.entry(*capability.time()).or_insert_with(|| (capability, Vec::new())).1.extend(came);
 }
 
-/// Hands over what all workers made of an epoch: rows first, then the checkpoint after them.
-fn deliver(source: &mut dyn Source, epoch: u64, answers: Vec<Answer>) {
-    let batch = answers.iter().any(|answer| answer.batch);
-    let (mut rows, mut parts, mut taken) = (Vec::new(), Vec::new(), None);
-    for answer in answers {
-        rows.extend(answer.rows);
-        if let Some((next, part)) = answer.part {
-            taken = Some(next);
-            parts.push(part);
-        }
-    }
+/// Hands over what all workers made of an epoch: rows first, then word of the checkpoint after them.
+fn deliver(source: &mut dyn Source, epoch: u64, answers: Vec<InProcess<Answer>>) {
+    let batch = answers.iter().any(|answer| answer.0.batch);
+    let checkpoint = answers.iter().find_map(|answer| answer.0.checkpoint);
+    let mut rows: Vec<ResultRow> = answers.into_iter().flat_map(|answer| answer.0.rows).collect();
     if batch {
         order(&mut rows);
         source.publish(epoch, rows);
     }
-    if let Some(next) = taken {
-        source.checkpoint(next, parts.into_iter().collect());
+    if let Some(next) = checkpoint {
+        source.checkpoint_begins(next);
     }
 }
 
@@ -311,7 +282,7 @@ fn drive(
     next: u64,
     probe: &Handle<u64>,
     source: &SharedSource,
-    stop: &AtomicBool,
+    (parts, stop): (&Parts, &AtomicBool),
 ) {
     if let Some(source) = &mut *source.borrow_mut() {
         source.wake(std::thread::current());
@@ -347,12 +318,22 @@ fn drive(
         } else {
             worker.step_or_park(Some(PARK))
         };
+        hand_over(parts, worker.peers(), probe, source);
     }
-    if let Some(request) = wanted(source, began, true) {
-        input.send(InProcess(Arc::new(Given { batch: None, past: Vec::new(), request: Some(request) })));
-    }
+    let request = wanted(source, began, true);
+    input.send(InProcess(Arc::new(Given { batch: None, past: Vec::new(), request })));
     input.close();
     worker.step_or_park_while(Some(PARK), || !probe.done());
+    hand_over(parts, worker.peers(), probe, source);
+}
+
+/// Hands over the checkpoints of which all parts are there, once their rows were published.
+fn hand_over(parts: &Parts, workers: usize, probe: &Handle<u64>, source: &SharedSource) {
+    while let Some((next, parts)) = folder::whole(parts, workers, |next| !probe.less_than(&next)) {
+        if let Some(source) = &mut *source.borrow_mut() {
+            source.checkpoint(next, parts);
+        }
+    }
 }
 
 fn wanted(source: &SharedSource, next: u64, last: bool) -> Option<Request> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use self::state::Saving;
 use super::compile::{self, PipelinePlan};
 use super::feeds::FeedClocks;
 use super::judged::Standing;
@@ -46,6 +47,8 @@ pub struct Interpreter {
     arrived_at: Timestamp,
     /// Definitions as text, for checkpoints.
     texts: Texts,
+    /// A checkpoint that is not handed over.
+    saving: Option<Saving>,
     out: Vec<ResultRow>,
 }
 
@@ -65,6 +68,7 @@ impl Interpreter {
             ticked: Timestamp::MIN,
             arrived_at: Timestamp::MIN,
             texts: Texts::default(),
+            saving: None,
             out: Vec::new(),
         }
     }
@@ -82,6 +86,8 @@ impl Interpreter {
             match record {
                 Record::Event(event) => self.event(batch, event, cause),
                 Record::Control(control) => {
+                    // Windows and rules may go, with their keys.
+                    self.complete();
                     self.control(control, cause);
                     if let Some(past) = past.iter().find(|past| past.sequence == sequence) {
                         self.recompute(past, cause);
@@ -97,6 +103,9 @@ impl Interpreter {
                 Record::Tick { from, to, observed } => {
                     self.feeds.tick(observed, *from, *to);
                     self.ticked = *to;
+                    if self.pipelines.values().any(|pipeline| pipeline.forgets_by(*to)) {
+                        self.complete();
+                    }
                     self.pipelines.values_mut().for_each(|pipeline| pipeline.settle(*from));
                     self.tick(*to, cause);
                 }

@@ -287,12 +287,11 @@ impl PipelineRun {
         self.readings.tick(to, drained, moment);
         // A replaced definition is forgotten once its last window is sealed.
         self.windows.retain_mut(|window| {
-            let longest = window.plan.grid.longest();
-            let over = window.bounds.ends_at.plus(longest).plus(window.plan.open_max).plus(Span(1));
-            if over < to {
+            let over = window.is_over(to);
+            if over {
                 window.forget_rules(moment);
             }
-            to <= over
+            !over
         });
         if !self.earlier.is_empty() {
             self.forget_mappings();

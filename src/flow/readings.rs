@@ -52,6 +52,8 @@ struct KeyRun {
     seen: Seen,
     /// When it is due among `alarms`.
     alarm: Timer,
+    /// Whether it is among `waiting`.
+    waiting: bool,
 }
 
 impl ReadingsRun {
@@ -209,10 +211,11 @@ fn note(
     rules: &[Arc<RulePlan>],
     moment: &Moment<'_>,
 ) {
-    if run.courses.iter().any(Course::is_waiting) {
-        waiting.insert(number);
-    } else {
-        waiting.remove(&number);
+    let waits = run.courses.iter().any(Course::is_waiting);
+    match (std::mem::replace(&mut run.waiting, waits), waits) {
+        (false, true) => _ = waiting.insert(number),
+        (true, false) => _ = waiting.remove(&number),
+        _ => {}
     }
     let due = run.courses.iter().zip(rules).filter_map(|(course, rule)| course.alarm(rule, moment)).min();
     alarms.set(number, &mut run.alarm, due);
@@ -227,6 +230,7 @@ impl KeyRun {
             names: Box::default(),
             seen: Seen::default(),
             alarm: Timer::STOPPED,
+            waiting: false,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A fold that goes on from a checkpoint publishes what the uninterrupted one does, byte for byte.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +12,7 @@ use crate::flow::key_runs::{IN_BASE, IN_DELTA};
 use crate::flow::testing::{action, journal, names, one_goes_on};
 use crate::flow::timeline_testing::Timeline;
 use crate::model::key::KEY_GROUPS;
-use crate::model::{AlertState, Batch, Dictionary, Record, ResultRow};
+use crate::model::{AlertState, Batch, Control, Dictionary, Record, ResultRow};
 
 /// The first period that a test may give out.
 const PERIOD: u32 = IN_DELTA + 2;
@@ -153,6 +155,33 @@ fn an_alert_that_waits_or_fires_goes_on_after_a_restart() {
         }
     }
     assert!(states(AlertState::Resolved) > states(AlertState::Firing));
+}
+
+#[test]
+fn a_checkpoint_holds_the_keys_of_a_pipeline_that_goes_while_it_is_written() {
+    let batches = journal(&one_goes_on());
+    let expected = uninterrupted(&batches);
+    let at = 100;
+    let mut folds = begin(2);
+    batches[..at].iter().for_each(|batch| drop(apply(&mut folds, (batch, &batches))));
+    let request = Request { next: at as u64, period: PERIOD, since: vec![None; KEY_GROUPS] };
+    folds.iter_mut().for_each(|fold| fold.begin_save(&request));
+    let pipelines = batches.iter().flat_map(|batch| &batch.records).filter_map(|record| match record {
+        Record::Control(control) => match &**control {
+            Control::Pipeline { pipeline } => Some(pipeline.name.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    let gone = pipelines.map(|name| Record::Control(Arc::new(Control::PipelineRemoved { name }))).collect();
+    let removal = Batch { records: gone, first: batches[at].first, ..batches[at - 1].clone() };
+    apply(&mut folds, (&removal, &batches));
+    let mut keeper = Keeper::new();
+    keeper.saved.take(&folds.iter_mut().map(|fold| fold.finish_save().unwrap().unwrap()).collect::<Vec<_>>());
+    let mut folds = keeper.restart(&names(&batches), 3);
+    for epoch in at..batches.len() {
+        assert_eq!(apply(&mut folds, (&batches[epoch], &batches)), expected[epoch], "epoch {epoch}");
+    }
 }
 
 #[test]

@@ -107,6 +107,8 @@ struct KeyRun {
     due: Due,
     /// Its place in the register.
     registration: Option<Box<Registration>>,
+    /// Whether it is among `waiting`.
+    waiting: bool,
 }
 
 /// What an event is to a window: its own watermark and its samples by column.
@@ -451,6 +453,7 @@ impl KeyRun {
             dirty: false,
             due: Due::default(),
             registration: None,
+            waiting: false,
         }
     }
 }

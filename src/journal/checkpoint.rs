@@ -67,6 +67,9 @@ pub const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 32;
 const BASES: &[u8; 8] = b"SERENOCB";
 const DELTAS: &[u8; 8] = b"SERENOCD";
+/// A file is synced whenever so much was written: the journal's own sync may have to wait for all that
+/// the file system holds back.
+const SYNC_EVERY_BYTES: usize = 1024 * 1024;
 /// Checkpoints kept.
 const KEPT: usize = 2;
 
@@ -310,7 +313,7 @@ impl Checkpoints {
     fn create(&self, number: u64, kind: Kind) -> Result<FileWriter, CheckpointError> {
         let path = self.path(number, kind.extension());
         let file = self.disk.open(&path, true).map_err(|source| at(&path, source))?;
-        let mut writer = FileWriter { file, path, number, end: 0 };
+        let mut writer = FileWriter { file, path, number, end: 0, synced: 0 };
         writer.write(&kind.header(number, VERSION))?;
         Ok(writer)
     }
@@ -381,12 +384,20 @@ struct FileWriter {
     path: PathBuf,
     number: u64,
     end: u64,
+    /// Up to where it was synced.
+    synced: u64,
 }
 
 impl FileWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
-        self.file.write_at(bytes, self.end).map_err(|source| at(&self.path, source))?;
-        self.end += bytes.len() as u64;
+        for piece in bytes.chunks(SYNC_EVERY_BYTES) {
+            self.file.write_at(piece, self.end).map_err(|source| at(&self.path, source))?;
+            self.end += piece.len() as u64;
+            if self.end - self.synced >= SYNC_EVERY_BYTES as u64 {
+                self.file.sync().map_err(|source| at(&self.path, source))?;
+                self.synced = self.end;
+            }
+        }
         Ok(())
     }
 

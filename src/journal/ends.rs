@@ -102,6 +102,10 @@ impl Source for Ends {
         if self.results.has_position() { self.keeper.wants(next, last) } else { None }
     }
 
+    fn checkpoint_begins(&mut self, next: u64) {
+        self.keeper.begins(next, &self.results);
+    }
+
     fn checkpoint(&mut self, next: u64, parts: Result<Vec<Part>, StateError>) {
         self.keeper.take(next, parts, &self.results);
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread::Thread;
 use std::time::Duration;
 
-use sereno::flow::key_runs::{IN_BASE, IN_DELTA};
+use sereno::flow::key_runs::{EFFORT_OF_A_KEY, IN_BASE, IN_DELTA};
 use sereno::flow::state::{Part, Request, Saved};
 use sereno::flow::{Counts as Tallied, Engine, Interpreter, Source, interpreter};
 use sereno::model::key::KEY_GROUPS;
@@ -77,15 +77,18 @@ pub fn interrupted(batches: &[Batch], chance: &mut Chance) -> Result<(Vec<Result
         }
         at += 1;
         if chance.percent(20) {
-            keeper.take(&mut folds, at, chance);
-            taken_at = Some(at);
+            keeper.ask(&mut folds, at, chance);
         }
+        taken_at = keeper.write(&mut folds, chance).or(taken_at);
         if restarts > 0 && chance.percent(10) {
             restarts -= 1;
             let workers = chance.within(1, 4) as usize;
             folds = match taken_at {
                 Some(_) => keeper.restart(&names, workers),
-                None => begin(workers),
+                None => {
+                    keeper = Keeper::new();
+                    begin(workers)
+                }
             };
             at = taken_at.unwrap_or(0);
         }
@@ -96,35 +99,54 @@ pub fn interrupted(batches: &[Batch], chance: &mut Chance) -> Result<(Vec<Result
 /// The first period that a keeper gives out.
 const PERIOD: u32 = IN_DELTA + 2;
 
-/// Takes checkpoints as the keeper of files does, with bases at random.
+/// Takes checkpoints as the keeper of files does, with bases at random, and has them written bit by
+/// bit while batches are folded.
 struct Keeper {
     saved: Saved,
     based: Vec<Option<u32>>,
     period: u32,
+    /// What was asked for, and by worker its part, once it is whole.
+    under_way: Option<(Request, Vec<Option<Part>>)>,
 }
 
 impl Keeper {
     fn new() -> Self {
         let saved = Saved { groups: vec![Default::default(); KEY_GROUPS], ..Saved::default() };
-        Self { saved, based: vec![None; KEY_GROUPS], period: PERIOD }
+        Self { saved, based: vec![None; KEY_GROUPS], period: PERIOD, under_way: None }
     }
 
-    fn take(&mut self, folds: &mut [Interpreter], next: usize, chance: &mut Chance) {
+    fn ask(&mut self, folds: &mut [Interpreter], next: usize, chance: &mut Chance) {
+        if self.under_way.is_some() {
+            return;
+        }
         let since: Vec<Option<u32>> =
             self.based.iter().map(|base| base.filter(|_| chance.percent(60))).collect();
         let request = Request { next: next as u64, period: self.period, since };
-        let parts: Vec<Part> =
-            folds.iter_mut().map(|fold| fold.save(&request).expect("state has a form")).collect();
+        folds.iter_mut().for_each(|fold| fold.begin_save(&request));
+        self.under_way = Some((request, vec![None; folds.len()]));
+    }
+
+    /// Has some keys written, by some workers all of them; at which batch the checkpoint is, if it is whole.
+    fn write(&mut self, folds: &mut [Interpreter], chance: &mut Chance) -> Option<usize> {
+        let (_, parts) = self.under_way.as_mut()?;
+        for (fold, part) in folds.iter_mut().zip(parts.iter_mut()).filter(|(_, part)| part.is_none()) {
+            let keys = if chance.percent(20) { 1_000 } else { chance.within(1, 12) as usize };
+            *part = fold.save_some(keys * EFFORT_OF_A_KEY).map(|part| part.expect("state has a form"));
+        }
+        let (request, parts) = self.under_way.take_if(|(_, parts)| parts.iter().all(Option::is_some))?;
+        let parts: Vec<Part> = parts.into_iter().flatten().collect();
         for (held, asked) in self.based.iter_mut().zip(&request.since) {
             *held = asked.or(Some(self.period - 1));
         }
         self.period += 1;
         self.saved.take(&parts);
+        Some(request.next as usize)
     }
 
     fn restart(&mut self, names: &Dictionary, workers: usize) -> Vec<Interpreter> {
         self.based = vec![Some(IN_BASE); KEY_GROUPS];
         self.period = PERIOD;
+        self.under_way = None;
         Interpreter::load(&self.saved, names, workers).expect("a checkpoint loads")
     }
 }

@@ -8,14 +8,28 @@ use crate::flow::feeds::{FeedClock, FeedClocks};
 use crate::flow::key_runs::{IN_BASE, IN_DELTA};
 use crate::flow::keys::Share;
 use crate::flow::pipeline::{Counts, PipelineRun};
-use crate::flow::state::groups::{GroupReader, GroupWriter, Item};
+use crate::flow::state::groups::{GroupReader, Item, Written, of_share};
 use crate::flow::state::names::AllNames;
 use crate::flow::state::shared::{Origins, Plans, Shared, from_text, unknown};
 use crate::flow::state::{Part, Request, Saved, StateError, read, write};
 use crate::model::Dictionary;
 use crate::model::definition::{FeedDefinition, PipelineDefinition};
-use crate::model::key::KeyGroup;
+use crate::model::key::{KEY_GROUPS, KeyGroup};
 use crate::window::zone_rules;
+
+/// A checkpoint of which not all is handed over.
+pub(super) enum Saving {
+    /// Keys are still to be written.
+    UnderWay(Arc<Request>, Part),
+    /// All of it is there.
+    Done(Result<Part, StateError>),
+}
+
+impl Saving {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
+}
 
 impl Interpreter {
     /// This worker's part of a checkpoint, after every batch it was given.
@@ -23,6 +37,70 @@ impl Interpreter {
     /// # Errors
     /// [`StateError`]: there is no checkpoint this time; nothing else comes of it.
     pub fn save(&mut self, request: &Request) -> Result<Part, StateError> {
+        self.begin_save(request);
+        self.finish_save().unwrap_or_else(|| Err(unknown("a checkpoint")))
+    }
+
+    /// Begins its part of a checkpoint of this moment; the fold may go on before it is written. The one
+    /// before must be finished.
+    pub fn begin_save(&mut self, request: &Request) {
+        let request = Arc::new(request.clone());
+        self.saving = Some(match self.begin_part(&request) {
+            Ok(part) => Saving::UnderWay(request, part),
+            Err(failure) => Saving::Done(Err(failure)),
+        });
+    }
+
+    /// Whether a checkpoint is under way.
+    #[must_use]
+    pub fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// Writes some keys of the checkpoint that is under way, as many as `effort` allows (to look at a key
+    /// is 1, to write it [`EFFORT_OF_A_KEY`]); its part, once it is whole.
+    ///
+    /// [`EFFORT_OF_A_KEY`]: crate::flow::key_runs::EFFORT_OF_A_KEY
+    pub fn save_some(&mut self, effort: usize) -> Option<Result<Part, StateError>> {
+        if let Some(Saving::UnderWay(..)) = &self.saving {
+            let mut left = effort;
+            for keys in self.pipelines.values_mut().flat_map(PipelineRun::keys_to_write) {
+                left = keys.write_some(left);
+                if left == 0 {
+                    return None;
+                }
+            }
+        }
+        self.finish_save()
+    }
+
+    /// Writes all that is left of the checkpoint that is under way, if one is.
+    pub fn finish_save(&mut self) -> Option<Result<Part, StateError>> {
+        self.complete();
+        match self.saving.take()? {
+            Saving::Done(part) => Some(part),
+            Saving::UnderWay(..) => None,
+        }
+    }
+
+    /// Writes all keys that a checkpoint under way still lacks: some of them are about to go.
+    pub(super) fn complete(&mut self) {
+        if let Some(Saving::UnderWay(request, part)) = self.saving.take_if(|saving| !saving.is_done()) {
+            self.saving = Some(Saving::Done(self.whole(&request, part)));
+        }
+    }
+
+    fn whole(&mut self, request: &Request, part: Part) -> Result<Part, StateError> {
+        let mut all = vec![Written::default(); KEY_GROUPS];
+        for keys in self.pipelines.values_mut().flat_map(PipelineRun::keys_to_write) {
+            let groups = keys.written()?.unwrap_or_default();
+            all.iter_mut().zip(groups).for_each(|(group, own)| group.add(own));
+        }
+        Ok(Part { groups: of_share(all, &request.since, self.share), ..part })
+    }
+
+    /// What is not of keys, as it is now.
+    fn begin_part(&mut self, request: &Arc<Request>) -> Result<Part, StateError> {
         // Every field is named: one that is added must be thought of here.
         let Self {
             share,
@@ -36,15 +114,12 @@ impl Interpreter {
             ticked,
             arrived_at,
             texts,
+            saving: _,
             out: _,
         } = self;
         let mut origins = Origins::default();
-        let mut groups = GroupWriter::new(request);
-        let mut runs = 0;
-        let saved: Result<Vec<_>, StateError> = pipelines
-            .values_mut()
-            .map(|pipeline| pipeline.save(request, &mut origins, &mut groups, &mut runs))
-            .collect();
+        let saved: Result<Vec<_>, StateError> =
+            pipelines.values_mut().map(|pipeline| pipeline.begin_save(request, &mut origins)).collect();
         let saved = saved?;
         let counts = pipelines.iter().map(|(name, pipeline)| (name.clone(), pipeline.counts)).collect();
         let (mut shared, mut zones) = (Vec::new(), Vec::new());
@@ -71,7 +146,7 @@ impl Interpreter {
             write("the flow", &state, &mut shared)?;
             texts.look();
         }
-        Ok(Part { shared, counts, groups: groups.finish(*share), zones, ..Part::default() })
+        Ok(Part { shared, counts, zones, ..Part::default() })
     }
 
     /// The folds of `workers` workers that go on from a checkpoint; `names` are the journal's, at

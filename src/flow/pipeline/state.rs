@@ -4,26 +4,24 @@ use std::sync::Arc;
 
 use super::PipelineRun;
 use crate::flow::feeds::FeedClocks;
+use crate::flow::key_runs::Writes;
 use crate::flow::keys::Share;
 use crate::flow::mapping::Mapping;
 use crate::flow::pipeline::Counts;
-use crate::flow::state::groups::GroupWriter;
 use crate::flow::state::shared::{Origins, Plans, SharedPipeline, SharedWindow, unknown};
 use crate::flow::state::{READINGS_PLACE, Request, RunName, StateError};
 use crate::flow::windows::{Made, WindowRun};
 use crate::model::{Key, Timestamp};
 
 impl PipelineRun {
-    /// Writes its keys and says the rest; `runs` counts the runs written so far.
+    /// Begins to write its keys and says the rest.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn save(
+    pub fn begin_save(
         &mut self,
-        request: &Request,
+        request: &Arc<Request>,
         origins: &mut Origins,
-        groups: &mut GroupWriter<'_>,
-        runs: &mut usize,
     ) -> Result<SharedPipeline, StateError> {
         // Every field is named: one that is added must be thought of here.
         let Self {
@@ -40,11 +38,9 @@ impl PipelineRun {
         } = self;
         let mut saved = Vec::with_capacity(windows.len());
         for window in windows {
-            *runs += 1;
-            saved.push(window.save(*runs, &plan.name, request, origins, groups)?);
+            saved.push(window.begin_save(&plan.name, request, origins)?);
         }
-        *runs += 1;
-        readings.save(*runs, &plan.name, *since, request, groups)?;
+        readings.begin_save(&plan.name, *since, request)?;
         Ok(SharedPipeline {
             name: plan.name.to_string(),
             origin: origins.place(&plan.origin),
@@ -54,6 +50,18 @@ impl PipelineRun {
             passed: passed.to_vec(),
             windows: saved,
         })
+    }
+
+    /// The keys of each of its runs, to be written.
+    pub fn keys_to_write(&mut self) -> impl Iterator<Item = &mut dyn Writes> {
+        let windows = self.windows.iter_mut().map(WindowRun::keys_to_write);
+        windows.chain(std::iter::once(self.readings.keys_to_write()))
+    }
+
+    /// Whether a window is forgotten once ticks have come to `to`.
+    #[must_use]
+    pub fn forgets_by(&self, to: Timestamp) -> bool {
+        self.windows.iter().any(|window| window.is_over(to))
     }
 
     /// The run that was saved, without its keys.

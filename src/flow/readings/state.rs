@@ -1,29 +1,40 @@
 //! The rules on readings as bytes and back.
 
+use std::sync::Arc;
+
 use super::{KeyRun, ReadingsRun};
+use crate::flow::key_runs::{Kept, Writes};
 use crate::flow::state::groups::{GroupWriter, whole};
 use crate::flow::state::{READINGS_PLACE, Request, RunName, StateError};
 use crate::model::Key;
 
+impl Kept for KeyRun {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
 impl ReadingsRun {
-    /// Writes its keys; there is nothing else that its plan does not say.
+    /// Begins to write its keys; there is nothing else that its plan does not say.
     ///
     /// # Errors
     /// [`StateError::Form`].
-    pub fn save(
+    pub fn begin_save(
         &mut self,
-        number: usize,
         pipeline: &str,
         since: u64,
-        request: &Request,
-        groups: &mut GroupWriter<'_>,
+        request: &Arc<Request>,
     ) -> Result<(), StateError> {
         // Every field is named: one that is added must be thought of here.
-        let Self { rules: _, names: _, limits: _, table: _, keys, waiting, alarms: _ } = self;
+        let Self { rules: _, names: _, limits: _, table: _, keys, waiting: _, alarms: _ } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since, place: READINGS_PLACE };
-        groups.run(number, &name, keys, |run| &run.key, |at, run| (run, waiting.contains(&(at as u32))))?;
-        keys.begin_period(request.period);
+        keys.begin_checkpoint(GroupWriter::new(request, &name)?, request.period);
         Ok(())
+    }
+
+    /// Its keys, to be written.
+    pub fn keys_to_write(&mut self) -> &mut dyn Writes {
+        &mut self.keys
     }
 
     /// Takes a key back in; one that is there already came from the delta and is newer.
@@ -34,7 +45,7 @@ impl ReadingsRun {
         if self.table.holds(&key) {
             return Ok(());
         }
-        let (mut run, waiting): (KeyRun, bool) = whole(state)?;
+        let mut run: KeyRun = whole(state)?;
         if run.courses.len() != self.rules.len() {
             let why = "another number of rules than its pipeline has".into();
             return Err(StateError::Form { what: "a key", why });
@@ -42,7 +53,7 @@ impl ReadingsRun {
         run.key = key.clone();
         let number = self.table.restore(key);
         self.alarms.restore(number, run.alarm);
-        if waiting {
+        if run.waiting {
             self.waiting.insert(number);
         }
         self.keys.push_marked(run, period);

@@ -1,9 +1,11 @@
 //! The keys of groups as bytes: see the form in [`super`].
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::Deserialize;
 
 use super::{GroupState, Request, RunName, StateError, read, write};
-use crate::flow::key_runs::KeyRuns;
+use crate::flow::key_runs::Kept;
 use crate::flow::keys::Share;
 use crate::model::Key;
 use crate::model::key::{KEY_GROUPS, KeyGroup};
@@ -11,73 +13,102 @@ use crate::model::key::{KEY_GROUPS, KeyGroup};
 const RUN: u8 = 1;
 const KEY: u8 = 2;
 
-/// Writes the keys of a worker's groups.
-pub struct GroupWriter<'a> {
-    since: &'a [Option<u32>],
-    groups: Vec<Open>,
-    state: Vec<u8>,
+/// What the keys of one run come to, by the number of their group.
+pub type Groups = Vec<Written>;
+
+/// Keys of one group.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// In the form of [`super`].
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub keys: u64,
 }
 
-#[derive(Default)]
-struct Open {
-    bytes: Vec<u8>,
-    keys: u64,
-    /// Number of the run whose keys come last; 0 before the first.
-    run: usize,
-}
-
-impl<'a> GroupWriter<'a> {
-    /// Writes what `request` asks for.
-    #[must_use]
-    pub fn new(request: &'a Request) -> Self {
-        let groups = (0..KEY_GROUPS).map(|_| Open::default()).collect();
-        Self { since: &request.since, groups, state: Vec::new() }
+impl Written {
+    /// Adds the keys of another run.
+    pub fn add(&mut self, mut other: Self) {
+        if self.bytes.len() < other.bytes.len() {
+            std::mem::swap(self, &mut other);
+        }
+        self.bytes.append(&mut other.bytes);
+        self.keys += other.keys;
     }
+}
 
-    /// Writes the keys of a run, the `number`th from 1 on; `key` and `state` look into one key.
+/// Writes keys of one run, by their groups.
+#[derive(Debug)]
+pub struct GroupWriter {
+    request: Arc<Request>,
+    /// What stands before the keys.
+    head: Vec<u8>,
+    groups: Groups,
+    state: Vec<u8>,
+    failed: Option<StateError>,
+}
+
+impl GroupWriter {
+    /// Writes what `request` asks for of the run of that name.
     ///
     /// # Errors
     /// [`StateError::Form`].
-    pub fn run<'k, T: 'k, S: Serialize>(
-        &mut self,
-        number: usize,
-        name: &RunName,
-        keys: &'k KeyRuns<T>,
-        key: impl Fn(&'k T) -> &'k Key,
-        state: impl Fn(usize, &'k T) -> S,
-    ) -> Result<(), StateError> {
-        for (at, (run, period)) in keys.marked().enumerate() {
-            let own = key(run);
-            let group = usize::from(own.group().0);
-            let in_base = self.since.get(group).copied().flatten().is_some_and(|base| period <= base);
-            let Some(open) = self.groups.get_mut(group).filter(|_| !in_base) else { continue };
-            if open.run != number {
-                open.run = number;
-                open.bytes.push(RUN);
-                write("a run", name, &mut open.bytes)?;
-            }
-            self.state.clear();
-            write("a key", &state(at, run), &mut self.state)?;
-            open.bytes.push(KEY);
-            write("a key", own, &mut open.bytes)?;
-            write("a key", self.state.as_slice(), &mut open.bytes)?;
-            open.keys += 1;
+    pub fn new(request: &Arc<Request>, name: &RunName) -> Result<Self, StateError> {
+        let mut head = vec![RUN];
+        write("a run", name, &mut head)?;
+        let groups = vec![Written::default(); KEY_GROUPS];
+        Ok(Self { request: request.clone(), head, groups, state: Vec::new(), failed: None })
+    }
+
+    /// Whether a key of that group that last changed in `period` is to be written: its group's base does not
+    /// hold it as it is.
+    #[must_use]
+    pub fn wants(&self, group: KeyGroup, period: u32) -> bool {
+        let base = self.request.since.get(usize::from(group.0)).copied().flatten();
+        base.is_none_or(|base| base < period)
+    }
+
+    /// Writes a key of that group, if it is wanted. One that has no form as bytes is told of at the end.
+    pub fn key(&mut self, run: &impl Kept, group: KeyGroup, period: u32) {
+        if self.wants(group, period)
+            && let Err(failure) = self.write(run, group)
+        {
+            self.failed = Some(failure);
         }
+    }
+
+    fn write(&mut self, run: &impl Kept, group: KeyGroup) -> Result<(), StateError> {
+        let own = run.key();
+        let Some(written) = self.groups.get_mut(usize::from(group.0)) else { return Ok(()) };
+        if written.keys == 0 {
+            written.bytes.extend_from_slice(&self.head);
+        }
+        self.state.clear();
+        write("a key", run, &mut self.state)?;
+        written.bytes.push(KEY);
+        write("a key", own, &mut written.bytes)?;
+        write("a key", self.state.as_slice(), &mut written.bytes)?;
+        written.keys += 1;
         Ok(())
     }
 
-    /// The groups of `share`, those without keys among them.
-    #[must_use]
-    pub fn finish(self, share: Share) -> Vec<GroupState> {
-        let since = self.since;
-        let groups =
-            (0_u8..=u8::MAX).zip(self.groups).filter(|(group, _)| share.owns_group(KeyGroup(*group)));
-        let state = |(group, open): (u8, Open)| {
-            let base = since.get(usize::from(group)).copied().flatten().is_none();
-            GroupState { group, base, keys: open.keys, bytes: open.bytes }
-        };
-        groups.map(state).collect()
+    /// What was written.
+    ///
+    /// # Errors
+    /// [`StateError::Form`].
+    pub fn finish(self) -> Result<Groups, StateError> {
+        self.failed.map_or(Ok(self.groups), Err)
     }
+}
+
+/// The groups of `share`, those without keys among them; `since` as in [`Request`].
+#[must_use]
+pub fn of_share(groups: Groups, since: &[Option<u32>], share: Share) -> Vec<GroupState> {
+    let groups = (0_u8..=u8::MAX).zip(groups).filter(|(group, _)| share.owns_group(KeyGroup(*group)));
+    let state = |(group, written): (u8, Written)| {
+        let base = since.get(usize::from(group)).copied().flatten().is_none();
+        GroupState { group, base, keys: written.keys, bytes: written.bytes }
+    };
+    groups.map(state).collect()
 }
 
 /// What stands next in a group.

@@ -151,6 +151,13 @@ impl WindowRun {
         self.bounds.ends_at < Timestamp::MAX
     }
 
+    /// Whether its last window was sealed before ticks came to `to`.
+    #[must_use]
+    pub fn is_over(&self, to: Timestamp) -> bool {
+        let longest = self.plan.grid.longest();
+        self.bounds.ends_at.plus(longest).plus(self.plan.open_max).plus(Span(1)) < to
+    }
+
     /// End of the last window of a plan that is ending.
     #[must_use]
     pub fn last_end(&self) -> Timestamp {

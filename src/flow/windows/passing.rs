@@ -69,10 +69,11 @@ pub(super) fn note(
     rules: &[Slot],
     moment: &Moment<'_>,
 ) {
-    if run.courses.look().iter().any(Course::is_waiting) {
-        waiting.insert(number);
-    } else {
-        waiting.remove(&number);
+    let waits = run.courses.look().iter().any(Course::is_waiting);
+    match (std::mem::replace(&mut run.waiting, waits), waits) {
+        (false, true) => _ = waiting.insert(number),
+        (true, false) => _ = waiting.remove(&number),
+        _ => {}
     }
     let alarm = |(course, slot): (&Course, &Slot)| course.alarm(slot.rule(course), moment);
     let due = run.courses.look().iter().zip(rules).filter_map(alarm).min();

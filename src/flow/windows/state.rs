@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{KeyRun, Made, WindowRun};
+use crate::flow::key_runs::{Kept, Writes};
 use crate::flow::keys::Share;
 use crate::flow::slots::Slot;
 use crate::flow::state::groups::{GroupWriter, whole};
@@ -11,18 +12,22 @@ use crate::flow::state::{Request, RunName, StateError};
 use crate::model::{FeedId, Key};
 use crate::window::WindowPlan;
 
+impl Kept for KeyRun {
+    fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
 impl WindowRun {
-    /// Writes its keys and says the rest.
+    /// Begins to write its keys and says the rest.
     ///
     /// # Errors
     /// [`StateError::Form`].
-    pub fn save(
+    pub fn begin_save(
         &mut self,
-        number: usize,
         pipeline: &str,
-        request: &Request,
+        request: &Arc<Request>,
         origins: &mut Origins,
-        groups: &mut GroupWriter<'_>,
     ) -> Result<SharedWindow, StateError> {
         // Every field is named: one that is added must be thought of here.
         let Self {
@@ -38,7 +43,7 @@ impl WindowRun {
             closes: _,
             seals: _,
             dirty: _,
-            waiting,
+            waiting: _,
             alarms: _,
             zone_watermark,
             tick_closed_to,
@@ -48,8 +53,7 @@ impl WindowRun {
             expected: _,
         } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since: made.since, place: made.place };
-        groups.run(number, &name, keys, |run| &run.key, |at, run| (run, waiting.contains(&(at as u32))))?;
-        keys.begin_period(request.period);
+        keys.begin_checkpoint(GroupWriter::new(request, &name)?, request.period);
         Ok(SharedWindow {
             origin: origins.place(&made.origin),
             hash: plan.description.hash,
@@ -62,6 +66,11 @@ impl WindowRun {
             tick_closed_to: *tick_closed_to,
             tick_sealed_to: *tick_sealed_to,
         })
+    }
+
+    /// Its keys, to be written.
+    pub fn keys_to_write(&mut self) -> &mut dyn Writes {
+        &mut self.keys
     }
 
     /// The run that was saved, without its keys.
@@ -89,7 +98,7 @@ impl WindowRun {
         if self.table.holds(&key) {
             return Ok(());
         }
-        let (mut run, waiting): (KeyRun, bool) = whole(state)?;
+        let mut run: KeyRun = whole(state)?;
         if run.courses.look().len() != self.rules.len() {
             let why = "another number of rules than its window has".into();
             return Err(StateError::Form { what: "a key", why });
@@ -104,7 +113,7 @@ impl WindowRun {
             self.dirty.push(number);
         }
         self.alarms.restore(number, run.alarm);
-        if waiting {
+        if run.waiting {
             self.waiting.insert(number);
         }
         self.keys.push_marked(run, period);

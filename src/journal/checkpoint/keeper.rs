@@ -16,7 +16,7 @@ use super::{Checkpoints, Taken};
 use crate::flow::state::{Part, Request, StateError};
 use crate::journal::clock::Clock;
 use crate::journal::holders::Holder;
-use crate::journal::results::{ResultsLog, Unsynced};
+use crate::journal::results::{ResultsLog, ResultsPosition, Unsynced};
 use crate::model::Span;
 use crate::model::crash::Point;
 
@@ -45,13 +45,21 @@ pub struct Keeper {
     shared: Arc<Shared>,
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
-    /// Epoch and period of the requests that are on their way through the flow: at a stop, two.
-    asked: VecDeque<(u64, u32)>,
+    /// What is on its way through the flow: at a stop, two.
+    asked: VecDeque<Asked>,
     /// When the last one was taken, by the monotonic clock, and at which epoch.
     taken_at: i64,
     next: u64,
     /// Records since.
     records: u64,
+}
+
+/// A checkpoint that was asked for.
+struct Asked {
+    next: u64,
+    period: u32,
+    /// Where the results log stood at its moment, once that was.
+    results: Option<ResultsPosition>,
 }
 
 struct Shared {
@@ -126,13 +134,20 @@ impl Keeper {
         self.records = 0;
         // At a stop one may be on its way: what is not on disk does not count as a base.
         let request = lock(&self.shared.plan).request(next);
-        self.asked.push_back((next, request.period));
+        self.asked.push_back(Asked { next, period: request.period, results: None });
         Some(request)
     }
 
-    /// Takes the workers' parts; the results log stands where they do.
+    /// The results log stands where the checkpoint at `next` does.
+    pub fn begins(&mut self, next: u64, results: &ResultsLog) {
+        let asked = self.asked.iter_mut().filter(|asked| asked.next == next);
+        asked.for_each(|asked| asked.results = Some(results.position().clone()));
+    }
+
+    /// Takes the workers' parts of one that began.
     pub fn take(&mut self, next: u64, parts: Result<Vec<Part>, StateError>, results: &ResultsLog) {
-        let Some((_, period)) = self.asked.pop_front_if(|asked| asked.0 <= next) else { return };
+        let Some(asked) = self.asked.pop_front_if(|asked| asked.next <= next) else { return };
+        let Asked { period, results: Some(position), .. } = asked else { return };
         let parts = match parts {
             Ok(parts) => parts,
             Err(failure) => {
@@ -141,7 +156,7 @@ impl Keeper {
                 return;
             }
         };
-        let taken = Taken { next, parts, results: results.position().clone() };
+        let taken = Taken { next, parts, results: position };
         let job = Job { taken, period, unsynced: results.unsynced() };
         self.shared.writing.store(true, Ordering::Release);
         if let Some(jobs) = &self.jobs {
@@ -245,6 +260,7 @@ mod tests {
 
         /// Has the parts taken, and waits until the thread is done with them.
         fn take(&mut self, next: u64) {
+            self.keeper.begins(next, &self.results);
             self.keeper.take(next, Ok(vec![Part::default()]), &self.results);
             let patience = Instant::now();
             while self.keeper.shared.writing.load(Ordering::Acquire) {
@@ -319,6 +335,7 @@ mod tests {
         assert_eq!((written.latest(), written.age().as_secs(), written.failures()), (None, 30, 0));
         assert!(desk.wants(5));
         let unfit = StateError::Names { kind: "devices" };
+        desk.keeper.begins(5, &desk.results);
         desk.keeper.take(5, Err(unfit), &desk.results);
         assert_eq!((written.latest(), written.failures()), (None, 1));
         desk.wait(30);
@@ -337,6 +354,7 @@ mod tests {
         for _ in 0..20 {
             let mut desk = Desk::new();
             assert!(desk.keeper.wants(3, true).is_some());
+            desk.keeper.begins(3, &desk.results);
             desk.keeper.take(3, Ok(vec![Part::default()]), &desk.results);
             let Desk { keeper, disk, .. } = desk;
             drop(keeper);

@@ -107,6 +107,9 @@ impl Alerts {
                     self.passed.retain(|(place, _), _| place.0 != name);
                     self.evidence.retain(|(place, _), _| place.0 != name);
                 }
+                Note::Published(place, row, _) if self.ends_with_a_longer(&place, &row) => {
+                    self.met.one("a window that ends with a longer one");
+                }
                 Note::Published(place, row, feed) => self.published(&place, &row, feed, now),
                 Note::Passed(..) if matches!(line.record, Record::Control(_)) => {}
                 Note::Passed(place, key, to, wait) => self.pass(&place, &key, to, wait, now),
@@ -238,13 +241,14 @@ impl Alerts {
         }
     }
 
-    fn published(&mut self, place: &Place, row: &Aggregate, feed: usize, now: Now<'_>) {
+    /// Of windows that end together the first is judged.
+    fn ends_with_a_longer(&self, place: &Place, row: &Aggregate) -> bool {
         let mut posts = self.posts.iter().filter(|post| post.place == *place);
         let grid = posts.find_map(|post| post.grid.as_ref());
-        if grid.is_some_and(|grid| grid.end(grid.before(row.start.0)) == row.end.0) {
-            self.met.one("a window that ends with a longer one");
-            return;
-        }
+        grid.is_some_and(|grid| grid.end(grid.before(row.start.0)) == row.end.0)
+    }
+
+    fn published(&mut self, place: &Place, row: &Aggregate, feed: usize, now: Now<'_>) {
         let fields =
             row.plan.fields.iter().zip(&row.fields).map(|(field, value)| (field.name.clone(), *value));
         let mut columns: Vec<(Arc<str>, Option<f64>)> = fields.collect();
