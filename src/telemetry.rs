@@ -102,7 +102,7 @@ pub struct CheckpointMetrics {
     /// `sereno_checkpoint_age_seconds`: since its manifest was written; before the first, since the
     /// start.
     pub age_seconds: Gauge<f64, AtomicU64>,
-    /// `sereno_checkpoint_pause_seconds`: how long the flow's slowest worker folded nothing for it.
+    /// `sereno_checkpoint_pause_seconds`: the longest time at a stretch in which a worker folded nothing for it.
     pub pause_seconds: Gauge<f64, AtomicU64>,
     /// `sereno_checkpoint_bytes`: bytes written.
     pub bytes: Gauge,

@@ -58,7 +58,7 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
 }
 
 /// Journals so many seconds of the load, the last of them a minute ago; events that it stored.
-pub fn backlog(site: &Site, data: &tempfile::TempDir, seconds: u64) -> u64 {
+fn backlog(site: &Site, data: &tempfile::TempDir, seconds: u64) -> u64 {
     let start_ms = now_ms() - i64::try_from(seconds * 1_000).expect("an outage is no century") - 60_000;
     let written = journal(site, data, SENSORS, seconds * EVENTS_PER_SECOND, start_ms);
     written.lines - written.malformed

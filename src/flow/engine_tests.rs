@@ -5,8 +5,11 @@ use std::sync::mpsc;
 use bytes::Bytes;
 
 use super::*;
+use crate::flow::key_runs::IN_DELTA;
+use crate::flow::state::Saved;
 use crate::journal::Sequencer;
 use crate::model::arrival::Quantity;
+use crate::model::key::KEY_GROUPS;
 use crate::model::time::SECOND;
 use crate::model::{
     AlertState, Control, Decoded, DecodedEvent, DecodedReading, Record, Submission, Timestamp, Value,
@@ -43,8 +46,8 @@ fn reading(sensor: usize, at: i64, value: i64) -> DecodedEvent {
     }
 }
 
-/// Batches of ten minutes of ten sensors, every hundredth reading late; `cut` inputs a batch.
-fn batches(cut: usize) -> Vec<Batch> {
+/// Batches of ten minutes of so many sensors, every hundredth reading late; `cut` inputs a batch.
+fn batches(cut: usize, sensors: usize) -> Vec<Batch> {
     let feed = serde_json::json!({
         "name": "air", "topic": "ciudad/{zone}/aire/{sensor}", "decoder": "json",
         "quantity": {"pm25": {"unit": "ug/m3", "decimals": 0}}
@@ -65,7 +68,7 @@ fn batches(cut: usize) -> Vec<Batch> {
             payload: Bytes::new(),
             arrived_at: Some(s(arrived)),
             decoded: Decoded {
-                events: vec![reading(n % 10, arrived - late, value)].into(),
+                events: vec![reading(n % sensors, arrived - late, value)].into(),
                 rejected: Vec::new(),
                 ignored: None,
             },
@@ -102,7 +105,7 @@ impl Source for Fixed {
 }
 
 fn rows(workers: usize, cut: usize) -> Vec<ResultRow> {
-    let batches = batches(cut);
+    let batches = batches(cut, 10);
     let last = batches.len() as u64 - 1;
     let (rows, told) = mpsc::channel();
     let engine =
@@ -131,7 +134,7 @@ fn workers_and_batch_cuts_change_nothing() {
 
 #[test]
 fn a_plain_sum_over_the_journal_equals_the_last_revisions() {
-    let batches = batches(50);
+    let batches = batches(50, 10);
     let mut plain: BTreeMap<(String, i64), (i64, u64)> = BTreeMap::new();
     let mut names = crate::model::Dictionary::default();
     for batch in &batches {
@@ -166,4 +169,90 @@ fn a_plain_sum_over_the_journal_equals_the_last_revisions() {
     let plain: BTreeMap<_, _> =
         plain.into_iter().map(|(key, (sum, n))| (key, (n, sum as f64 / n as f64))).collect();
     assert_eq!(plain, last);
+}
+
+/// What a source was told, in order.
+#[derive(Debug)]
+enum Told {
+    Rows(u64, Vec<ResultRow>),
+    Begun(u64),
+    Taken(u64, Vec<Part>),
+}
+
+/// Wants a checkpoint before an epoch, and the last one.
+struct Keeping {
+    batches: std::vec::IntoIter<Batch>,
+    epoch: u64,
+    at: u64,
+    told: mpsc::Sender<Told>,
+}
+
+impl Source for Keeping {
+    fn next(&mut self) -> Option<(u64, Batch)> {
+        let batch = self.batches.next()?;
+        self.epoch += 1;
+        Some((self.epoch - 1, batch))
+    }
+    fn wake(&mut self, _: Thread) {}
+    fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
+        let _ = self.told.send(Told::Rows(epoch, rows));
+    }
+    fn wants_checkpoint(&mut self, next: u64, last: bool) -> Option<Request> {
+        let period = if last { IN_DELTA + 3 } else { IN_DELTA + 2 };
+        (last || next == self.at).then(|| Request { next, period, since: vec![None; KEY_GROUPS] })
+    }
+    fn checkpoint_begins(&mut self, next: u64) {
+        let _ = self.told.send(Told::Begun(next));
+    }
+    fn checkpoint(&mut self, next: u64, parts: Result<Vec<Part>, StateError>) {
+        let _ = self.told.send(Told::Taken(next, parts.unwrap()));
+    }
+}
+
+#[test]
+fn checkpoints_are_of_the_moment_at_which_they_began() {
+    // So many keys that a worker comes to them several times.
+    let batches = batches(20, 1_000);
+    let mut names = crate::model::Dictionary::default();
+    for record in batches.iter().flat_map(|batch| &batch.records) {
+        if let Record::Entry(entry) = record {
+            names.insert(entry);
+        }
+    }
+    let (at, end) = (200, batches.len() as u64);
+    for workers in 1..=3 {
+        let (told, all) = mpsc::channel();
+        let source = Keeping { batches: batches.clone().into_iter(), epoch: 0, at, told };
+        let engine = Engine::start(workers, Box::new(source)).unwrap();
+        let mut heard: Vec<Told> = Vec::new();
+        while !matches!(heard.last(), Some(Told::Rows(epoch, _)) if *epoch == end - 1) {
+            heard.push(all.recv_timeout(Duration::from_secs(60)).unwrap());
+        }
+        engine.stop();
+        heard.extend(all.try_iter());
+        let place = |is: &dyn Fn(&Told) -> bool| heard.iter().position(is).unwrap();
+        let begun = place(&|told| matches!(told, Told::Begun(next) if *next == at));
+        assert!(place(&|told| matches!(told, Told::Rows(epoch, _) if *epoch == at - 1)) < begun);
+        assert!(begun < place(&|told| matches!(told, Told::Rows(epoch, _) if *epoch == at)));
+        assert!(begun < place(&|told| matches!(told, Told::Taken(next, _) if *next == at)));
+        assert!(
+            matches!(heard.last(), Some(Told::Taken(next, parts)) if *next == end && parts.len() == workers)
+        );
+        let rows = |at: u64| {
+            heard.iter().find_map(|told| match told {
+                Told::Rows(epoch, rows) if *epoch == at => Some(rows),
+                _ => None,
+            })
+        };
+        let parts = heard.iter().find_map(|told| match told {
+            Told::Taken(next, parts) if *next == at => Some(parts),
+            _ => None,
+        });
+        let mut folds = Interpreter::load(&Saved::of(parts.unwrap()), &names, 2).unwrap();
+        for (epoch, batch) in (at..end).zip(&batches[at as usize..]) {
+            let mut again: Vec<ResultRow> = folds.iter_mut().flat_map(|fold| fold.apply(batch)).collect();
+            order(&mut again);
+            assert_eq!(Some(&again), rows(epoch), "epoch {epoch} of {workers} workers");
+        }
+    }
 }

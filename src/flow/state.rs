@@ -61,7 +61,7 @@ pub struct Part {
     pub groups: Vec<GroupState>,
     /// The time zones in use and the sums of their rules, as worker 0 has them.
     pub zones: Vec<(String, u64)>,
-    /// How long it took to write them down: the worker folds nothing meanwhile.
+    /// The longest time at a stretch in which they were written down: the worker folds nothing meanwhile.
     pub took: Duration,
 }
 

@@ -10,7 +10,7 @@ use crate::journal::clock::Clock;
 pub struct Latest {
     /// The first epoch that is not in it.
     pub epoch: u64,
-    /// How long the flow's slowest worker wrote its state down, and folded nothing meanwhile.
+    /// The longest time at a stretch in which a worker wrote its state down, and folded nothing.
     pub pause: Duration,
     /// Bytes that it took on disk: what changed, and the bases whose turn it was.
     pub bytes: u64,
