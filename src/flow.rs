@@ -5,6 +5,7 @@
 //! batch and acts on the keys of its own groups, so no reading is copied between workers; the rows
 //! of one epoch meet again in one place and leave in one order.
 
+pub mod bundle;
 pub mod compile;
 pub mod course;
 pub mod engine;

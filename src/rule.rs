@@ -7,6 +7,7 @@
 pub mod aggregate;
 mod call;
 pub mod expression;
+pub mod guard;
 pub mod locale;
 mod lower;
 pub mod message;
@@ -18,6 +19,7 @@ pub mod schema;
 
 pub use aggregate::AggregateCall;
 pub use expression::Expression;
+pub use guard::{Guard, Guards};
 pub use locale::Locale;
 pub use message::{Part, Template};
 pub use parse::is_reserved;

@@ -1,10 +1,9 @@
 //! CPU time an event, and rule evaluations a second, with 1, 100 and 10,000 rules: on one field of a
-//! window, each for another sensor's windows, and on readings.
+//! window, each for another sensor's windows, on what is computed from a field, and on readings.
 //!
-//! A rule judges every key of what it is on. One for another key says so in its condition, so that
-//! every rule is evaluated for every window and most of them end at the sensor's name; and each key
-//! keeps a course for every rule. There are so few sensors for that reason: 10,000 rules on as many
-//! keys would be 100 million courses.
+//! A rule judges every key of what it is on; one for another key says so in its condition. Which of many
+//! comparisons with literals a row may meet is found without evaluating each; what is computed has to be,
+//! for every rule and window.
 //!
 //! No rule is ever met: a transition would be a fault.
 
@@ -31,11 +30,12 @@ const RATIO: f64 = 2.0;
 enum Kind {
     OneField,
     AnotherKey,
+    Computed,
     Readings,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::OneField, Self::AnotherKey, Self::Readings];
+    const ALL: [Self; 4] = [Self::OneField, Self::AnotherKey, Self::Computed, Self::Readings];
 
     /// Names of the figures: an event by number of rules, the ratio, the evaluations.
     fn names(self) -> ([&'static str; 3], &'static str, &'static str) {
@@ -49,6 +49,11 @@ impl Kind {
                 ["1 rule on one key's windows", "100, each on another key", "10,000 on 100 keys"],
                 "rules each on another key, slowest over best",
                 "evaluations, 10,000 on 100 keys",
+            ),
+            Self::Computed => (
+                ["1 rule on what is computed from a field", "100 of them", "10,000 of them"],
+                "rules on what is computed, slowest over best",
+                "evaluations, 10,000 on what is computed",
             ),
             Self::Readings => (
                 ["1 rule on readings", "100 of them on one quantity", "10,000 of them on one quantity"],
@@ -71,6 +76,7 @@ impl Kind {
                 Self::AnotherKey => {
                     ("a", format!("sensor = 'aire-{:05}' AND pm25_mean > {over}", number as u32 % SENSORS))
                 }
+                Self::Computed => ("a", format!("pm25_mean - {over} > 0.0")),
                 Self::Readings => ("readings", format!("pm25 > {over}")),
             };
             let _ = write!(
@@ -109,7 +115,9 @@ pub fn measure(report: &mut Report) {
         for (name, values) in names.into_iter().zip(micros) {
             report.add(name, "us/event", values, None);
         }
-        report.add(ratio, "x", ratios, Some(Must::Below(RATIO)));
+        // What is computed is beyond the must, which speaks of rules on fields.
+        let must = (kind != Kind::Computed).then_some(Must::Below(RATIO));
+        report.add(ratio, "x", ratios, must);
         report.add(rate, "1/s", evaluations, Some(Must::AtLeast(EVALUATIONS)));
     }
 }

@@ -21,6 +21,8 @@ pub struct Verdict {
 impl Verdict {
     /// Neither met nor cleared.
     pub const NO_DATA: Self = Self { met: None, cleared: None };
+    /// The condition is not met, and so the alert is cleared.
+    pub const NOT_MET: Self = Self { met: Some(false), cleared: Some(true) };
 
     /// Whether it says anything.
     #[must_use]

@@ -19,7 +19,7 @@ const NEXT: Span = Span(1);
 pub const COURSE_BYTES: usize = size_of::<Course>();
 
 /// See the module.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Course {
     life: Life,
     /// Of an absence rule.
@@ -140,6 +140,13 @@ impl Course {
     #[must_use]
     pub fn is_quiet(&self, feed: FeedId) -> bool {
         self.life.is_quiet() && self.heard.is_none_or(|heard| heard.is_by(feed))
+    }
+
+    /// Whether it would go on in the same way under any other rule that is
+    /// [plain](RulePlan::is_plain).
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.life.is_plain() && self.absence.is_none() && !self.moved
     }
 
     /// The earliest tick at which it may be silent or absent.

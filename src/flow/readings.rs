@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::Bundle;
 use super::course::{Course, Whose};
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, SENSOR, Share};
@@ -14,12 +15,14 @@ use super::moment::{Evidence, Heard, Moment, Seen};
 use super::rules::{self, RulePlan};
 use super::timers::{Timer, Timers};
 use crate::model::{Dictionary, Event, Key, Span, Timestamp};
-use crate::rule::Row;
+use crate::rule::{Guards, Row};
 
 /// The rules on readings of one pipeline.
 pub struct ReadingsRun {
     /// The rules.
     pub rules: Vec<Arc<RulePlan>>,
+    /// By what a row must be like for them to be met.
+    guards: Guards,
     /// Names of the numbers of a row.
     names: Vec<Arc<str>>,
     limits: Limits,
@@ -46,7 +49,7 @@ struct KeyRun {
     #[serde(skip)]
     key: Key,
     watermark: Timestamp,
-    courses: Box<[Course]>,
+    courses: Bundle,
     /// Names of the quantities that the last verdict saw.
     names: Box<[Arc<str>]>,
     seen: Seen,
@@ -61,6 +64,7 @@ impl ReadingsRun {
     #[must_use]
     pub fn new(rules: Vec<Arc<RulePlan>>, names: Vec<Arc<str>>, limits: Limits, share: Share) -> Self {
         Self {
+            guards: Guards::new(rules.iter().map(|rule| rule.guards(true))),
             rules,
             names,
             limits,
@@ -79,9 +83,10 @@ impl ReadingsRun {
         self.alarms = old.alarms;
         self.keys = old.keys;
         for (number, run) in (0_u32..).zip(&mut self.keys) {
-            let courses = std::mem::take(&mut run.courses);
+            let courses = run.courses.take();
             let rules = (&*old.rules, &*self.rules);
-            run.courses = rules::take_over(courses, rules, &run.key, run.seen.named(&run.names), moment);
+            let courses = rules::take_over(courses, rules, &run.key, run.seen.named(&run.names), moment);
+            run.courses = Bundle::new(courses, shares(&self.rules));
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
@@ -89,7 +94,7 @@ impl ReadingsRun {
     /// The pipeline is gone: open alerts are resolved.
     pub fn end(&mut self, moment: &mut Moment<'_>) {
         for run in &mut self.keys {
-            let courses = std::mem::take(&mut run.courses);
+            let courses = run.courses.take();
             let _ =
                 rules::take_over(courses, (&self.rules, &[]), &run.key, run.seen.named(&run.names), moment);
         }
@@ -107,7 +112,7 @@ impl ReadingsRun {
     ) -> bool {
         let Some((number, new)) = self.table.of(event, dictionary) else { return true };
         if let Some(key) = new {
-            self.keys.push(KeyRun::new(key, self.rules.len()));
+            self.keys.push(KeyRun::new(key, &self.rules));
         }
         let Some(run) = self.keys.get_mut(number as usize) else { return true };
         let mut judged = true;
@@ -116,16 +121,15 @@ impl ReadingsRun {
                 .watermark
                 .minus(self.limits.allowed_lateness)
                 .max(moment.ticked.minus(self.limits.open_max));
-            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+            for (place, course) in run.courses.each_mut() {
+                let Some(rule) = self.rules.get(place) else { continue };
                 course.seal(sealed_to, rule);
             }
-            judged = judge(run, &self.rules, &self.names, event, row, moment);
+            run.courses.gather(shares(&self.rules));
+            judged = judge(run, (&self.rules, &self.guards, &self.names), event, row, moment);
         }
         run.watermark = run.watermark.max(watermark);
-        for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
-            let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
-            course.pass(whose, (run.watermark, Timestamp::MAX), moment);
-        }
+        pass(run, &self.rules, moment);
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         judged
     }
@@ -135,13 +139,14 @@ impl ReadingsRun {
         let waiting: Vec<u32> = self.waiting.iter().copied().filter(|_| drained).collect();
         for number in waiting {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            pass_observed(run, &self.rules, moment);
+            pass(run, &self.rules, moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
         for number in self.alarms.take(to) {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = Timer::STOPPED;
-            for (course, rule) in run.courses.iter_mut().zip(&self.rules) {
+            for (place, course) in run.courses.each_mut() {
+                let Some(rule) = self.rules.get(place) else { continue };
                 let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
                 // One that waited for nothing learns how far time has come.
                 course.pass(whose, (run.watermark, Timestamp::MAX), moment);
@@ -158,8 +163,7 @@ impl ReadingsRun {
 /// Judges an event by every rule; `false` when it was too late for one.
 fn judge(
     run: &mut KeyRun,
-    rules: &[Arc<RulePlan>],
-    names: &[Arc<str>],
+    (rules, guards, names): (&[Arc<RulePlan>], &Guards, &[Arc<str>]),
     event: &Event,
     row: &Row<'_>,
     moment: &mut Moment<'_>,
@@ -167,20 +171,29 @@ fn judge(
     let at = event.event_at;
     let heard = Heard::now(event.feed, moment.feeds);
     let mut judged = true;
-    pass_observed(run, rules, moment);
-    for (course, rule) in run.courses.iter_mut().zip(rules) {
-        let key = &run.key;
+    pass(run, rules, moment);
+    let key = &run.key;
+    let says = |rule: &Arc<RulePlan>| {
+        // An event that carries none of the rule's quantities says nothing to the rule.
+        let speaks = rule.numbers.is_empty()
+            || rule.numbers.iter().any(|at| row.numbers.get(*at).is_some_and(Option::is_some));
+        speaks.then(|| rule.verdict(row))
+    };
+    let most = run.courses.part(guards, row, |place| rules.get(place).and_then(says));
+    if let (Some(verdict), Some((place, course))) = (most, run.courses.common_mut())
+        && let Some(rule) = rules.get(place)
+    {
+        // It is met by nothing, and so leads to no steps.
+        judged = course.one_of(rule, key, (at, event.counter, verdict), heard).is_some();
+    }
+    for (place, course) in run.courses.own_mut() {
+        let Some(rule) = rules.get(place) else { continue };
         if rule.absent_for.is_some() {
             course.heard(Whose { rule, key, evidence: Evidence::of_nothing((at, at)) }, heard, moment);
             continue;
         }
-        // An event that carries none of the rule's quantities says nothing to the rule.
-        let speaks = rule.numbers.is_empty()
-            || rule.numbers.iter().any(|at| row.numbers.get(*at).is_some_and(Option::is_some));
-        if !speaks {
-            continue;
-        }
-        let Some(steps) = course.one_of(rule, key, (at, event.counter, rule.verdict(row)), heard) else {
+        let Some(verdict) = says(rule) else { continue };
+        let Some(steps) = course.one_of(rule, key, (at, event.counter, verdict), heard) else {
             judged = false;
             continue;
         };
@@ -196,8 +209,15 @@ fn judge(
     judged
 }
 
-fn pass_observed(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<'_>) {
-    for (course, rule) in run.courses.iter_mut().zip(rules) {
+/// Whether the course of a rule in that place may be one with those of others.
+fn shares(rules: &[Arc<RulePlan>]) -> impl Fn(usize) -> bool {
+    |place| rules.get(place).is_some_and(|rule| rule.is_plain())
+}
+
+/// Lets time pass for a key's rules.
+fn pass(run: &mut KeyRun, rules: &[Arc<RulePlan>], moment: &mut Moment<'_>) {
+    for (place, course) in run.courses.each_mut() {
+        let Some(rule) = rules.get(place) else { continue };
         let whose = Whose { rule, key: &run.key, evidence: run.seen.named(&run.names) };
         course.pass(whose, (run.watermark, Timestamp::MAX), moment);
     }
@@ -211,22 +231,23 @@ fn note(
     rules: &[Arc<RulePlan>],
     moment: &Moment<'_>,
 ) {
-    let waits = run.courses.iter().any(Course::is_waiting);
+    let waits = run.courses.each().any(|(_, course)| course.is_waiting());
     match (std::mem::replace(&mut run.waiting, waits), waits) {
         (false, true) => _ = waiting.insert(number),
         (true, false) => _ = waiting.remove(&number),
         _ => {}
     }
-    let due = run.courses.iter().zip(rules).filter_map(|(course, rule)| course.alarm(rule, moment)).min();
+    let alarm = |(place, course): (usize, &Course)| course.alarm(rules.get(place)?, moment);
+    let due = run.courses.each().filter_map(alarm).min();
     alarms.set(number, &mut run.alarm, due);
 }
 
 impl KeyRun {
-    fn new(key: Key, rules: usize) -> Self {
+    fn new(key: Key, rules: &[Arc<RulePlan>]) -> Self {
         Self {
             key,
             watermark: Timestamp::MIN,
-            courses: vec![Course::default(); rules].into(),
+            courses: Bundle::new(vec![Course::default(); rules.len()], shares(rules)),
             names: Box::default(),
             seen: Seen::default(),
             alarm: Timer::STOPPED,

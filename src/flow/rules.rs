@@ -8,9 +8,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::course::{Course, Whose};
 use super::moment::{Cause, Evidence, Moment};
 use crate::alert::{Because, Stale, Step, StepKind, Timing, Verdict};
-use crate::model::definition::{LocalText, RuleDefinition, Severity};
+use crate::model::definition::{LocalText, NoData, RuleDefinition, Severity};
 use crate::model::{AlertId, AlertState, Fault, Key, Span, Timestamp, Transition};
-use crate::rule::{Expression, Locale, Part, Row, Schema, Template};
+use crate::rule::{Expression, Guard, Locale, Part, Row, Schema, Template};
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
@@ -105,6 +105,26 @@ impl RulePlan {
             None => met.map(|met| !met),
         };
         Verdict { met, cleared }
+    }
+
+    /// Whether silence says nothing to it: only what is met does.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.absent_for.is_none() && self.timing.no_data == NoData::Hold
+    }
+
+    /// What a row must be like for the verdict to be other than [`Verdict::NOT_MET`], texts first; for a rule
+    /// on readings by numbers only if it reads any, so that an event that says nothing to it is told from one
+    /// that does not meet it.
+    #[must_use]
+    pub fn guards(&self, on_readings: bool) -> Vec<Guard> {
+        let Some(when) = self.when.as_ref().filter(|_| self.clear.is_none()) else { return Vec::new() };
+        let mut all = Guard::all_of(when);
+        if on_readings && !self.numbers.is_empty() {
+            all.retain(|guard| !guard.is_of_text());
+        }
+        all.sort_by_key(|guard| !guard.is_of_text());
+        all
     }
 
     /// Whether it judges as `other` does; words may differ.
@@ -203,12 +223,12 @@ impl RulePlan {
 /// otherwise; what is open of those that are gone is resolved.
 #[must_use]
 pub fn take_over(
-    courses: Box<[Course]>,
+    courses: Vec<Course>,
     (old, new): (&[Arc<RulePlan>], &[Arc<RulePlan>]),
     key: &Key,
     evidence: Evidence<'_>,
     moment: &mut Moment<'_>,
-) -> Box<[Course]> {
+) -> Vec<Course> {
     let mut courses: Vec<Option<Course>> = courses.into_iter().map(Some).collect();
     let mut kept = Vec::with_capacity(new.len());
     for rule in new {
@@ -227,7 +247,7 @@ pub fn take_over(
             course.close(Whose { rule, key, evidence }, moment.cause.arrived_at, moment);
         }
     }
-    kept.into()
+    kept
 }
 
 fn describe(step: &Step, evidence: Evidence<'_>) -> (AlertState, AlertState, Timestamp, String) {

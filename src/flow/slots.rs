@@ -73,6 +73,13 @@ impl Slot {
         !self.succeeded || course.has_begun()
     }
 
+    /// Whether its courses may be one with those of other rules that say so: until another definition
+    /// judges some of the keys.
+    #[must_use]
+    pub fn shares(&self) -> bool {
+        self.now.rule.is_plain() && self.next.is_none()
+    }
+
     /// The rule defined anew; another `for` judges windows that start at `begins_at` or later.
     #[must_use]
     pub fn followed_by(&self, new: Judge, begins_at: Timestamp) -> (Self, Turn) {

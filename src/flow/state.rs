@@ -36,7 +36,7 @@ pub const ENGINE_VERSION: u32 = 6;
 /// Version of the form of the state. Raised whenever a type in it changes: a checkpoint of another
 /// version is not read, and the flow folds the journal from its beginning. A fixture of each version
 /// (`tests/fixtures/format/state-v*.json`) tells when it was forgotten.
-pub const STATE_VERSION: u32 = 7;
+pub const STATE_VERSION: u32 = 8;
 
 /// What a checkpoint is to hold.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 mod again;
 mod courses;
 mod handover;
+mod judging;
 mod passing;
 mod quiet;
 pub mod register;
@@ -13,20 +14,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::courses::{Courses, Reached};
+use self::courses::{Courses, shares};
+use self::judging::Rules;
 use self::passing::note;
 use self::quiet::Due;
 use self::register::Register;
 use super::compile::Origin;
-use super::course::Whose;
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
-use super::moment::{Heard, Moment, Seen, names_of_window, numbers_of_window};
+use super::moment::{Moment, Seen, names_of_window};
 use super::slots::Slot;
 use super::timers::{Timer, Timers};
-use crate::alert::Verdict;
 use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
-use crate::rule::Row;
+use crate::rule::Guards;
 use crate::window::vacant::Registration;
 use crate::window::{Bounds, KeyWindows, Outcome, Publication, Sample, WindowPlan};
 
@@ -55,6 +55,8 @@ pub struct WindowRun {
     pub rules: Vec<Slot>,
     /// Names of what they see.
     names: Arc<[Arc<str>]>,
+    /// By what a row must be like for them to be met.
+    guards: Guards,
     /// A window is amended at most this often.
     pub amend_every: Span,
     table: KeyTable,
@@ -139,6 +141,7 @@ impl WindowRun {
         Self {
             made,
             names: names_of_window(&plan.description),
+            guards: judging::guards(&rules),
             plan,
             feeds,
             bounds,
@@ -350,9 +353,12 @@ impl WindowRun {
         self.publish(number, published, moment);
         let reached = self.reached(number);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
-        for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
+        let courses = run.courses.told(&self.rules, reached);
+        for (place, course) in courses.each_mut() {
+            let Some(slot) = self.rules.get(place) else { continue };
             course.seal(to, slot.rule(course));
         }
+        courses.gather(shares(&self.rules));
     }
 
     /// Publishes revisions and lets the rules judge them; then their time passes.
@@ -374,8 +380,15 @@ impl WindowRun {
                 });
             let sufficient = listened && capture.is_none_or(|capture| capture >= self.plan.capture_min);
             if !self.rules.is_empty() && self.plan.grid.is_longest(publication.start) {
-                let rules = (&*self.rules, &*self.names, self.bounds.begins_at, reached);
-                judge(run, &self.plan, rules, &publication, capture, sufficient, moment);
+                let rules = Rules {
+                    slots: &self.rules,
+                    guards: &self.guards,
+                    names: &self.names,
+                    by: &self.plan.description.by,
+                    begins_at: self.bounds.begins_at,
+                };
+                let row = judging::Row { publication: &publication, capture, sufficient };
+                run.judge(rules, reached, row, moment);
             }
             moment.out.push(ResultRow::Aggregate(Aggregate {
                 cause: moment.cause.sequence,
@@ -393,47 +406,6 @@ impl WindowRun {
         self.pass(number, moment);
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
-    }
-}
-
-#[allow(clippy::too_many_arguments, reason = "one call site; the parts of one run, borrowed apart")]
-fn judge(
-    run: &mut KeyRun,
-    plan: &WindowPlan,
-    (rules, names, begins_at, reached): (&[Slot], &[Arc<str>], Timestamp, Reached),
-    publication: &Publication,
-    capture: Option<f64>,
-    sufficient: bool,
-    moment: &mut Moment<'_>,
-) {
-    // The texts of `Schema::of_window` are the key.
-    let numbers = numbers_of_window(&publication.fields, publication.count, capture);
-    let texts: Vec<Option<&str>> = run.key.0.iter().map(|value| Some(&**value)).collect();
-    let row = Row { numbers: &numbers, texts: &texts };
-    run.seen.now(&numbers, (publication.start, publication.end));
-    let heard = Heard::now(run.heard_by, moment.feeds);
-    let key = &run.key;
-    let courses = run.courses.told(rules, reached).iter_mut();
-    for (course, slot) in courses.zip(rules).filter(|(course, slot)| slot.judges(course)) {
-        if !course.has_begun()
-            && handover::is_judged_since(&plan.description.by, &slot.now.rule.name, key, moment)
-        {
-            continue;
-        }
-        if course.begins() {
-            match handover::taken(&plan.description.by, &slot.now.rule.name, key, moment) {
-                Some(before) => course.goes_on_from(before),
-                None => course.knows_from(begins_at),
-            }
-        }
-        let next = slot.next.as_ref().filter(|next| !course.has_moved() && publication.start >= next.1);
-        if next.is_some() {
-            course.move_on();
-        }
-        let rule = slot.rule(course);
-        let verdict = if sufficient { rule.verdict(&row) } else { Verdict::NO_DATA };
-        let steps = course.verdict(rule, key, (publication.end, verdict), heard).unwrap_or_default();
-        Whose { rule, key, evidence: run.seen.named(names) }.tell(steps, moment);
     }
 }
 

@@ -96,6 +96,11 @@ impl Expression {
         run(&self.code, row)
     }
 
+    /// What is run.
+    pub(super) fn code(&self) -> &[Instruction] {
+        &self.code
+    }
+
     /// The columns it names, each once, in the order of their first mention.
     #[must_use]
     pub fn columns(&self) -> &[Column] {

@@ -26,7 +26,7 @@ impl ReadingsRun {
         request: &Arc<Request>,
     ) -> Result<(), StateError> {
         // Every field is named: one that is added must be thought of here.
-        let Self { rules: _, names: _, limits: _, table: _, keys, waiting: _, alarms: _ } = self;
+        let Self { rules: _, guards: _, names: _, limits: _, table: _, keys, waiting: _, alarms: _ } = self;
         let name = RunName { pipeline: pipeline.to_owned(), since, place: READINGS_PLACE };
         keys.begin_checkpoint(GroupWriter::new(request, &name)?, request.period);
         Ok(())
@@ -46,7 +46,7 @@ impl ReadingsRun {
             return Ok(());
         }
         let mut run: KeyRun = whole(state)?;
-        if run.courses.len() != self.rules.len() {
+        if !run.courses.is_of(self.rules.len()) {
             let why = "another number of rules than its pipeline has".into();
             return Err(StateError::Form { what: "a key", why });
         }

@@ -6,14 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::course::Course;
+use crate::flow::bundle::Bundle;
 use crate::flow::slots::Slot;
 use crate::model::{FeedId, Span, Timestamp};
 
 /// See the module.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Courses {
-    list: Box<[Course]>,
+    bundle: Bundle,
     /// How far observed time had come when time last passed that the courses were not told of.
     owed: Option<(Timestamp, Span)>,
     /// Time alone changes nothing in them, as far as it is known.
@@ -42,41 +42,44 @@ impl Reached {
 impl Courses {
     /// Those of a key that was not judged yet.
     pub(super) fn new(rules: &[Slot]) -> Self {
-        Self { list: rules.iter().map(Slot::course).collect(), ..Self::default() }
+        let bundle = Bundle::new(rules.iter().map(Slot::course).collect(), shares(rules));
+        Self { bundle, ..Self::default() }
     }
 
     /// To look at what time does not change while nothing is pending or firing.
-    pub(super) fn look(&self) -> &[Course] {
-        &self.list
+    pub(super) fn look(&self) -> &Bundle {
+        &self.bundle
     }
 
     /// To ask or change anything: they are told first of the time that passed.
-    pub(super) fn told(&mut self, rules: &[Slot], reached: Reached) -> &mut [Course] {
+    pub(super) fn told(&mut self, rules: &[Slot], reached: Reached) -> &mut Bundle {
         self.quiet = false;
         if let Some(observed) = self.owed.take() {
-            for (course, slot) in self.list.iter_mut().zip(rules) {
+            for (place, course) in self.bundle.each_mut() {
+                let Some(slot) = rules.get(place) else { continue };
                 let rule = slot.rule(course);
                 course.let_pass(rule.close_after, (reached.watermark, reached.until(slot)), observed);
                 course.seal(reached.sealed_to, slot.rule(course));
             }
         }
-        &mut self.list
+        &mut self.bundle
     }
 
-    /// All of them, which were told of everything; others are to come in their place.
-    pub(super) fn take(&mut self) -> Vec<Course> {
-        std::mem::take(&mut self.list).into()
+    /// The flags of their rules are others: what was one may no longer be.
+    pub(super) fn part(&mut self, rules: &[Slot], reached: Reached) {
+        self.bundle.set_all_apart();
+        self.told(rules, reached).gather(shares(rules));
     }
 
     /// Others in their place.
-    pub(super) fn replace(&mut self, list: Vec<Course>) {
-        *self = Self { list: list.into(), ..Self::default() };
+    pub(super) fn replace(&mut self, bundle: Bundle) {
+        *self = Self { bundle, ..Self::default() };
     }
 
     /// They were told of everything: whether the next time that passes can be kept from them. What they
     /// heard last came by `feed`.
     pub(super) fn rest(&mut self, feed: FeedId) {
-        self.quiet = self.list.iter().all(|course| course.is_quiet(feed));
+        self.quiet = self.bundle.each().all(|(_, course)| course.is_quiet(feed));
     }
 
     /// They have something to be told at once from here on.
@@ -91,8 +94,14 @@ impl Courses {
 
     /// Keeps from them that time passes, as far as it was `observed`.
     pub(super) fn owe(&mut self, observed: (Timestamp, Span)) {
-        if !self.list.is_empty() {
+        if !self.bundle.is_empty() {
             self.owed = Some(observed);
         }
     }
+}
+
+/// Whether the course of a rule in that place may be one with those of others: they end with the same window.
+pub(super) fn shares(rules: &[Slot]) -> impl Fn(usize) -> bool {
+    let succeeded = rules.first().is_some_and(|slot| slot.succeeded);
+    move |place| rules.get(place).is_some_and(|slot| slot.shares() && slot.succeeded == succeeded)
 }

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use super::courses::shares;
+use super::judging::guards;
 use super::{KeyRun, WindowRun, note};
+use crate::flow::bundle::Bundle;
 use crate::flow::compile::PipelinePlan;
 use crate::flow::course::{Course, Whose};
 use crate::flow::moment::Moment;
@@ -73,14 +76,15 @@ impl WindowRun {
                 }
             }
         }
+        self.guards = guards(&self.rules);
         let ticked = self.tick_closed_to.max(self.tick_sealed_to);
         let (by_sensor, last_end) = (self.table.by_sensor(), self.last_end());
         for (number, run) in (0_u32..).zip(&mut self.keys) {
-            run.courses.told(&old, run.reached(last_end));
+            let courses = run.courses.told(&old, run.reached(last_end)).take();
             // An idle key has not learnt how far its windows are closed.
             let watermark = if by_sensor { run.watermark } else { self.zone_watermark };
             let rules = (&*old, &*self.rules, &*self.names);
-            run.replace_rules(rules, &turns, watermark.max(ticked), moment);
+            run.replace_rules(courses, rules, &turns, watermark.max(ticked), moment);
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
     }
@@ -88,16 +92,17 @@ impl WindowRun {
     /// The window ends: its rules go on judging until it has. `succeeded` says of a name whether a
     /// rule of it goes on with the same keys (`Some(true)`), with others, or not at all (`None`).
     pub fn ends(&mut self, succeeded: impl Fn(&str) -> Option<bool>, moment: &mut Moment<'_>) {
-        let at = moment.cause.arrived_at;
-        for place in 0..self.rules.len() {
-            let Some(slot) = self.rules.get_mut(place) else { continue };
-            match succeeded(&slot.now.rule.name) {
-                Some(succeeded) => {
-                    slot.succeeded = succeeded;
-                }
-                None => self.end_rule(place, at, moment),
-            }
+        let succeeded: Vec<Option<bool>> =
+            self.rules.iter().map(|slot| succeeded(&slot.now.rule.name)).collect();
+        for (slot, succeeded) in self.rules.iter_mut().zip(&succeeded) {
+            slot.succeeded = succeeded.unwrap_or(slot.succeeded);
         }
+        let last_end = self.last_end();
+        for run in &mut self.keys {
+            run.courses.part(&self.rules, run.reached(last_end));
+        }
+        let gone = succeeded.iter().enumerate().filter(|one| one.1.is_none()).map(|one| one.0).collect();
+        self.end_each(gone, moment.cause.arrived_at, moment);
     }
 
     /// What the rules of an ending window say from here on: the words of the last definition.
@@ -114,34 +119,45 @@ impl WindowRun {
 
     /// Resolves what is open of all its rules.
     pub fn end_rules(&mut self, at: Timestamp, moment: &mut Moment<'_>) {
-        for place in 0..self.rules.len() {
-            self.end_rule(place, at, moment);
-        }
+        self.end_each((0..self.rules.len()).collect(), at, moment);
     }
 
     /// The window is forgotten: what nobody took over is resolved, at the end of its last window
     /// where nobody could, otherwise now.
     pub fn forget_rules(&mut self, moment: &mut Moment<'_>) {
         let (now, last_end) = (moment.cause.arrived_at, self.last_end());
-        for place in 0..self.rules.len() {
-            let succeeded = self.rules.get(place).is_some_and(|slot| slot.succeeded);
-            self.end_rule(place, if succeeded { now } else { last_end }, moment);
-        }
+        self.end_each(self.places(|slot| slot.succeeded), now, moment);
+        self.end_each(self.places(|slot| !slot.succeeded), last_end, moment);
     }
 
-    fn end_rule(&mut self, place: usize, at: Timestamp, moment: &mut Moment<'_>) {
+    fn places(&self, of: impl Fn(&Slot) -> bool) -> Vec<usize> {
+        self.rules.iter().enumerate().filter(|one| of(one.1)).map(|one| one.0).collect()
+    }
+
+    /// Resolves what is open of the rules in these places.
+    fn end_each(&mut self, mut places: Vec<usize>, at: Timestamp, moment: &mut Moment<'_>) {
+        places.retain(|place| self.rules.get(*place).is_some_and(|slot| !slot.over));
+        if places.is_empty() {
+            return;
+        }
+        for place in &places {
+            if let Some(slot) = self.rules.get_mut(*place) {
+                slot.over = true;
+            }
+        }
         let last_end = self.last_end();
-        let Some(slot) = self.rules.get_mut(place).filter(|slot| !slot.over) else { return };
-        slot.over = true;
-        let rules = &self.rules;
-        let Some(slot) = rules.get(place) else { return };
         for run in &mut self.keys {
-            let reached = run.reached(last_end);
-            if let Some(course) = run.courses.told(rules, reached).get_mut(place) {
+            let bundle = run.courses.told(&self.rules, run.reached(last_end));
+            bundle.set_all_apart();
+            for place in &places {
+                let (Some(slot), Some(course)) = (self.rules.get(*place), bundle.get_mut(*place)) else {
+                    continue;
+                };
                 let rule = slot.rule(course);
                 let evidence = run.seen.named(&self.names);
                 course.close(Whose { rule, key: &run.key, evidence }, at, moment);
             }
+            bundle.gather(shares(&self.rules));
         }
     }
 
@@ -177,23 +193,20 @@ impl WindowRun {
         if closed_to < last_end {
             return;
         }
-        for place in 0..self.rules.len() {
-            if self.rules.get(place).is_some_and(|slot| !slot.succeeded) {
-                self.end_rule(place, last_end, moment);
-            }
-        }
+        self.end_each(self.places(|slot| !slot.succeeded), last_end, moment);
     }
 }
 
 impl KeyRun {
     fn replace_rules(
         &mut self,
+        courses: Vec<Course>,
         (old, new, names): (&[Slot], &[Slot], &[Arc<str>]),
         turns: &[Option<(usize, Turn)>],
         closed_to: Timestamp,
         moment: &mut Moment<'_>,
     ) {
-        let mut before: Vec<Option<Course>> = self.courses.take().into_iter().map(Some).collect();
+        let mut before: Vec<Option<Course>> = courses.into_iter().map(Some).collect();
         let mut courses = Vec::with_capacity(new.len());
         for (turn, new) in turns.iter().zip(new) {
             let kept = turn.and_then(|(at, turn)| Some((old.get(at)?, before.get_mut(at)?.take()?, turn)));
@@ -213,7 +226,7 @@ impl KeyRun {
                 }
             });
         }
-        self.courses.replace(courses);
+        self.courses.replace(Bundle::new(courses, shares(new)));
         for (slot, course) in old.iter().zip(before) {
             if let Some(mut course) = course {
                 let evidence = self.seen.named(names);

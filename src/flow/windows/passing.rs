@@ -21,7 +21,8 @@ impl WindowRun {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
         let mut changed = false;
-        for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
+        for (place, course) in run.courses.told(&self.rules, reached).each_mut() {
+            let Some(slot) = self.rules.get(place) else { continue };
             let evidence = run.seen.named(&self.names);
             let whose = Whose { rule: slot.rule(course), key: &run.key, evidence };
             changed |= course.pass(whose, (watermark, reached.until(slot)), moment);
@@ -45,7 +46,8 @@ impl WindowRun {
             let Some(run) = self.keys.get_mut(number as usize) else { continue };
             run.alarm = Timer::STOPPED;
             let watermark = if self.table.by_sensor() { run.watermark } else { self.zone_watermark };
-            for (course, slot) in run.courses.told(&self.rules, reached).iter_mut().zip(&self.rules) {
+            for (place, course) in run.courses.told(&self.rules, reached).each_mut() {
+                let Some(slot) = self.rules.get(place) else { continue };
                 let evidence = run.seen.named(&self.names);
                 let whose = Whose { rule: slot.rule(course), key: &run.key, evidence };
                 // One that waited for nothing learns how far time has come.
@@ -69,13 +71,13 @@ pub(super) fn note(
     rules: &[Slot],
     moment: &Moment<'_>,
 ) {
-    let waits = run.courses.look().iter().any(Course::is_waiting);
+    let waits = run.courses.look().each().any(|(_, course)| course.is_waiting());
     match (std::mem::replace(&mut run.waiting, waits), waits) {
         (false, true) => _ = waiting.insert(number),
         (true, false) => _ = waiting.remove(&number),
         _ => {}
     }
-    let alarm = |(course, slot): (&Course, &Slot)| course.alarm(slot.rule(course), moment);
-    let due = run.courses.look().iter().zip(rules).filter_map(alarm).min();
+    let alarm = |(place, course): (usize, &Course)| course.alarm(rules.get(place)?.rule(course), moment);
+    let due = run.courses.look().each().filter_map(alarm).min();
     alarms.set(number, &mut run.alarm, due);
 }

@@ -37,6 +37,7 @@ impl WindowRun {
             bounds,
             rules,
             names: _,
+            guards: _,
             amend_every,
             table: _,
             keys,
@@ -99,7 +100,7 @@ impl WindowRun {
             return Ok(());
         }
         let mut run: KeyRun = whole(state)?;
-        if run.courses.look().len() != self.rules.len() {
+        if !run.courses.look().is_of(self.rules.len()) {
             let why = "another number of rules than its window has".into();
             return Err(StateError::Form { what: "a key", why });
         }
