@@ -12,7 +12,12 @@ const ABSENCES: [i64; 4] = [5, 20, 60, 180];
 
 impl Draw {
     pub(super) fn rules(&mut self, windows: &[Json]) -> Vec<Json> {
-        (0..self.chance.one(&[0, 1, 2, 3])).map(|n| self.rule(&format!("r{n}"), windows)).collect()
+        // Sometimes many on one window.
+        let crowd = self.chance.percent(15);
+        let count = if crowd { self.chance.within(4, 9) } else { self.chance.one(&[0, 1, 2, 3]) };
+        let only = self.chance.one(windows);
+        let windows = if crowd { std::slice::from_ref(&only) } else { windows };
+        (0..count).map(|n| self.rule(&format!("r{n}"), windows)).collect()
     }
 
     pub(super) fn rule(&mut self, name: &str, windows: &[Json]) -> Json {

@@ -234,8 +234,10 @@ impl Plan {
             self.stage(record, key, state, (closed_to, i64::MIN), met, out, notes);
             notes.push(self.passed(key, state, clock));
         }
-        for key in keys.keys().filter(|_| by_tick && clock.now.1) {
+        for (key, state) in keys.iter().filter(|_| by_tick && clock.now.1) {
             notes.push(Note::Ticked(self.named(), key.clone(), clock.tick - self.close_after));
+            // After a silence what was unobserved before it no longer counts.
+            notes.push(self.passed(key, state, clock));
         }
         for (key, state) in &mut keys {
             let [watermark, tick] = self.limits(state.watermark, clock);
