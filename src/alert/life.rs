@@ -242,14 +242,6 @@ impl Life {
         self.fold.state == State::Inactive && self.told.is_none()
     }
 
-    /// Whether nothing was ever met in it that is not forgotten: then no `for` or `keep_firing_for` makes a
-    /// difference to it.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        let unmet = |entry: &Entry| matches!(entry.mark, Mark::Verdict(verdict) if verdict.met != Some(true));
-        self.is_quiet() && self.base.state == State::Inactive && self.entries.iter().all(unmet)
-    }
-
     /// As [`Self::advance`] of one that [`Self::is_quiet`].
     pub fn let_pass(&mut self, to: Timestamp) {
         self.clock = self.clock.max(Some(to));

@@ -74,8 +74,10 @@ fn pass(bundle: &mut Bundle, rules: &[RulePlan], to_s: i64, sealed_s: i64) {
 /// Values in order and late ones, gaps in the data, seals: a bundle holds what courses of one rule each do.
 #[test]
 fn what_is_kept_once_goes_on_as_if_each_rule_had_its_own() {
-    let rules = rules(&[10, 20, 20, 30, 40, 50, 60, 90], true);
-    for seed in 0..300_u64 {
+    let [many, alike, two] =
+        [rules(&[10, 20, 20, 30, 40, 50, 60, 90], true), rules(&[9; 6], false), rules(&[20; 2], false)];
+    for seed in 0..1_500_u64 {
+        let rules = [&many, &alike, &two][seed as usize % 3];
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let mut draw = |limit: u64| {
             state ^= state << 13;
@@ -83,17 +85,17 @@ fn what_is_kept_once_goes_on_as_if_each_rule_had_its_own() {
             state ^= state << 17;
             state % limit
         };
-        let (mut bundle, mut apart) = (fresh(&rules), fresh(&rules));
+        let (mut bundle, mut apart) = (fresh(rules), fresh(rules));
         for step in 1..60_i64 {
             let late = if draw(4) == 0 { 60 * draw(5) as i64 } else { 0 };
             let value = (draw(12) > 0).then(|| draw(110) as f64 / if seed % 2 == 0 { 1.0 } else { 5.0 });
-            judge(&mut bundle, &rules, 60 * step - late, value);
+            judge(&mut bundle, rules, 60 * step - late, value);
             apart.set_all_apart();
-            judge(&mut apart, &rules, 60 * step - late, value);
+            judge(&mut apart, rules, 60 * step - late, value);
             if draw(2) == 0 {
                 let sealed = 60 * (step - 4);
-                pass(&mut bundle, &rules, 60 * step, sealed);
-                pass(&mut apart, &rules, 60 * step, sealed);
+                pass(&mut bundle, rules, 60 * step, sealed);
+                pass(&mut apart, rules, 60 * step, sealed);
                 bundle.gather(|place| rules[place].is_plain());
             }
             assert!(bundle.is_of(rules.len()));

@@ -142,11 +142,12 @@ impl Course {
         self.life.is_quiet() && self.heard.is_none_or(|heard| heard.is_by(feed))
     }
 
-    /// Whether it would go on in the same way under any other rule that is
-    /// [plain](RulePlan::is_plain).
+    /// Whether, until something is met, it would go on in the same way under any other rule that is
+    /// [plain](RulePlan::is_plain): what is not met makes no episode, also where it comes late, whatever
+    /// `for` and `keep_firing_for` are.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.life.is_plain() && self.absence.is_none() && !self.moved
+        self.life.is_quiet() && self.absence.is_none() && !self.moved
     }
 
     /// The earliest tick at which it may be silent or absent.
