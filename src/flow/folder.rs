@@ -18,6 +18,9 @@ const EFFORT_AT_ONCE: usize = 250 * EFFORT_OF_A_KEY;
 /// For so long it then does no more of it, however many batches come: each of them would wait as long, and
 /// they may be thousands a second.
 const EFFORT_REST: Duration = Duration::from_millis(1);
+/// Where batches take longer than that, as they do in a replay and while it catches up, it writes so much
+/// for each rest that they took, up to this many: a third of the time, and the checkpoint is whole in time.
+const EFFORTS_MAX: usize = 10;
 
 /// What worker 0 hands to every worker under one epoch.
 pub struct Given {
@@ -83,8 +86,10 @@ impl Folder {
             self.awaited = false;
             return None;
         }
-        if self.left.elapsed() >= EFFORT_REST {
-            self.write(|fold| fold.save_some(EFFORT_AT_ONCE));
+        let rests = self.left.elapsed().as_nanos() / EFFORT_REST.as_nanos();
+        if rests > 0 {
+            let efforts = usize::try_from(rests).unwrap_or(usize::MAX).min(EFFORTS_MAX);
+            self.write(|fold| fold.save_some(efforts * EFFORT_AT_ONCE));
             self.awaited = false;
         }
         (!std::mem::replace(&mut self.awaited, true)).then_some(EFFORT_REST)
