@@ -86,10 +86,21 @@ fn batches(cut: usize, sensors: usize) -> Vec<Batch> {
     out
 }
 
+/// What a source was told, in order.
+#[derive(Debug)]
+enum Told {
+    Rows(u64, Vec<ResultRow>),
+    Begun(u64),
+    Taken(u64, Vec<Part>),
+}
+
+/// Batches that are there from the beginning.
 struct Fixed {
     batches: std::vec::IntoIter<Batch>,
     epoch: u64,
-    rows: mpsc::Sender<(u64, Vec<ResultRow>)>,
+    /// Where it wants a checkpoint before an epoch, and the last one.
+    at: Option<u64>,
+    told: mpsc::Sender<Told>,
 }
 
 impl Source for Fixed {
@@ -100,19 +111,30 @@ impl Source for Fixed {
     }
     fn wake(&mut self, _: Thread) {}
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
-        let _ = self.rows.send((epoch, rows));
+        let _ = self.told.send(Told::Rows(epoch, rows));
+    }
+    fn wants_checkpoint(&mut self, next: u64, last: bool) -> Option<Request> {
+        let period = if last { IN_DELTA + 3 } else { IN_DELTA + 2 };
+        let wanted = self.at.is_some_and(|at| last || next == at);
+        wanted.then(|| Request { next, period, since: vec![None; KEY_GROUPS] })
+    }
+    fn checkpoint_begins(&mut self, next: u64) {
+        let _ = self.told.send(Told::Begun(next));
+    }
+    fn checkpoint(&mut self, next: u64, parts: Result<Vec<Part>, StateError>) {
+        let _ = self.told.send(Told::Taken(next, parts.unwrap()));
     }
 }
 
 fn rows(workers: usize, cut: usize) -> Vec<ResultRow> {
     let batches = batches(cut, 10);
     let last = batches.len() as u64 - 1;
-    let (rows, told) = mpsc::channel();
-    let engine =
-        Engine::start(workers, Box::new(Fixed { batches: batches.into_iter(), epoch: 0, rows })).unwrap();
+    let (told, heard) = mpsc::channel();
+    let source = Fixed { batches: batches.into_iter(), epoch: 0, at: None, told };
+    let engine = Engine::start(workers, Box::new(source)).unwrap();
     let mut all = Vec::new();
     loop {
-        let (epoch, rows) = told.recv_timeout(Duration::from_secs(60)).unwrap();
+        let Told::Rows(epoch, rows) = heard.recv_timeout(Duration::from_secs(60)).unwrap() else { continue };
         all.extend(rows);
         if epoch == last {
             engine.stop();
@@ -171,44 +193,6 @@ fn a_plain_sum_over_the_journal_equals_the_last_revisions() {
     assert_eq!(plain, last);
 }
 
-/// What a source was told, in order.
-#[derive(Debug)]
-enum Told {
-    Rows(u64, Vec<ResultRow>),
-    Begun(u64),
-    Taken(u64, Vec<Part>),
-}
-
-/// Wants a checkpoint before an epoch, and the last one.
-struct Keeping {
-    batches: std::vec::IntoIter<Batch>,
-    epoch: u64,
-    at: u64,
-    told: mpsc::Sender<Told>,
-}
-
-impl Source for Keeping {
-    fn next(&mut self) -> Option<(u64, Batch)> {
-        let batch = self.batches.next()?;
-        self.epoch += 1;
-        Some((self.epoch - 1, batch))
-    }
-    fn wake(&mut self, _: Thread) {}
-    fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {
-        let _ = self.told.send(Told::Rows(epoch, rows));
-    }
-    fn wants_checkpoint(&mut self, next: u64, last: bool) -> Option<Request> {
-        let period = if last { IN_DELTA + 3 } else { IN_DELTA + 2 };
-        (last || next == self.at).then(|| Request { next, period, since: vec![None; KEY_GROUPS] })
-    }
-    fn checkpoint_begins(&mut self, next: u64) {
-        let _ = self.told.send(Told::Begun(next));
-    }
-    fn checkpoint(&mut self, next: u64, parts: Result<Vec<Part>, StateError>) {
-        let _ = self.told.send(Told::Taken(next, parts.unwrap()));
-    }
-}
-
 #[test]
 fn checkpoints_are_of_the_moment_at_which_they_began() {
     // So many keys that a worker comes to them several times.
@@ -222,7 +206,7 @@ fn checkpoints_are_of_the_moment_at_which_they_began() {
     let (at, end) = (200, batches.len() as u64);
     for workers in 1..=3 {
         let (told, all) = mpsc::channel();
-        let source = Keeping { batches: batches.clone().into_iter(), epoch: 0, at, told };
+        let source = Fixed { batches: batches.clone().into_iter(), epoch: 0, at: Some(at), told };
         let engine = Engine::start(workers, Box::new(source)).unwrap();
         let mut heard: Vec<Told> = Vec::new();
         while !matches!(heard.last(), Some(Told::Rows(epoch, _)) if *epoch == end - 1) {
