@@ -119,16 +119,17 @@ fn catching_up(runtime: &Runtime) -> [Samples; 2] {
     let events = OUTAGE_S * EVENTS_PER_SECOND;
     let start_ms = LONG_AGO_MS - OUTAGE_S as i64 * 1_000;
     let waiting = catch_up::journal(&calm, &data, queries::SENSORS, events, now_ms() + start_ms).lines;
-    let alerts = [calm, busy].map(|site| {
-        let service = Service::start(runtime, &site, data.path());
+    // The first run does what the replay left to be done, and counts for nothing.
+    let [_, calm, busy] = [&calm, &calm, &busy].map(|site| {
+        let service = Service::start(runtime, site, data.path());
         std::thread::sleep(SETTLE);
-        let alerts = beside_city1(runtime, &site);
+        let alerts = beside_city1(runtime, site);
         service.stop();
         alerts
     });
     let written = server.events();
     assert!((1..waiting).contains(&written), "{written} of {waiting} events are written at the end");
-    alerts
+    [calm, busy]
 }
 
 /// Latencies of alerts among the load of as many sensors as report every 10 s at that pace.
