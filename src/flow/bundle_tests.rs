@@ -130,11 +130,30 @@ fn rules_that_say_the_same_have_one_course() {
 }
 
 #[test]
-fn when_all_but_one_are_met_the_rest_is_not_copied_for_nothing() {
+fn where_every_rule_is_met_none_has_the_common_course() {
     let rules = rules(&[1, 2, 3, 4], false);
     let mut bundle = fresh(&rules);
     judge(&mut bundle, &rules, 60, Some(9.0));
     assert!(bundle.common_mut().is_none());
     assert_eq!(bundle.each().count(), 4);
     assert!(bundle.get(3).is_some() && bundle.get(4).is_none());
+}
+
+/// An event that carries none of a rule's quantities says nothing to it, whoever's it is.
+#[test]
+fn a_rule_that_reads_numbers_is_guarded_by_them_on_readings() {
+    let schema = Schema::new().number("v").text("sensor");
+    let guards = |when: &str, on_readings: bool| {
+        let rule = serde_json::json!({
+            "name": "r", "on": "w", "when": when, "severity": "info",
+            "title": {"es": "t", "en": "t"}, "message": {"es": "m", "en": "m"},
+        });
+        let times = (Stale::After(Span::seconds(90)), Span::seconds(5));
+        let rule = serde_json::from_value(rule).unwrap();
+        let plan = RulePlan::compile(&rule, &schema, &"p".into(), &["sensor".into()], times).unwrap();
+        plan.guards(on_readings).iter().map(crate::rule::Guard::is_of_text).collect::<Vec<bool>>()
+    };
+    assert_eq!(guards("v > 5 AND sensor = 's'", false), [true, false]);
+    assert_eq!(guards("v > 5 AND sensor = 's'", true), [false]);
+    assert_eq!(guards("sensor = 's'", true), [true]);
 }

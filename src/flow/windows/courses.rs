@@ -66,7 +66,7 @@ impl Courses {
     }
 
     /// The flags of their rules are others: what was one may no longer be.
-    pub(super) fn part(&mut self, rules: &[Slot], reached: Reached) {
+    pub(super) fn regroup(&mut self, rules: &[Slot], reached: Reached) {
         self.bundle.set_all_apart();
         self.told(rules, reached).gather(shares(rules));
     }

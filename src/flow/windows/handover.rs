@@ -99,7 +99,7 @@ impl WindowRun {
         }
         let last_end = self.last_end();
         for run in &mut self.keys {
-            run.courses.part(&self.rules, run.reached(last_end));
+            run.courses.regroup(&self.rules, run.reached(last_end));
         }
         let gone = succeeded.iter().enumerate().filter(|one| one.1.is_none()).map(|one| one.0).collect();
         self.end_each(gone, moment.cause.arrived_at, moment);
