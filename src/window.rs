@@ -13,6 +13,7 @@ pub mod distinct;
 pub mod energy;
 pub mod exact;
 pub mod feed_set;
+pub mod firsts;
 pub mod function;
 pub mod grid;
 pub mod held;
@@ -27,6 +28,7 @@ pub mod value;
 
 pub use clock::zone_rules;
 pub use feed_set::FeedSet;
+pub use firsts::Firsts;
 pub use function::Function;
 pub use grid::Grid;
 pub use keyed::{Bounds, KeyWindows, Outcome, Publication};

@@ -38,10 +38,11 @@ pub trait Standing {
     fn judge_again(&mut self, judged: &Judged) -> Vec<Step>;
 }
 
-/// Judges the rows of one window, by key and start, and lets `standing` say what changes.
+/// Judges the rows of one window, by key and start, and lets `standing` say what changes. Nothing is
+/// judged of a key before the last of its rows that are left open.
 pub fn judge(
     (window, rules): (&WindowPlan, &[Arc<RulePlan>]),
-    rows: &[&Aggregate],
+    (rows, is_open): (&[&Aggregate], &dyn Fn(&Aggregate) -> bool),
     past: &Past,
     cause: Cause,
     standing: &mut dyn Standing,
@@ -49,15 +50,17 @@ pub fn judge(
     // What began with the first window that the readings cover may have begun before it.
     let covered = past.known_from(window.sensors.follow());
     let ends = |at| window.grid.end_after(at);
-    let sure = ends(ends(covered.plus(window.grid.longest())));
     let to = past.asked.to;
-    let range = (past.asked.from.max(sure), to);
-    let whole =
-        |row: &&&Aggregate| covered <= row.start && row.end <= to && window.grid.is_longest(row.start);
     let names = names_of_window(&window.description);
     let mut transitions = Vec::new();
     for rows in rows.chunk_by(|left, right| left.key == right.key) {
         let Some(key) = rows.first().map(|row| row.key.clone()) else { continue };
+        let open = rows.iter().filter(|row| is_open(row)).map(|row| row.end);
+        let covered = open.fold(covered, Timestamp::max);
+        let sure = ends(ends(covered.plus(window.grid.longest())));
+        let range = (past.asked.from.max(sure), to);
+        let whole =
+            |row: &&&Aggregate| covered <= row.start && row.end <= to && window.grid.is_longest(row.start);
         for rule in rules.iter().filter(|rule| is_judged(rule)) {
             let verdicts = rows.iter().filter(whole).map(|row| (row.end, verdict(rule, row)));
             let episodes = episodes(verdicts, to, &rule.timing);

@@ -249,3 +249,21 @@ fn what_began_before_all_readings_are_there_is_not_judged() {
     city.recompute(0, 1_200);
     assert_eq!(city.lines(), ["high aire-1: resolved -> inactive at 180, annulled by a recompute"]);
 }
+
+#[test]
+fn what_a_counter_gained_since_a_reading_that_nobody_looks_up_is_not_judged_again() {
+    let day = 86_400;
+    let windows = r#"[{"name": "minute", "size": "1h", "fields": {"top": "increase(level)"}}]"#;
+    let mut city = Timeline::new(windows, &rule(HIGH));
+    city.says(100, "aire-1", 0);
+    for hour in 0..4 {
+        city.says(day + 3_600 * hour + 1_000, "aire-1", 1_000 + hour);
+    }
+    city.until(day + 30_000);
+    let told = city.lines();
+    assert_eq!(told.len(), 2, "raised by the first hour of the day and resolved: {told:?}");
+    city.recompute(200, day + 20_000);
+    assert_eq!(city.lines(), [""; 0], "readings of a day before the range are known: it all stands");
+    city.recompute(day + 200, day + 20_000);
+    assert_eq!(city.lines(), [""; 0], "the reading that it was raised since lies further back");
+}

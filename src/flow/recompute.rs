@@ -4,7 +4,8 @@
 //! A reading that came after its window was sealed counts here, and a definition that is newer
 //! than the readings reaches back. Only windows that lie in the range as a whole are published,
 //! and not those that may still be amended: these hold every reading anyway, and amend themselves.
-//! Nor those of which some reading is gone for ever: what was published knew it.
+//! Nor those of which some reading is gone for ever, nor those in which what follows one reading to the
+//! next begins with a sensor's first reading that is known here: what was published knew more.
 //!
 //! A registered sensor is expected at the interval that the register gives it today. Windows in which
 //! nothing arrived are not published: whether they say anything depends on when Sereno listened.
@@ -15,17 +16,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::compile::PipelinePlan;
 use super::feeds::FeedClocks;
 use super::judged::{self, Standing};
 use super::keys::Share;
 use super::moment::{Cause, Moment};
-use super::past::Past;
+use super::past::{BEFORE, Past};
 use super::pipeline::PipelineRun;
 use super::rules::RulePlan;
 use super::windows::register::Register;
-use crate::model::{Aggregate, Dictionary, Event, FeedId, ResultRow, Timestamp};
-use crate::window::WindowPlan;
+use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Timestamp};
+use crate::window::{Firsts, WindowPlan};
 
 /// Windows with the rules on them.
 type Rules = Vec<(Arc<WindowPlan>, Vec<Arc<RulePlan>>)>;
@@ -55,29 +58,38 @@ pub fn recompute(
 ) -> Vec<ResultRow> {
     let of_rules = |(window, rules): &mut (Arc<WindowPlan>, Vec<_>)| (window.clone(), std::mem::take(rules));
     let rules: Rules = whole.plan.windows.iter_mut().map(of_rules).collect();
-    let mut rows = windows(whole, past, events, dictionary);
+    let (mut rows, firsts) = windows(whole, past, events, dictionary);
+    let is_open = |row: &Aggregate| {
+        let own = firsts.get(&(row.plan.hash, row.key.clone()));
+        own.is_some_and(|firsts| firsts.leave_open(row.start, row.end))
+    };
     rows.sort_by(|left, right| {
         (left.plan.hash, &left.key, left.start).cmp(&(right.plan.hash, &right.key, right.start))
     });
     let mut transitions = Vec::new();
     for (window, rules) in rules.iter().filter(|window| !window.1.is_empty()) {
         let own = rows.iter().filter(|row| row.plan.hash == window.description.hash).collect::<Vec<_>>();
-        transitions.extend(judged::judge((window, rules), &own, past, cause, standing));
+        transitions.extend(judged::judge((window, rules), (&own, &is_open), past, cause, standing));
     }
     let begins = |window: &WindowPlan| past.asked.from.max(past.known_from(window.sensors.follow()));
     let begins = rules.iter().map(|(window, _)| (window.description.hash, begins(window)));
     let begins: BTreeMap<u64, Timestamp> = begins.collect();
     rows.retain(|row| {
         let known = begins.get(&row.plan.hash).is_some_and(|begins| *begins <= row.start);
-        known && row.end <= past.asked.to && !standing.may_amend(row)
+        known && row.end <= past.asked.to && !standing.may_amend(row) && !is_open(row)
     });
     let revision = past.sequence;
     let rows = rows.into_iter().map(|row| Aggregate { cause: revision, revision, ..row });
     rows.map(ResultRow::Aggregate).chain(transitions).collect()
 }
 
-/// All windows of the range and the time that was gathered before it.
-fn windows(whole: Whole, past: &Past, events: &[(u64, &Event)], dictionary: &Dictionary) -> Vec<Aggregate> {
+/// All windows of the range and the time that was gathered before it, and the first readings in them.
+fn windows(
+    whole: Whole,
+    past: &Past,
+    events: &[(u64, &Event)],
+    dictionary: &Dictionary,
+) -> (Vec<Aggregate>, HashMap<(u64, Key), Firsts>) {
     let mut plan = whole.plan;
     plan.readings.clear();
     let until = past.asked.to.plus(plan.close_after);
@@ -94,13 +106,14 @@ fn windows(whole: Whole, past: &Past, events: &[(u64, &Event)], dictionary: &Dic
             run.event(event, past.readings_of(event), Timestamp::MIN, dictionary, &mut moment);
         }
     }
+    let firsts = run.firsts(BEFORE);
     let cause = Cause { sequence: past.sequence, arrived_at: past.asked.to };
     run.tick(until, true, &mut Moment::new(cause, ticked, &feeds, &mut rows));
     let aggregate = |row| match row {
         ResultRow::Aggregate(row) => Some(row),
         _ => None,
     };
-    rows.into_iter().filter_map(aggregate).collect()
+    (rows.into_iter().filter_map(aggregate).collect(), firsts)
 }
 
 #[cfg(test)]

@@ -221,3 +221,43 @@ fn windows_of_which_something_is_gone_are_left_alone() {
     assert_eq!(first(asked(6_000, 1_150)), [Some(6_000), Some(day + 1_200)]);
     assert_eq!(first(asked(day + 6_000, 1_150)), [Some(day + 6_000), Some(day + 6_000)]);
 }
+
+#[test]
+fn what_a_first_known_reading_counts_from_is_left_to_what_was_published() {
+    let day = 86_400;
+    let mut sequencer = Sequencer::default();
+    let windows = r#"{"version": 1, "name": "water", "title": {"es": "A", "en": "W"}, "reads": ["air"],
+        "allowed_lateness": "1m", "window": [
+            {"name": "own", "size": "1h", "fields": {"gain": "increase(pm25)"}},
+            {"name": "district", "size": "1h", "by": ["zone"], "fields": {"gain": "increase(pm25)"}},
+            {"name": "held", "size": "1h", "hold_max": "25h", "by": ["zone"], "fields": {"level": "time_mean(pm25)"}},
+            {"name": "brief", "size": "1h", "hold_max": "1h", "by": ["zone"], "fields": {"level": "time_mean(pm25)"}}]}"#;
+    let windows = Control::Pipeline { pipeline: serde_json::from_str(windows).unwrap() };
+    sequencer.configure(define(r#"{"mean": "mean(pm25)"}"#).into_iter().chain([windows]).collect(), s(0));
+    // A meter that is read a little less than once a day, and its neighbour each hour.
+    for hour in 0..120 {
+        sequencer.accept(vec![message("hourly", hour * 3_600 + 60, hour)], s(hour * 3_600 + 60));
+        if hour % 25 == 0 {
+            sequencer.accept(vec![message("daily", hour * 3_600 + 90, hour * 10)], s(hour * 3_600 + 90));
+        }
+    }
+    // The meter's reading of 25 h lies before what is gathered: the first that is known is that of 50 h.
+    let from = 49 * 3_600 + 100;
+    sequencer.recompute(Recompute::of(s(from), s(4 * day)), s(6 * day));
+    let batches: Vec<Batch> = sequencer.take().into_iter().map(|finished| finished.batch).collect();
+    let rows = recomputed(&batches, 1);
+    let of = |window: &str, key: &str| -> Vec<(i64, Option<f64>)> {
+        let rows = seen(&rows, window).into_iter().filter(|row| row.0 == key);
+        rows.map(|row| (row.1, row.3)).collect()
+    };
+    // Hours begin 780 s after those of the journal: the meter's reading lies in that of 177,180.
+    assert_eq!(of("own", "daily"), [(267_180, Some(250.0))]);
+    assert_eq!(of("own", "hourly").first(), Some(&(177_180, Some(1.0))));
+    assert_eq!(
+        of("district", "centro").first(),
+        Some(&(180_780, Some(1.0))),
+        "the meter's gain is missing before"
+    );
+    assert_eq!(of("held", "centro").first(), Some(&(180_780, Some(275.1))), "so is what it held");
+    assert_eq!(of("brief", "centro").first().map(|row| row.0), Some(177_180), "nothing holds for so long");
+}

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::feed_set::FeedSet;
+use super::firsts::Firsts;
 use super::function::Function;
 use super::held::{Held, Reading, Rules, Tally};
 use super::plan::{ColumnPlan, FieldPlan, SensorsPlan, WindowPlan};
@@ -137,6 +138,21 @@ impl Sensors {
             }
             !sensor.panes.is_empty() || sensor.before.iter().any(Option::is_some)
         });
+    }
+
+    /// The first readings of those that follow their readings, where one that is older than `known`
+    /// before them would count too. Nothing was forgotten.
+    #[must_use]
+    pub fn firsts(&self, plan: &SensorsPlan, known: Span) -> Firsts {
+        let (mut gains, mut held) = (Vec::new(), Vec::new());
+        for sensor in self.0.values() {
+            for (column, rules) in plan.columns.iter().zip(&plan.rules) {
+                let Some((_, at)) = first_of(column, &sensor.panes) else { continue };
+                gains.extend(rules.gains.then_some(at));
+                held.extend((rules.holds && rules.hold_max > known).then_some(at));
+            }
+        }
+        Firsts::new(gains, held.into_iter())
     }
 
     /// Fills in the fields that are made of single sensors, of the window `[start, end)`. Told

@@ -4,10 +4,17 @@ use super::{KeyRun, WindowRun};
 use crate::alert::Step;
 use crate::flow::judged::{Judged, judges_the_empty};
 use crate::flow::rules::RulePlan;
-use crate::model::{Key, Timestamp};
-use crate::window::WindowPlan;
+use crate::model::{Key, Span, Timestamp};
+use crate::window::{Firsts, WindowPlan};
 
 impl WindowRun {
+    /// By key, the first readings of its sensors, where one that is older than `known` before them would
+    /// count too. Nothing of it was sealed.
+    pub fn firsts(&self, known: Span) -> impl Iterator<Item = (&Key, Firsts)> {
+        let keys = self.keys.marked().map(|(run, _)| run).filter(|_| self.plan.sensors.follow());
+        keys.map(move |run| (&run.key, run.windows.firsts(&self.plan, known)))
+    }
+
     /// Whether the course of a rule on a key is this window's, judged and not handed over.
     #[must_use]
     pub fn holds_course(&self, rule: &str, key: &Key) -> bool {
