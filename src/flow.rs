@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod readings;
 pub mod recompute;
 pub mod rules;
+pub mod slices;
 pub mod slots;
 pub mod state;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::past::Past;
 use super::pipeline::{Counts, PipelineRun};
 use super::recompute::{Whole, recompute};
 use super::rules::RulePlan;
+use super::slices::Slices;
 use super::state::names::Names;
 use super::state::shared::Texts;
 use super::windows::register::{Register, register_of};
@@ -81,7 +82,8 @@ impl Interpreter {
     /// Takes in a batch, with what the recomputes that it asks for are about.
     pub fn apply_with(&mut self, batch: &Batch, past: &[Past]) -> Vec<ResultRow> {
         for (sequence, record) in batch.iter() {
-            self.arrived_at = self.arrived_at.max(record.arrived_at().unwrap_or(Timestamp::MIN));
+            let before = self.arrived_at;
+            self.arrived_at = before.max(record.arrived_at().unwrap_or(Timestamp::MIN));
             let cause = Cause { sequence, arrived_at: self.arrived_at };
             match record {
                 Record::Event(event) => self.event(batch, event, cause),
@@ -117,6 +119,9 @@ impl Interpreter {
                 }
                 // Counted long ago; it comes with the batch's recompute.
                 Record::Restored { .. } => {}
+            }
+            if let Some(slices) = Slices::between(before, self.arrived_at) {
+                self.amend(slices, cause);
             }
         }
         std::mem::take(&mut self.out)
@@ -166,6 +171,13 @@ impl Interpreter {
             pipeline.zone_step(watermark, &mut moment);
             pipeline.observe(drained, || self.feeds.passed(to).into());
             pipeline.tick(to, drained, &mut moment);
+        }
+    }
+
+    /// Lets amendments leave whose slices have begun.
+    fn amend(&mut self, slices: Slices, cause: Cause) {
+        for pipeline in self.pipelines.values_mut() {
+            pipeline.amend(slices, &mut Moment::new(cause, self.ticked, &self.feeds, &mut self.out));
         }
     }
 

@@ -115,6 +115,12 @@ impl<T: Kept> KeyRuns<T> {
         Some(run)
     }
 
+    /// A key's group.
+    #[must_use]
+    pub fn group(&self, number: usize) -> Option<KeyGroup> {
+        self.groups.get(number).copied()
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,6 +13,7 @@ use super::mapping::{Mapped, Mapping};
 use super::moment::Moment;
 use super::readings::{Limits, ReadingsRun};
 use super::rules::RulePlan;
+use super::slices::Slices;
 use super::slots::{Judge, Slot};
 use super::windows::register::Register;
 use super::windows::{Arrived, Made, WindowRun};
@@ -273,6 +274,16 @@ impl PipelineRun {
     pub fn observe(&mut self, drained: bool, passed: impl FnOnce() -> Arc<[(Timestamp, Span)]>) {
         if drained {
             self.passed = passed();
+        }
+    }
+
+    /// The arrival clock has come to these slices.
+    pub fn amend(&mut self, slices: Slices, moment: &mut Moment<'_>) {
+        let moment = &mut moment.within(&self.passed);
+        for place in 0..self.windows.len() {
+            let (newer, rest) = self.windows.split_at_mut(place);
+            let Some((window, ending)) = rest.split_first_mut() else { break };
+            window.amend(slices, &mut moment.between(newer, ending));
         }
     }
 

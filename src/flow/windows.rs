@@ -23,6 +23,7 @@ use super::compile::Origin;
 use super::key_runs::KeyRuns;
 use super::keys::{KeyTable, Share};
 use super::moment::{Moment, Seen, names_of_window};
+use super::slices::{SLICES, Slices, slice_of};
 use super::slots::Slot;
 use super::timers::{Timer, Timers};
 use crate::model::{Aggregate, Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
@@ -65,8 +66,8 @@ pub struct WindowRun {
     closes: Timers,
     /// Keys by the end of the next window whose sealing publishes or forgets something.
     seals: Timers,
-    /// Keys with amendments to publish.
-    dirty: Vec<u32>,
+    /// Keys with amendments to publish, by their slice.
+    dirty: [Vec<u32>; SLICES],
     /// Keys whose rules wait for time to pass.
     waiting: BTreeSet<u32>,
     /// Keys that may be silent.
@@ -151,7 +152,7 @@ impl WindowRun {
             keys: KeyRuns::default(),
             closes: Timers::default(),
             seals: Timers::default(),
-            dirty: Vec::new(),
+            dirty: Default::default(),
             waiting: BTreeSet::new(),
             alarms: Timers::default(),
             zone_watermark: Timestamp::MIN,
@@ -239,7 +240,14 @@ impl WindowRun {
         let Some(run) = self.keys.get_mut(number as usize) else { return };
         if run.windows.is_dirty() && !run.dirty {
             run.dirty = true;
-            self.dirty.push(number);
+            self.wait_to_amend(number);
+        }
+    }
+
+    fn wait_to_amend(&mut self, number: u32) {
+        let slice = self.keys.group(number as usize).map(slice_of);
+        if let Some(waiting) = slice.and_then(|slice| self.dirty.get_mut(slice)) {
+            waiting.push(number);
         }
     }
 
@@ -280,27 +288,35 @@ impl WindowRun {
         self.ring(to, drained, moment);
         self.tick_sealed_to = sealed_to;
         self.seal_due(self.tick_sealed_to, moment);
-        self.amend(to, moment);
     }
 
-    fn amend(&mut self, tick: Timestamp, moment: &mut Moment<'_>) {
-        for number in std::mem::take(&mut self.dirty) {
-            let Some(run) = self.keys.get_mut(number as usize) else { continue };
-            let due = run.amended_at.plus(self.amend_every) <= tick;
-            if !due {
-                self.dirty.push(number);
-                continue;
+    /// Publishes the amendments of these slices.
+    pub fn amend(&mut self, slices: Slices, moment: &mut Moment<'_>) {
+        for slice in 0..SLICES {
+            let Some((begin, waiting)) = slices.begin(slice).zip(self.dirty.get_mut(slice)) else { continue };
+            for number in std::mem::take(waiting) {
+                self.amend_key(number, begin, moment);
             }
-            run.dirty = false;
-            let published = run.windows.amend(&self.plan);
-            if published.is_empty() {
-                // Its changes left when they were sealed: the next may leave at the next tick.
-                continue;
-            }
-            run.amended_at = tick;
-            self.pass(number, moment);
-            self.publish(number, published, moment);
         }
+    }
+
+    /// Publishes a key's amendments in the slice that began at `at`, or lets them wait on.
+    fn amend_key(&mut self, number: u32, at: Timestamp, moment: &mut Moment<'_>) {
+        let Some(run) = self.keys.get(number as usize) else { return };
+        if run.amended_at.plus(self.amend_every) > at {
+            self.wait_to_amend(number);
+            return;
+        }
+        let Some(run) = self.keys.get_mut(number as usize) else { return };
+        run.dirty = false;
+        let published = run.windows.amend(&self.plan);
+        if published.is_empty() {
+            // Its changes left when they were sealed: the next may leave in its next slice.
+            return;
+        }
+        run.amended_at = at;
+        self.pass(number, moment);
+        self.publish(number, published, moment);
     }
 
     fn close_due(&mut self, limit: Timestamp, moment: &mut Moment<'_>) {

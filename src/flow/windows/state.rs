@@ -110,14 +110,15 @@ impl WindowRun {
         self.seals.restore(number, run.seal_timer);
         // Sensors registered since the last tick are found again at the next.
         self.fresh = true;
-        if run.dirty {
-            self.dirty.push(number);
-        }
+        let dirty = run.dirty;
         self.alarms.restore(number, run.alarm);
         if run.waiting {
             self.waiting.insert(number);
         }
         self.keys.push_marked(run, period);
+        if dirty {
+            self.wait_to_amend(number);
+        }
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use super::world::{Said, World};
 
 /// Of what closes at once so many windows are looked at, whether they are missed.
 const MISSED_MAX: usize = 1_440;
+const SECOND: i64 = 1_000_000_000;
 
 /// Where the clocks of a pipeline stand.
 #[derive(Clone, Copy)]
@@ -217,8 +218,33 @@ impl Plan {
         }
     }
 
-    /// Publishes what this record closed or sealed by the keys' watermarks, or, where `by_tick`, what
-    /// it closed, sealed or made due as a tick.
+    /// Publishes what changed, of the keys whose instant in a second lies between `before` and the arrival
+    /// clock: the first four bits of a key's group are its sixteenth.
+    pub fn amend(
+        &mut self,
+        record: (u64, &World),
+        (clock, before): (Clock, i64),
+        met: &mut Met,
+        out: &mut Vec<ResultRow>,
+        notes: &mut Vec<Note>,
+    ) {
+        let mut keys = std::mem::take(&mut self.keys);
+        for (key, state) in &mut keys {
+            let own = i64::from(key.group().0 >> 4) * (SECOND / 16);
+            let instant = (record.1.arrival - own).div_euclid(SECOND) * SECOND + own;
+            if instant > before
+                && state.amended_at.saturating_add(self.amend_every) <= instant
+                && self.stage(record, key, state, (i64::MIN, i64::MAX), met, out, notes)
+            {
+                state.amended_at = instant;
+                notes.push(self.passed(key, state, clock));
+            }
+        }
+        self.keys = keys;
+    }
+
+    /// Publishes what this record closed or sealed by the keys' watermarks, or, where `by_tick`, as a
+    /// tick.
     pub fn settle(
         &mut self,
         record: (u64, &World),
@@ -247,11 +273,6 @@ impl Plan {
                 if self.stage(record, key, state, (tick.1, tick.1), met, out, notes) {
                     // What was sealed is judged and its time passes before anything is amended.
                     notes.push(self.passed(key, state, clock));
-                }
-                if state.amended_at.saturating_add(self.amend_every) <= clock.tick
-                    && self.stage(record, key, state, (i64::MIN, i64::MAX), met, out, notes)
-                {
-                    state.amended_at = clock.tick;
                 }
             }
             notes.push(self.passed(key, state, clock));

@@ -4,8 +4,9 @@
 //!
 //! A window with readings **closes** when its key's watermark, or (drained) tick less
 //! `close_after`, reaches its end, and is **sealed** when the watermark less `allowed_lateness`, or
-//! the tick less `open_max`, does. It is published when it closes; what changed since leaves at a
-//! tick, the windows of a key together and at most each `amend_every`, or with its sealing.
+//! the tick less `open_max`, does. It is published when it closes; what changed since leaves once a
+//! second of the arrival clock, the windows of a key together, each key at its own sixteenth of the
+//! second and at most each `amend_every`, or with its sealing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -106,6 +107,7 @@ impl Windows {
 
     /// Takes in one record; the rows it caused, and what rules are to be told.
     pub fn apply(&mut self, line: &Line) -> (Vec<ResultRow>, Vec<Note>) {
+        let before = self.world.arrival;
         self.world.hear(&line.record);
         match &line.record {
             Record::Event(event) => {
@@ -135,6 +137,7 @@ impl Windows {
             Record::Entry(_) | Record::Refusal(_) | Record::Restored { .. } => {}
         }
         self.settle(line);
+        self.amend(line, before);
         (std::mem::take(&mut self.out), std::mem::take(&mut self.notes))
     }
 
@@ -219,7 +222,18 @@ impl Windows {
         self.pipelines.insert(name, next);
     }
 
-    /// Publishes whatever this record closed, sealed or made due.
+    /// Publishes the amendments whose time comes as the arrival clock moves from `before`.
+    fn amend(&mut self, line: &Line, before: i64) {
+        for pipeline in self.pipelines.values_mut() {
+            let clock = pipeline.clock(&self.world, false);
+            let record = (line.sequence, &self.world);
+            for plan in &mut pipeline.plans {
+                plan.amend(record, (clock, before), &mut self.met, &mut self.out, &mut self.notes);
+            }
+        }
+    }
+
+    /// Publishes whatever this record closed or sealed.
     fn settle(&mut self, line: &Line) {
         let tick = matches!(line.record, Record::Tick { .. });
         for (name, pipeline) in &mut self.pipelines {
