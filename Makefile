@@ -45,6 +45,7 @@ demo: build ## a whole simulated city on this machine: console on http://127.0.0
 
 test: setup-test console own ## every test, with real brokers, stores and browsers
 	$(CARGO) fmt --all --check
+	$(CARGO) build $(BUILD) --bins
 	SERENO_REQUIRE_PEERS=1 $(CARGO) test $(BUILD) --bins --lib --tests
 
 test-core: own ## the exact core alone: no store, listener or InfluxDB; quick to build
