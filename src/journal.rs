@@ -42,7 +42,7 @@ pub use clock::{ArrivalClock, Clock, SystemClock};
 pub use disk::{Disk, FsDisk};
 pub use holders::{Holder, Holders, RecomputeHold};
 pub use log::{LogError, LogKind};
-pub use progress::Progress;
+pub use progress::{Progress, Upon};
 pub use reader::{BatchReader, LogReader, ResultReader};
 pub use results::{ResultsLog, ResultsPosition};
 pub use retention::Retention;

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::model::definition::AckLevel;
 use crate::model::{Durable, Gate};
@@ -19,8 +19,6 @@ use crate::model::{Durable, Gate};
 /// The acknowledgements one connection owes; `T` is what leaves for each.
 pub struct OutputGate<T> {
     state: Mutex<State<T>>,
-    /// Wakes the connection when its oldest slot is journaled; one waiter.
-    wake: Notify,
 }
 
 struct State<T> {
@@ -68,7 +66,7 @@ impl<T> Released<T> {
 
 impl<T> Default for OutputGate<T> {
     fn default() -> Self {
-        Self { state: Mutex::new(State { first: 0, slots: VecDeque::new() }), wake: Notify::new() }
+        Self { state: Mutex::new(State { first: 0, slots: VecDeque::new() }) }
     }
 }
 
@@ -98,19 +96,18 @@ impl<T> OutputGate<T> {
     }
 
     /// Resolves when [`OutputGate::release`] would release something. Wakes for the moves of
-    /// `durable` only while the oldest slot waits for one: a thousand idle connections cost
-    /// nothing at each sync. Safe to cancel.
+    /// `durable` only while a slot is open: a thousand idle connections cost nothing at each sync. Asked
+    /// by whoever opens slots. Safe to cancel.
     pub async fn ready(&self, durable: &mut watch::Receiver<Durable>) {
         loop {
+            // First how durable it is, then the slot: an epoch is told before it becomes durable, so that
+            // none is told and durable in between.
+            let now = *durable.borrow_and_update();
             match self.front() {
-                Some(stand) if may_leave(stand, *durable.borrow_and_update()) => return,
-                Some(Stand::Journaled(..)) => {
-                    if durable.changed().await.is_err() {
-                        // The journal is gone: nothing becomes durable any more.
-                        std::future::pending::<()>().await;
-                    }
-                }
-                _ => self.wake.notified().await,
+                Some(stand) if may_leave(stand, now) => return,
+                Some(_) if durable.changed().await.is_ok() => {}
+                // Nothing is owed, or the journal is gone and nothing becomes durable any more.
+                _ => std::future::pending::<()>().await,
             }
         }
     }
@@ -138,24 +135,17 @@ impl<T> OutputGate<T> {
 }
 
 impl<T: Send> Gate for OutputGate<T> {
-    fn journaled(&self, ticket: u64, epoch: u64) {
-        let oldest = {
-            let mut state = self.lock();
-            let Some(index) = ticket.checked_sub(state.first).and_then(|index| usize::try_from(index).ok())
-            else {
-                return;
-            };
-            if let Some(slot) = state.slots.get_mut(index)
-                && let Stand::Waiting(level) = slot.stand
-            {
-                slot.stand = Stand::Journaled(level, epoch);
-            }
-            index == 0
-        };
-        // Only the oldest slot decides when anything may leave.
-        if oldest {
-            self.wake.notify_one();
+    fn journaled(&self, ticket: u64, epoch: u64) -> bool {
+        let mut state = self.lock();
+        let index = ticket.checked_sub(state.first).and_then(|index| usize::try_from(index).ok());
+        let slot = index.and_then(|index| state.slots.get_mut(index));
+        if let Some(slot) = slot
+            && let Stand::Waiting(level) = slot.stand
+        {
+            slot.stand = Stand::Journaled(level, epoch);
+            return level == AckLevel::Written;
         }
+        false
     }
 }
 

@@ -38,11 +38,14 @@ pub trait Standing {
     fn judge_again(&mut self, judged: &Judged) -> Vec<Step>;
 }
 
+/// Whether what a window says depends on readings that are not known.
+pub type IsOpen<'a> = &'a dyn Fn(&Aggregate) -> bool;
+
 /// Judges the rows of one window, by key and start, and lets `standing` say what changes. Nothing is
 /// judged of a key before the last of its rows that are left open.
 pub fn judge(
     (window, rules): (&WindowPlan, &[Arc<RulePlan>]),
-    (rows, is_open): (&[&Aggregate], &dyn Fn(&Aggregate) -> bool),
+    (rows, is_open): (&[&Aggregate], IsOpen<'_>),
     past: &Past,
     cause: Cause,
     standing: &mut dyn Standing,

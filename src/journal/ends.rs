@@ -13,7 +13,7 @@ use tracing::warn;
 use super::checkpoint::Keeper;
 use super::disk::Disk;
 use super::holders::Holders;
-use super::progress::Progress;
+use super::progress::{Progress, Upon};
 use super::reader::{BatchReader, gather};
 use super::results::{ResultsError, ResultsLog};
 use crate::flow::Source;
@@ -79,7 +79,7 @@ impl Source for Ends {
     }
 
     fn wake(&mut self, worker: Thread) {
-        self.journal.wake(worker);
+        self.journal.wake(worker, Upon::Synced);
     }
 
     fn publish(&mut self, epoch: u64, rows: Vec<ResultRow>) {

@@ -14,12 +14,21 @@ pub struct Progress {
     state: Mutex<Durable>,
     moved: Condvar,
     tasks: watch::Sender<Durable>,
-    workers: Mutex<Vec<Thread>>,
+    workers: Mutex<Vec<(Upon, Thread)>>,
     arrived_at: AtomicI64,
     records: AtomicU64,
     /// Up to where the last sync that the disk completed reached; set by nothing else.
     completed: AtomicU64,
     timed: OnceLock<Timed>,
+}
+
+/// Which step of a log a thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upon {
+    /// Something was written.
+    Written,
+    /// Something became durable.
+    Synced,
 }
 
 /// Hears how long each sync took; must not block.
@@ -45,7 +54,9 @@ impl Progress {
     /// A log that was not open until now has come to `next`, all of it durable.
     pub fn begun(&self, next: u64) {
         self.completed.store(next, Ordering::SeqCst);
-        self.step(|durable| *durable = Durable { written: next, synced: next });
+        self.step(&[Upon::Written, Upon::Synced], true, |durable| {
+            *durable = Durable { written: next, synced: next };
+        });
     }
 
     /// Arrival time of the log's end; `Timestamp::MIN` before the first record.
@@ -82,14 +93,20 @@ impl Progress {
         self.tasks.subscribe()
     }
 
-    /// Unparks `worker` at each step from here on.
-    pub fn wake(&self, worker: Thread) {
-        lock(&self.workers).push(worker);
+    /// Unparks `worker` at each such step from here on.
+    pub fn wake(&self, worker: Thread, upon: Upon) {
+        lock(&self.workers).push((upon, worker));
     }
 
     /// Everything before `next` is written.
     pub fn written(&self, next: u64) {
-        self.step(|durable| durable.written = next);
+        self.appended(next, true);
+    }
+
+    /// Everything before `next` is written; tasks are told of it now if one has `awaited` that, otherwise
+    /// once it is synced.
+    pub fn appended(&self, next: u64, awaited: bool) {
+        self.step(&[Upon::Written], awaited, |durable| durable.written = next);
     }
 
     /// The disk completed a sync of everything before `next`, which took so long.
@@ -113,21 +130,25 @@ impl Progress {
     pub fn synced(&self, next: u64) {
         let completed = self.completed.load(Ordering::SeqCst);
         assert!(next <= completed, "durable to {next} while the last completed sync reached {completed}");
-        self.step(|durable| {
+        self.step(&[Upon::Synced], true, |durable| {
             assert!(durable.synced <= next && next <= durable.written, "{next} does not follow {durable:?}");
             durable.synced = next;
         });
     }
 
-    fn step(&self, change: impl FnOnce(&mut Durable)) {
+    fn step(&self, steps: &[Upon], tell_tasks: bool, change: impl FnOnce(&mut Durable)) {
         let durable = {
             let mut state = lock(&self.state);
             change(&mut state);
             *state
         };
         self.moved.notify_all();
-        self.tasks.send_replace(durable);
-        lock(&self.workers).iter().for_each(Thread::unpark);
+        self.tasks.send_if_modified(|told| {
+            *told = durable;
+            tell_tasks
+        });
+        let workers = lock(&self.workers);
+        workers.iter().filter(|(upon, _)| steps.contains(upon)).for_each(|(_, worker)| worker.unpark());
     }
 
     /// Waits until `until` holds or `at_most` has passed; where it stands then.
@@ -162,5 +183,36 @@ mod tests {
         progress.sync_completed(2, Duration::ZERO);
         progress.synced(2);
         progress.synced(3);
+    }
+
+    #[test]
+    fn tasks_are_told_of_a_write_that_one_awaits_and_of_every_sync() {
+        let progress = Progress::new(0);
+        let mut told = progress.subscribe();
+        progress.appended(1, false);
+        assert!(!told.has_changed().unwrap());
+        assert_eq!(told.borrow().written, 1, "who looks sees it");
+        progress.sync_completed(1, Duration::ZERO);
+        progress.synced(1);
+        assert!(told.has_changed().unwrap());
+        assert_eq!(*told.borrow_and_update(), Durable { written: 1, synced: 1 });
+        progress.appended(2, true);
+        assert!(told.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_thread_is_woken_by_the_steps_that_it_waits_for() {
+        let progress = Progress::new(0);
+        progress.wake(std::thread::current(), Upon::Synced);
+        let woken = || {
+            let began = Instant::now();
+            std::thread::park_timeout(Duration::from_millis(50));
+            began.elapsed() < Duration::from_millis(50)
+        };
+        progress.written(1);
+        assert!(!woken());
+        progress.sync_completed(1, Duration::ZERO);
+        progress.synced(1);
+        assert!(woken());
     }
 }

@@ -192,8 +192,9 @@ fn only_a_feed_that_is_refused_as_a_whole_drains_again() {
 struct Told(Mutex<Vec<u64>>);
 
 impl Gate for Told {
-    fn journaled(&self, ticket: u64, _: u64) {
+    fn journaled(&self, ticket: u64, _: u64) -> bool {
         self.0.lock().unwrap().push(ticket);
+        false
     }
 }
 

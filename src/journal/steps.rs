@@ -149,14 +149,15 @@ impl Appender {
         self.end.bytes += content.len() as u64;
         Point::JournalAppended.pass();
         self.progress.passed(finished.batch.next());
+        let mut awaited = false;
         for ack in self.finished.pop_front().map(|finished| finished.acks).unwrap_or_default() {
-            ack.gate.journaled(ack.ticket, epoch);
+            awaited |= ack.gate.journaled(ack.ticket, epoch);
         }
         Point::JournalTold.pass();
         // First the file, then the number: who reads the number syncs a file that holds it.
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = self.writer.file();
         self.progress.arrived(self.sequencer.last_arrival());
-        self.progress.written(epoch + 1);
+        self.progress.appended(epoch + 1, awaited);
         Ok(Appended::Epoch(epoch))
     }
 

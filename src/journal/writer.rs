@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -35,6 +35,9 @@ const INPUTS_AT_ONCE: usize = 64;
 /// Events, and messages without any, that are taken in before they are appended; the input that goes
 /// beyond it is taken in whole. A snapshot can only be offered in between.
 const EVENTS_AT_ONCE: usize = 4_096;
+/// So long after a batch more is waited for before the next, unless there are so many messages.
+const GATHERS: Duration = Duration::from_micros(500);
+const GATHERED_MIN: usize = 512;
 /// Ticks are looked for this often when nothing comes in.
 const IDLE: Duration = Duration::from_millis(200);
 /// A full disk is tried again after this long.
@@ -262,23 +265,28 @@ fn append_loop(
 ) -> Result<(), LogError> {
     let mut arrival = ArrivalClock::new(clock, appender.last_arrival());
     let mut received = Vec::with_capacity(INPUTS_AT_ONCE);
+    let mut appended = Instant::now();
     loop {
         let count =
             waiting.block_on(async { timeout(IDLE, inputs.recv_many(&mut received, INPUTS_AT_ONCE)).await });
         let closed = count == Ok(0);
+        if live {
+            gather(&mut received, &mut inputs, appended + GATHERS);
+        }
         let mut stop = closed;
-        let mut inputs = received.drain(..);
+        let mut taking = received.drain(..);
         loop {
             let now = if live { arrival.now() } else { appender.last_arrival() };
             if live {
                 appender.host_clock(arrival.ahead_seconds(), now);
             }
-            let taken = appender.take(portion(&mut inputs), now, live);
+            let taken = appender.take(portion(&mut taking), now, live);
             append_all(appender, &offers)?;
+            appended = Instant::now();
             offers.offer(appender);
             taken.flushes.into_iter().for_each(|tell| tell(appender.next()));
             stop |= taken.stop;
-            if inputs.len() == 0 {
+            if taking.len() == 0 {
                 break;
             }
         }
@@ -287,6 +295,22 @@ fn append_loop(
             info!(epochs = appender.next(), records = appender.records(), "journal closed");
             return Ok(());
         }
+    }
+}
+
+/// Takes what else comes by `until`, unless enough is there for a batch: each batch costs a write, a share
+/// of a sync, and everybody's look at it. Who comes alone waits for nobody.
+fn gather(received: &mut Vec<Input>, inputs: &mut mpsc::Receiver<Input>, until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    let messages = |input: &Input| if let Input::Messages(these) = input { these.len() } else { 0 };
+    if left.is_zero() || received.iter().map(messages).sum::<usize>() >= GATHERED_MIN {
+        return;
+    }
+    std::thread::sleep(left);
+    while received.len() < INPUTS_AT_ONCE
+        && let Ok(input) = inputs.try_recv()
+    {
+        received.push(input);
     }
 }
 
@@ -325,28 +349,29 @@ mod tests {
     use super::*;
     use crate::model::{Decoded, DecodedEvent, Submission};
 
+    fn message(events: usize) -> Submission {
+        let event = DecodedEvent {
+            sensor: "a".into(),
+            tags: Vec::new().into(),
+            event_at: None,
+            counter: None,
+            readings: Vec::new().into(),
+        };
+        let decoded = Decoded { events: vec![event; events].into(), ..Decoded::default() };
+        Submission {
+            feed: "air".into(),
+            topic: "x".into(),
+            payload: Default::default(),
+            arrived_at: None,
+            decoded,
+            repeated: false,
+            brought: None,
+            ack: None,
+        }
+    }
+
     #[test]
     fn inputs_are_taken_in_until_they_hold_so_many_events() {
-        let message = |events: usize| {
-            let event = DecodedEvent {
-                sensor: "a".into(),
-                tags: Vec::new().into(),
-                event_at: None,
-                counter: None,
-                readings: Vec::new().into(),
-            };
-            let decoded = Decoded { events: vec![event; events].into(), ..Decoded::default() };
-            Submission {
-                feed: "air".into(),
-                topic: "x".into(),
-                payload: Default::default(),
-                arrived_at: None,
-                decoded,
-                repeated: false,
-                brought: None,
-                ack: None,
-            }
-        };
         let taken = |bursts: &[(usize, usize)]| -> Vec<usize> {
             let burst = |(messages, events): &(usize, usize)| {
                 Input::Messages((0..*messages).map(|_| message(*events)).collect())
@@ -361,6 +386,23 @@ mod tests {
         assert_eq!(taken(&[(4_095, 1), (1_000, 1), (1, 1)]), [2, 1]);
         assert_eq!(taken(&[(10, 200), (10, 200), (10, 200), (10, 200)]), [3, 1], "each of many events");
         assert_eq!(taken(&[(4_095, 0), (1, 0), (1, 0)]), [2, 1], "of none");
+    }
+
+    #[test]
+    fn what_comes_soon_after_a_batch_is_gathered_unless_there_is_enough() {
+        let (sender, mut inputs) = mpsc::channel(8);
+        let stop = || sender.try_send(Input::Stop).unwrap();
+        let soon = || Instant::now() + Duration::from_millis(5);
+        let mut received = vec![Input::Stop];
+        stop();
+        gather(&mut received, &mut inputs, Instant::now());
+        assert_eq!(received.len(), 1, "the last batch was long ago");
+        gather(&mut received, &mut inputs, soon());
+        assert_eq!(received.len(), 2);
+        stop();
+        received.push(Input::Messages((0..GATHERED_MIN).map(|_| message(1)).collect()));
+        gather(&mut received, &mut inputs, soon());
+        assert_eq!(received.len(), 3);
     }
 
     #[test]

@@ -77,8 +77,9 @@ pub struct Ack {
 /// A connection's side of acknowledgement.
 pub trait Gate: Send + Sync {
     /// The journal's epoch `epoch` holds message `ticket`, or its refusal; it may be acknowledged
-    /// once [`Durable`] has passed that epoch. Called by the sequencer: must not block.
-    fn journaled(&self, ticket: u64, epoch: u64);
+    /// once [`Durable`] has passed that epoch. Whether it waits for the epoch to be written and no more:
+    /// of a write that nobody waits for no connection is told. Called by the sequencer: must not block.
+    fn journaled(&self, ticket: u64, epoch: u64) -> bool;
 }
 
 /// What the sequencer refuses for its rate, for whoever decodes: what is refused anyway need not be

@@ -11,7 +11,7 @@ use super::core::stop_in_doubt;
 use super::gaps::Gaps;
 use super::{Core, ServiceError};
 use crate::journal::sequencer::SharedDictionary;
-use crate::journal::{BatchReader, Holder, LogError, Progress, ResultReader};
+use crate::journal::{BatchReader, Holder, LogError, Progress, ResultReader, Upon};
 use crate::model::{Batch, Dictionary, ResultRow};
 use crate::telemetry::Metrics;
 
@@ -58,6 +58,11 @@ pub trait Sink: Send {
     /// read for it, since it could only keep it in memory.
     fn is_away(&self) -> bool {
         false
+    }
+    /// How long it lets the logs go on once it has read all there is: a turn costs what is to be had in
+    /// it, and waking for each batch of a busy journal would cost more.
+    fn gathers(&self) -> Duration {
+        Duration::ZERO
     }
     /// Once, after everything was read.
     ///
@@ -174,11 +179,14 @@ impl Follow {
     }
 
     fn wake(&self, thread: &Thread) {
-        self.journal.wake(thread.clone());
-        self.results.wake(thread.clone());
+        if self.batches.position() != u64::MAX {
+            self.journal.wake(thread.clone(), Upon::Synced);
+        }
+        self.results.wake(thread.clone(), Upon::Written);
     }
 
     fn run(&mut self, sink: &mut dyn Sink) -> Result<(), ServiceError> {
+        let mut rested = true;
         loop {
             // Asked before reading: what came in until then is read before the end.
             let stopping = self.stop.load(Ordering::SeqCst);
@@ -188,6 +196,7 @@ impl Follow {
             let lag = self.journal.now().synced.saturating_sub(self.batches.position());
             self.metrics.reader_lag(sink.name(), lag);
             if moved {
+                rested = false;
                 continue;
             }
             if stopping && sink.is_away() {
@@ -197,7 +206,11 @@ impl Follow {
             if stopping && self.flow.now().written >= self.journal.now().written {
                 return self.patiently(sink, |sink, _| sink.end());
             }
-            std::thread::park_timeout(PARK);
+            if std::mem::replace(&mut rested, true) {
+                std::thread::park_timeout(PARK);
+            } else {
+                std::thread::sleep(sink.gathers());
+            }
         }
     }
 

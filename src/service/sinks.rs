@@ -20,6 +20,8 @@ use crate::model::{Batch, Dictionary, ResultRow, Transition};
 use crate::notify::Ledger;
 use crate::telemetry::Metrics;
 
+/// What people and programs look up may be so much older than what was taken in.
+const GATHERS: Duration = Duration::from_millis(10);
 /// The ledger's commits are synced this often.
 const SECURE_EVERY: Duration = Duration::from_secs(10);
 
@@ -59,6 +61,10 @@ impl LiveSink {
 impl Sink for LiveSink {
     fn name(&self) -> &'static str {
         "live-view"
+    }
+
+    fn gathers(&self) -> Duration {
+        GATHERS
     }
 
     fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
@@ -158,6 +164,10 @@ impl Sink for StoreSink {
         "store"
     }
 
+    fn gathers(&self) -> Duration {
+        GATHERS
+    }
+
     fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {
         match self.0.apply_batch(epoch, batch, dictionary) {
             Err(crate::store::StoreError::TailFull { .. }) => {
@@ -251,6 +261,10 @@ impl InfluxReader {
 impl Sink for InfluxReader {
     fn name(&self) -> &'static str {
         "influx"
+    }
+
+    fn gathers(&self) -> Duration {
+        GATHERS
     }
 
     fn batch(&mut self, epoch: u64, batch: &Batch, dictionary: &Dictionary) -> Result<(), ServiceError> {

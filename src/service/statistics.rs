@@ -1,6 +1,7 @@
 //! What a replay came to, as one JSON line.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -93,6 +94,10 @@ impl<S: Sink> Sink for Counting<S> {
 
     fn is_away(&self) -> bool {
         self.inner.is_away()
+    }
+
+    fn gathers(&self) -> Duration {
+        self.inner.gathers()
     }
 
     fn end(&mut self) -> Result<(), ServiceError> {

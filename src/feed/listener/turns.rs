@@ -39,8 +39,9 @@ impl Turns {
 }
 
 impl Gate for Turns {
-    fn journaled(&self, _: u64, _: u64) {
+    fn journaled(&self, _: u64, _: u64) -> bool {
         self.under_way.fetch_sub(1, Ordering::AcqRel);
         self.back.notify_one();
+        false
     }
 }
