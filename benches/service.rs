@@ -1,5 +1,6 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start ingest broker latency memory recovery catch_up pressure`.
+//! `cargo bench --bench service -- replay start whole fold cores ingest broker latency memory
+//! recovery catch_up pressure`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
 //! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
@@ -22,8 +23,12 @@ mod broker;
 mod catch_up;
 #[path = "service/city1.rs"]
 mod city1;
+#[path = "service/cores.rs"]
+mod cores;
 #[path = "service/figures.rs"]
 mod figures;
+#[path = "service/fold.rs"]
+mod fold;
 #[path = "service/http.rs"]
 mod http;
 #[path = "service/inbox.rs"]
@@ -32,6 +37,8 @@ mod inbox;
 mod ingest;
 #[path = "service/latency.rs"]
 mod latency;
+#[path = "core/lines.rs"]
+mod lines;
 #[path = "service/machine.rs"]
 mod machine;
 #[path = "service/memory.rs"]
@@ -48,6 +55,9 @@ mod process;
 mod queries;
 #[path = "service/recovery.rs"]
 mod recovery;
+#[allow(dead_code, reason = "the other benchmark uses all of it")]
+#[path = "core/reference.rs"]
+mod reference;
 #[path = "service/replay.rs"]
 mod replay;
 #[path = "service/site.rs"]
@@ -58,18 +68,33 @@ mod start;
 mod subscriber;
 #[path = "service/webhook.rs"]
 mod webhook;
+#[path = "service/whole.rs"]
+mod whole;
 
 use figures::Report;
+use tokio::runtime::Runtime;
 
-/// The parts, in their order. `start` goes on with the data that `replay` left.
-const PARTS: [&str; 9] =
-    ["replay", "start", "ingest", "broker", "latency", "memory", "recovery", "catch_up", "pressure"];
+/// The parts over one file of CITY-1, in their order. `start` goes on with the data that `replay` left.
+const CITY1: [&str; 5] = ["replay", "start", "whole", "fold", "cores"];
+/// What measures a part that makes its own load.
+type Measure = fn(&Runtime, &mut Report);
+/// Those parts, behind the former.
+const OTHERS: [(&str, Measure); 7] = [
+    ("ingest", ingest::measure),
+    ("broker", broker::measure),
+    ("latency", latency::measure),
+    ("memory", memory::measure),
+    ("recovery", recovery::measure),
+    ("catch_up", catch_up::measure),
+    ("pressure", pressure::measure),
+];
 
 fn main() {
     // Cargo itself says `--bench`; names of parts have no dashes.
     let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(&name.as_str())) {
-        eprintln!("there is no part `{unknown}`; there are {}", PARTS.join(", "));
+    let parts: Vec<&str> = CITY1.into_iter().chain(OTHERS.map(|(part, _)| part)).collect();
+    if let Some(unknown) = named.iter().find(|name| !parts.contains(&name.as_str())) {
+        eprintln!("there is no part `{unknown}`; there are {}", parts.join(", "));
         std::process::exit(2);
     }
     let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
@@ -77,33 +102,30 @@ fn main() {
     let mut report = Report::default();
     println!("machine: {}; load average {}", machine::words(), machine::load());
     report.add("context: sync of 4 KiB", "ms", vec![machine::sync_ms()], None);
-    let city = (wanted("replay") || wanted("start")).then(city1::City1::write);
-    if let Some(city) = &city {
-        let data = replay::measure(city, &mut report, wanted("replay"));
-        if wanted("start") {
-            start::measure(&runtime, city, &data, &mut report);
-        }
+    if CITY1.into_iter().any(wanted) {
+        of_city1(&runtime, wanted, &mut report);
     }
-    if wanted("ingest") {
-        ingest::measure(&runtime, &mut report);
-    }
-    if wanted("broker") {
-        broker::measure(&runtime, &mut report);
-    }
-    if wanted("latency") {
-        latency::measure(&runtime, &mut report);
-    }
-    if wanted("memory") {
-        memory::measure(&runtime, &mut report);
-    }
-    if wanted("recovery") {
-        recovery::measure(&runtime, &mut report);
-    }
-    if wanted("catch_up") {
-        catch_up::measure(&runtime, &mut report);
-    }
-    if wanted("pressure") {
-        pressure::measure(&runtime, &mut report);
+    for (_, measure) in OTHERS.into_iter().filter(|(part, _)| wanted(part)) {
+        measure(&runtime, &mut report);
     }
     report.print();
+}
+
+fn of_city1(runtime: &Runtime, wanted: impl Fn(&str) -> bool, report: &mut Report) {
+    let city = city1::City1::write();
+    if wanted("replay") || wanted("start") {
+        let data = replay::measure(&city, report, wanted("replay"));
+        if wanted("start") {
+            start::measure(runtime, &city, &data, report);
+        }
+    }
+    if wanted("whole") {
+        whole::measure(&city, report);
+    }
+    if wanted("fold") {
+        fold::measure(&city, report);
+    }
+    if wanted("cores") {
+        cores::measure(&city, report);
+    }
 }

@@ -8,7 +8,6 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -21,6 +20,7 @@ use super::figures::{Must, Report};
 use super::http;
 use super::mqtt::Publisher;
 use super::process::Service;
+use super::replay;
 use super::site::Site;
 
 const RUNS: usize = 3;
@@ -71,10 +71,7 @@ pub fn journal(site: &Site, data: &tempfile::TempDir, sensors: u32, events: u64,
     let mut out = BufWriter::new(File::create(&file).expect("the folder can be written"));
     let written = load.write(&mut out).expect("the disk has room for the load");
     drop(out);
-    let mut command = site.command("replay", data.path());
-    command.args(["--feed", "air"]).arg(&file).stdin(Stdio::null());
-    let output = command.output().expect("the binary starts");
-    assert!(output.status.success(), "sereno replay: {}", String::from_utf8_lossy(&output.stderr));
+    replay::told(replay::command(site, &file, data));
     std::fs::remove_file(&file).expect("the load can be removed");
     written
 }

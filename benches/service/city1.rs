@@ -8,6 +8,8 @@ use super::queries;
 pub use super::queries::SENSORS;
 use super::site::Site;
 
+/// `sereno.toml` without the store: what is left are journal and results log.
+pub const NO_STORE: &str = "[store]\nembedded = false";
 /// A million sensors need more than what is allowed unasked.
 const ROOM: &str = "[limits]\nstate_bytes_max = \"8GiB\"";
 
@@ -38,5 +40,10 @@ impl City1 {
         let file = site.path("city1.ndjson");
         let written = queries::write(&file, sensors, events);
         Self { site, file, written }
+    }
+
+    /// The same file for another installation.
+    pub fn with_site(&self, site: Site) -> Self {
+        Self { site, file: self.file.clone(), written: self.written }
     }
 }

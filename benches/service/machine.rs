@@ -38,8 +38,15 @@ pub fn kib(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches("kB").trim().parse().ok())
 }
 
-/// CPU seconds, user and system, of all children that were waited for.
-pub fn children_cpu_seconds() -> f64 {
+/// What `run` says, and the CPU seconds, user and system, of the children that it waited for.
+pub fn with_cpu_seconds<T>(run: impl FnOnce() -> T) -> (T, f64) {
+    let before = children_cpu_seconds();
+    let said = run();
+    (said, children_cpu_seconds() - before)
+}
+
+/// CPU seconds of all children that were waited for.
+fn children_cpu_seconds() -> f64 {
     /// Ticks of these counters in a second: USER_HZ, 100 on every Linux since 2.6.
     const TICKS: f64 = 100.0;
     let text = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc/self/stat");
@@ -54,7 +61,6 @@ pub fn children_cpu_seconds() -> f64 {
 /// CPU nanoseconds of the calling thread (first field of schedstat, Documentation/scheduler of
 /// Linux). The kernel adds them up at each tick of its clock, every few milliseconds, and whenever the
 /// scheduler is called: so it is called first.
-#[allow(dead_code, reason = "each benchmark uses what it needs of this file")]
 pub fn thread_cpu_ns() -> u64 {
     std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux has schedstat");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::api;
@@ -34,7 +35,7 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
     let (mut open, mut ready, mut weight) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=RUNS {
         let data = city.site.data();
-        killed(&city, data.path(), whole.mul_f64(KILLED_AFTER));
+        killed(&city, &data, whole.mul_f64(KILLED_AFTER));
         weight.push(bytes_of(&data.path().join("checkpoints")) as f64 / 1_048_576.0);
         let service = Service::start(runtime, &city.site, data.path());
         open.push(service.open_after.as_secs_f64() * 1e3);
@@ -50,10 +51,10 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
 }
 
 /// A replay that does not come to its end.
-fn killed(city: &City1, data: &Path, after: Duration) {
-    let mut command = city.site.command("replay", data);
-    command.args(["--feed", "air"]).arg(&city.file).stdin(Stdio::null()).stdout(Stdio::null());
-    let mut child = command.stderr(Stdio::null()).spawn().expect("the binary starts");
+fn killed(city: &City1, data: &TempDir, after: Duration) {
+    let mut command = replay::command(&city.site, &city.file, data);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the binary starts");
     std::thread::sleep(after);
     child.kill().expect("a child can be killed");
     child.wait().expect("a child can be waited for");

@@ -1,6 +1,7 @@
 //! `sereno replay` with the store on: from the first line read to the last row stored.
 
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -8,6 +9,7 @@ use tempfile::TempDir;
 use super::city1::City1;
 use super::figures::{Must, Report};
 use super::machine;
+use super::site::Site;
 
 const RUNS: usize = 5;
 /// Events a second on two cores.
@@ -27,9 +29,7 @@ pub fn measure(city: &City1, report: &mut Report, wanted: bool) -> TempDir {
         // The folder of the run before goes first: two at once would crowd the page cache.
         drop(last.take());
         let data = city.site.data();
-        let before = machine::children_cpu_seconds();
-        let told = run(city, &data);
-        let cpu_seconds = machine::children_cpu_seconds() - before;
+        let (told, cpu_seconds) = machine::with_cpu_seconds(|| run(city, &data));
         let events = number_of(&told, "events");
         rates.push(number_of(&told, "events_per_second"));
         cpu.push(cpu_seconds / events * 1e6);
@@ -45,12 +45,7 @@ pub fn measure(city: &City1, report: &mut Report, wanted: bool) -> TempDir {
 
 /// One replay into a data folder; its statistics, which must account for every line.
 pub fn run(city: &City1, data: &TempDir) -> Value {
-    let mut command = city.site.command("replay", data.path());
-    command.args(["--feed", "air"]).arg(&city.file).stdin(Stdio::null());
-    let output = command.output().expect("the binary starts");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "sereno replay: {}\n{error}", output.status);
-    let told: Value = serde_json::from_slice(&output.stdout).expect("replay prints one JSON line");
+    let told = told(command(&city.site, &city.file, data));
     let written = city.written;
     for (name, wanted) in [
         ("messages", written.lines),
@@ -64,6 +59,22 @@ pub fn run(city: &City1, data: &TempDir) -> Value {
     told
 }
 
-fn number_of(told: &Value, name: &str) -> f64 {
+/// The command that replays a file of CITY-1.
+pub fn command(site: &Site, file: &Path, data: &TempDir) -> Command {
+    let mut command = site.command("replay", data.path());
+    command.args(["--feed", "air"]).arg(file);
+    command
+}
+
+/// The statistics of a replay that ends well.
+pub fn told(mut command: Command) -> Value {
+    let output = command.stdin(Stdio::null()).output().expect("the binary starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "sereno replay: {}\n{error}", output.status);
+    serde_json::from_slice(&output.stdout).expect("replay prints one JSON line")
+}
+
+/// One of the statistics.
+pub fn number_of(told: &Value, name: &str) -> f64 {
     told[name].as_f64().unwrap_or_else(|| panic!("replay tells `{name}`: {told}"))
 }

@@ -1,5 +1,6 @@
 //! One installation: a temporary folder with `sereno.toml` and pipelines.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use super::process;
 /// An installation; the folder goes with it.
 pub struct Site {
     folder: TempDir,
+    /// What stands before the binary on the command line.
+    before: Vec<String>,
     /// Port of the API.
     pub http: u16,
     /// Port of the own listener.
@@ -22,7 +25,7 @@ impl Site {
     /// An installation without pipelines; `tables` are added to its `sereno.toml`.
     pub fn new(tables: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let site = Self { folder, http: free_port(), mqtt: free_port() };
+        let site = Self { folder, before: Vec::new(), http: free_port(), mqtt: free_port() };
         let text = format!(
             "version = 1\npipelines = \"pipelines\"\n\n[http]\nlisten = \"127.0.0.1:{}\"\n\n\
              [listener]\nbind = \"127.0.0.1:{}\"\n\n{tables}\n",
@@ -54,6 +57,12 @@ impl Site {
         self
     }
 
+    /// Runs the binary by another program that becomes it: `taskset`, `env`.
+    pub fn behind(mut self, words: &[&str]) -> Self {
+        self.before = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// A path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -66,8 +75,10 @@ impl Site {
 
     /// A `sereno` command of this installation.
     pub fn command(&self, name: &str, data: &Path) -> Command {
-        let mut command = Command::new(process::binary());
-        command.arg(name).arg("--config").arg(self.folder.path()).arg("--data-dir").arg(data);
+        let binary = process::binary();
+        let mut words = self.before.iter().map(OsStr::new).chain([binary.as_os_str()]);
+        let mut command = Command::new(words.next().expect("there is the binary at least"));
+        command.args(words).arg(name).arg("--config").arg(self.folder.path()).arg("--data-dir").arg(data);
         command.env("NO_COLOR", "1");
         command
     }
