@@ -1,5 +1,5 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start whole fold cores ingest broker latency memory
+//! `cargo bench --bench service -- replay start whole fold cores ingest slow_sync broker latency memory
 //! recovery catch_up pressure`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
@@ -62,6 +62,8 @@ mod reference;
 mod replay;
 #[path = "service/site.rs"]
 mod site;
+#[path = "service/slow_sync.rs"]
+mod slow_sync;
 #[path = "service/start.rs"]
 mod start;
 #[path = "service/subscriber.rs"]
@@ -79,8 +81,9 @@ const CITY1: [&str; 5] = ["replay", "start", "whole", "fold", "cores"];
 /// What measures a part that makes its own load.
 type Measure = fn(&Runtime, &mut Report);
 /// Those parts, behind the former.
-const OTHERS: [(&str, Measure); 7] = [
+const OTHERS: [(&str, Measure); 8] = [
     ("ingest", ingest::measure),
+    ("slow_sync", slow_sync::measure),
     ("broker", broker::measure),
     ("latency", latency::measure),
     ("memory", memory::measure),

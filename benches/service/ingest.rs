@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Runtime;
 
+use super::api;
 use super::figures::{Must, Report};
 use super::process::Service;
 use super::site::Site;
@@ -23,7 +24,8 @@ pub const UNDER_WAY_MAX: u64 = 1_000;
 /// Before counting begins, and counted.
 const WARM_UP: Duration = Duration::from_secs(2);
 const COUNTED: Duration = Duration::from_secs(6);
-const CONNECTIONS: u64 = 50;
+/// Many.
+pub const CONNECTIONS: u64 = 50;
 const SENSORS: u64 = 10_000;
 const PAYLOAD_BYTES: usize = 170;
 const IDLE: u64 = 9_000;
@@ -62,8 +64,8 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
     report.begin("ingest");
     let (mut many, mut one, mut idle) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=RUNS {
-        many.push(rate(runtime, CONNECTIONS));
-        one.push(rate(runtime, 1));
+        many.push(rate(runtime, &site(), CONNECTIONS).messages);
+        one.push(rate(runtime, &site(), 1).messages);
         idle.push(kib_of_idle(runtime));
         let (many, one, idle) = (many[number - 1], one[number - 1], idle[number - 1]);
         println!("  run {number}: {many:.0} and {one:.0} messages/s, {idle:.1} KiB");
@@ -73,53 +75,81 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
     report.add("an idle connection", "KiB", idle, Some(Must::Below(20.0)));
 }
 
-fn site() -> Site {
+/// An installation with that feed.
+pub fn site() -> Site {
     Site::new("").with_pipeline("ingest", PIPELINE)
 }
 
-fn rate(runtime: &Runtime, connections: u64) -> f64 {
-    let site = site();
+/// How one run went.
+pub struct Rate {
+    /// Messages acknowledged a second.
+    pub messages: f64,
+    /// How long a sync of the journal took, on average.
+    pub sync_ms: f64,
+}
+
+/// Publishes over so many connections.
+pub fn rate(runtime: &Runtime, site: &Site, connections: u64) -> Rate {
     let data = site.data();
-    let service = Service::start(runtime, &site, data.path());
+    let service = Service::start(runtime, site, data.path());
     let counted = runtime.block_on(async {
         let until = Instant::now() + WARM_UP + COUNTED;
         let publishers: Vec<_> =
-            (0..connections).map(|number| tokio::spawn(publish(site.mqtt, number, until))).collect();
+            (0..connections).map(|number| tokio::spawn(count(site.mqtt, number, until))).collect();
         let mut counted = 0;
         for publisher in publishers {
             counted += publisher.await.expect("a publisher ends well");
         }
         counted
     });
+    let syncs = ["sum", "count"].map(|of| format!("sereno_journal_sync_seconds_{of}"));
+    let [seconds, syncs] = syncs.map(|name| runtime.block_on(api::metric(site.http, &name)));
     service.stop();
-    counted as f64 / COUNTED.as_secs_f64()
+    Rate { messages: counted as f64 / COUNTED.as_secs_f64(), sync_ms: seconds / syncs * 1e3 }
 }
 
 /// Publishes until then; how many messages were acknowledged after the warm-up.
-async fn publish(port: u16, number: u64, until: Instant) -> u64 {
-    let (mut acks, mut out) = connect(port, &format!("bench-{number}")).await;
-    let (mut sent, mut acked, mut before, mut bytes) = (0_u64, 0_u64, 0_u64, 0_u64);
+async fn count(port: u16, number: u64, until: Instant) -> u64 {
+    let mut before = 0;
+    let going = |acked| {
+        let left = until.saturating_duration_since(Instant::now());
+        if left > COUNTED {
+            before = acked;
+        }
+        !left.is_zero()
+    };
+    let name = format!("bench-{number}");
+    let acked = publish(port, &name, |packets, sent| packet(packets, number, sent), going).await;
+    acked - before
+}
+
+/// Publishes what `make` appends for each number, as fast as acknowledgements let it, for as long as
+/// `going` says so, which is told how many were acknowledged; as many as that were at last.
+pub async fn publish(
+    port: u16,
+    name: &str,
+    make: impl Fn(&mut Vec<u8>, u64),
+    mut going: impl FnMut(u64) -> bool,
+) -> u64 {
+    let (mut acks, mut out) = connect(port, name).await;
+    let (mut sent, mut bytes) = (0_u64, 0_u64);
     let mut packets = Vec::with_capacity(256 * 1_024);
     let mut taken = vec![0; 16 * 1_024];
-    while Instant::now() < until {
+    while going(bytes / PUBACK_BYTES) {
         packets.clear();
-        while sent - acked < UNDER_WAY_MAX {
-            packet(&mut packets, number, sent);
+        while sent - bytes / PUBACK_BYTES < UNDER_WAY_MAX {
+            make(&mut packets, sent);
             sent += 1;
         }
         out.write_all(&packets).await.expect("the connection stands");
         let read = acks.read(&mut taken).await.expect("the connection stands");
         assert!(read > 0, "the service ended the connection");
         bytes += read as u64;
-        acked = bytes / PUBACK_BYTES;
-        if until - Instant::now() > COUNTED {
-            before = acked;
-        }
     }
-    acked - before
+    bytes / PUBACK_BYTES
 }
 
-/// A PUBLISH at QoS 1 (MQTT 3.1.1, section 3.3): identifiers 1 to 1,000, free again when they come round.
+/// Message `number` of a publisher to [`PIPELINE`].
 pub fn packet(out: &mut Vec<u8>, publisher: u64, number: u64) {
     let sensor = (publisher * 977 + number * 7_919) % SENSORS;
     let topic = format!("bench/s-{sensor:05}");
@@ -137,8 +167,18 @@ pub fn packet(out: &mut Vec<u8>, publisher: u64, number: u64) {
         payload.push('.');
     }
     payload.push_str("\"}");
-    let rest = 2 + topic.len() + 2 + payload.len();
-    out.extend([0x32, (rest % 128) as u8 | 0x80, (rest / 128) as u8]);
+    publication(out, number, &topic, &payload);
+}
+
+/// A PUBLISH at QoS 1 (MQTT 3.1.1, section 3.3): identifiers 1 to 1,000, free again when they come round.
+pub fn publication(out: &mut Vec<u8>, number: u64, topic: &str, payload: &str) {
+    out.push(0x32);
+    let mut rest = 2 + topic.len() + 2 + payload.len();
+    while rest > 127 {
+        out.push((rest % 128) as u8 | 0x80);
+        rest /= 128;
+    }
+    out.push(rest as u8);
     out.extend((topic.len() as u16).to_be_bytes());
     out.extend(topic.as_bytes());
     out.extend(((number % UNDER_WAY_MAX) as u16 + 1).to_be_bytes());
