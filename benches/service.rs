@@ -1,6 +1,6 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start whole fold cores ingest slow_sync broker latency memory
-//! recovery catch_up pressure`.
+//! `cargo bench --bench service -- replay start whole fold cores ingest slow_sync broker latency flood
+//! memory recovery catch_up pressure`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
 //! connections and webhooks, repeats every run with a fresh data folder, and prints medians with
@@ -27,6 +27,8 @@ mod city1;
 mod cores;
 #[path = "service/figures.rs"]
 mod figures;
+#[path = "service/flood.rs"]
+mod flood;
 #[path = "service/fold.rs"]
 mod fold;
 #[path = "service/http.rs"]
@@ -81,11 +83,12 @@ const CITY1: [&str; 5] = ["replay", "start", "whole", "fold", "cores"];
 /// What measures a part that makes its own load.
 type Measure = fn(&Runtime, &mut Report);
 /// Those parts, behind the former.
-const OTHERS: [(&str, Measure); 8] = [
+const OTHERS: [(&str, Measure); 9] = [
     ("ingest", ingest::measure),
     ("slow_sync", slow_sync::measure),
     ("broker", broker::measure),
     ("latency", latency::measure),
+    ("flood", flood::measure),
     ("memory", memory::measure),
     ("recovery", recovery::measure),
     ("catch_up", catch_up::measure),

@@ -244,6 +244,16 @@ fn crossing_of(notification: &Value) -> Crossing {
     (sensor, if notification["transition"]["to"] == "firing" { "firing" } else { "resolved" })
 }
 
+/// Every sensor of [`by_mqtt`] that crosses.
+pub fn crossing_sensors() -> impl Iterator<Item = String> {
+    let pairs = COUNTED.as_millis() / CROSSING_EVERY.as_millis() / 2;
+    (0..pairs).map(crossing_sensor)
+}
+
+fn crossing_sensor(pair: u128) -> String {
+    format!("alarm-{pair:04}")
+}
+
 /// Sends everything at its moment, from this thread: it sleeps to the microsecond, which timers of the
 /// runtime do not.
 fn send(runtime: &Runtime, port: u16, every: Duration, others: Others<'_>) -> Sent {
@@ -266,7 +276,7 @@ fn send(runtime: &Runtime, port: u16, every: Duration, others: Others<'_>) -> Se
             let crossing = (number - warm_up) / crossing_every;
             let (value, state) =
                 if crossing.is_multiple_of(2) { (150.0, "firing") } else { (20.0, "resolved") };
-            let sensor = format!("alarm-{:04}", crossing / 2);
+            let sensor = crossing_sensor(u128::from(crossing / 2));
             publisher.send(format!("bench/{sensor}"), payload(at_us, value));
             sent.due.insert((sensor, state), due_at);
         } else {
