@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sereno_simulators::city1::{EVENTS_PER_SECOND, Load, Written};
 use tokio::runtime::Runtime;
 
-use super::city1::{City1, SENSORS};
+use super::city1::{self, City1, SENSORS, TOPIC};
 use super::figures::{Must, Report};
 use super::http;
 use super::mqtt::Publisher;
@@ -97,10 +97,9 @@ async fn catch_up(site: &Site, server: &Server, mut said: u64) -> Caught {
     for second in 1.. {
         let load =
             Load { seed: second, sensors: SENSORS, events: EVENTS_PER_SECOND, start_ms: now_ms() - 1_000 };
-        let mut lines = Vec::new();
-        let written = load.write(&mut lines).expect("memory takes everything");
-        for line in String::from_utf8(lines).expect("the load is text").lines() {
-            publisher.push("ciudad/aire".to_owned(), line.to_owned()).await;
+        let (lines, written) = city1::text(load);
+        for line in lines.lines() {
+            publisher.push(TOPIC.to_owned(), line.to_owned()).await;
         }
         said += written.lines - written.malformed;
         published += written.lines;

@@ -1,10 +1,12 @@
-//! Memory of `sereno run` with the pipelines that come with it: idle, and after a load.
+//! Memory of `sereno run`: with the pipelines that come with it, idle and after a load; and what a minute
+//! of CITY-1 adds to that of an idle service, with the store and without it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::Runtime;
 
-use super::figures::Report;
+use super::city1::{self, City1, NO_STORE};
+use super::figures::{Must, Report};
 use super::mqtt::Publisher;
 use super::process::Service;
 use super::site::Site;
@@ -17,6 +19,13 @@ const READINGS_EACH: u64 = 10;
 /// Between two readings of a sensor, as the pipeline expects them.
 const INTERVAL_MS: u64 = 10_000;
 const ZONES: u64 = 16;
+/// Each of both takes longer than a minute.
+const CITY1_RUNS: usize = 1;
+/// Seconds of CITY-1: six readings of each sensor.
+const CITY1_S: u64 = 60;
+/// What it may add, with the store and without it.
+const WITH_STORE_MIB: f64 = 200.0;
+const WITHOUT_STORE_MIB: f64 = 100.0;
 
 /// Measures.
 pub fn measure(runtime: &Runtime, report: &mut Report) {
@@ -40,6 +49,39 @@ pub fn measure(runtime: &Runtime, report: &mut Report) {
     report.add("RSS, idle, shipped pipelines", "MiB", idle, None);
     report.add("RSS, after 10,000 sensors of 10 readings", "MiB", loaded, None);
     report.add("RSS, the most of that run", "MiB", most, None);
+    let names = ["CITY-1 over idle, with store", "  the most of it, over idle"];
+    over_idle(runtime, report, names, "", WITH_STORE_MIB);
+    let names = ["CITY-1 over idle, without store", "  the most of it, over idle"];
+    over_idle(runtime, report, names, NO_STORE, WITHOUT_STORE_MIB);
+}
+
+/// What a while of CITY-1 adds to an idle service: a while later, and at most.
+fn over_idle(
+    runtime: &Runtime,
+    report: &mut Report,
+    [name, name_of_most]: [&'static str; 2],
+    tables: &str,
+    must: f64,
+) {
+    let (mut more, mut most) = (Vec::new(), Vec::new());
+    for number in 1..=CITY1_RUNS {
+        let site = City1::site(tables);
+        let data = site.data();
+        let service = Service::start(runtime, &site, data.path());
+        std::thread::sleep(SETTLE);
+        let idle = service.memory_mib("VmRSS:");
+        runtime.block_on(city1::publish(site.mqtt, CITY1_S));
+        std::thread::sleep(SETTLE);
+        let (after, peak) = (service.memory_mib("VmRSS:"), service.memory_mib("VmHWM:"));
+        service.stop();
+        println!(
+            "  run {number}: idle {idle:.1} MiB, {CITY1_S} s of CITY-1 {after:.1} MiB, peak {peak:.1} MiB"
+        );
+        more.push(after - idle);
+        most.push(peak - idle);
+    }
+    report.add(name, "MiB", more, Some(Must::Below(must)));
+    report.add(name_of_most, "MiB", most, None);
 }
 
 /// The last readings of every sensor up to now, at QoS 1 until all are acknowledged.

@@ -10,7 +10,7 @@ use sereno_simulators::city1::{EVENTS_PER_SECOND, Load};
 use tokio::runtime::Runtime;
 
 use super::catch_up::{self, Server, now_ms};
-use super::city1::City1;
+use super::city1::{self, City1, TOPIC};
 use super::figures::{Must, Report, Samples};
 use super::latency;
 use super::process::Service;
@@ -135,11 +135,9 @@ fn catching_up(runtime: &Runtime) -> [Samples; 2] {
 /// Latencies of alerts among the load of as many sensors as report every 10 s at that pace.
 fn beside_city1(runtime: &Runtime, site: &Site) -> Samples {
     let load = Load { seed: 2, sensors: REPORTING, events: latency::MESSAGES_MAX, start_ms: now_ms() };
-    let mut lines = Vec::new();
-    load.write(&mut lines).expect("memory takes everything");
-    let lines = String::from_utf8(lines).expect("the load is text");
+    let (lines, _) = city1::text(load);
     let lines: Vec<&str> = lines.lines().collect();
-    let mut others = |number: u32, _| ("ciudad/aire".to_owned(), lines[number as usize].to_owned());
+    let mut others = |number: u32, _| (TOPIC.to_owned(), lines[number as usize].to_owned());
     latency::by_mqtt(runtime, site, EVERY, &mut others).0
 }
 
