@@ -1,5 +1,5 @@
 //! Figures of the service as a person runs it: `make bench`, or for some parts only
-//! `cargo bench --bench service -- replay start whole fold cores ingest slow_sync broker latency flood
+//! `cargo bench --bench service -- replay start whole cores fold ingest slow_sync broker latency flood
 //! memory recovery catch_up pressure`.
 //!
 //! It drives the real binary (`SERENO_BIN`, by default the one cargo built) with real files, MQTT
@@ -79,11 +79,12 @@ use figures::Report;
 use tokio::runtime::Runtime;
 
 /// The parts over one file of CITY-1, in their order. `start` goes on with the data that `replay` left.
-const CITY1: [&str; 5] = ["replay", "start", "whole", "fold", "cores"];
+const CITY1: [&str; 4] = ["replay", "start", "whole", "cores"];
 /// What measures a part that makes its own load.
 type Measure = fn(&Runtime, &mut Report);
 /// Those parts, behind the former.
-const OTHERS: [(&str, Measure); 9] = [
+const OTHERS: [(&str, Measure); 10] = [
+    ("fold", fold::measure),
     ("ingest", ingest::measure),
     ("slow_sync", slow_sync::measure),
     ("broker", broker::measure),
@@ -127,9 +128,6 @@ fn of_city1(runtime: &Runtime, wanted: impl Fn(&str) -> bool, report: &mut Repor
     }
     if wanted("whole") {
         whole::measure(&city, report);
-    }
-    if wanted("fold") {
-        fold::measure(&city, report);
     }
     if wanted("cores") {
         cores::measure(&city, report);

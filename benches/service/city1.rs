@@ -18,7 +18,7 @@ pub const NO_STORE: &str = "[store]\nembedded = false";
 /// Lines published one after the other without a look at the clock.
 const AT_ONCE: u64 = 100;
 /// A million sensors need more than what is allowed unasked.
-const ROOM: &str = "[limits]\nstate_bytes_max = \"8GiB\"";
+pub const ROOM: &str = "[limits]\nstate_bytes_max = \"8GiB\"";
 
 /// An installation with the three queries, and the load in a file of it.
 pub struct City1 {
@@ -33,7 +33,7 @@ pub struct City1 {
 impl City1 {
     /// Writes both.
     pub fn write() -> Self {
-        Self::of(SENSORS, queries::lines())
+        Self::of(ROOM, SENSORS, queries::lines())
     }
 
     /// An installation with the three queries and no load; `tables` are added to its `sereno.toml`.
@@ -41,9 +41,9 @@ impl City1 {
         Site::new(tables).with_pipeline("city1", queries::PIPELINE)
     }
 
-    /// The same with so many sensors and lines.
-    pub fn of(sensors: u32, events: u64) -> Self {
-        let site = Self::site(ROOM);
+    /// The same with so many sensors and lines, and with `tables` in `sereno.toml`.
+    pub fn of(tables: &str, sensors: u32, events: u64) -> Self {
+        let site = Self::site(tables);
         let file = site.path("city1.ndjson");
         let written = queries::write(&file, sensors, events);
         Self { site, file, written }

@@ -24,7 +24,7 @@ pub fn measure(city: &City1, report: &mut Report) {
     } else {
         println!("  one core passed over: there is no {}", ONE_CORE[0]);
     }
-    let journal = Journal::of(city);
+    let journal = Journal::write();
     let names = ["fold by one worker", "fold by two workers", "  two workers over one"];
     pairs(report, names, || [1, 2].map(|workers| journal.fold(workers)));
 }

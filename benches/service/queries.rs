@@ -80,8 +80,13 @@ message = { es = "{sensor}: {pm25_mean:1}", en = "{sensor}: {pm25_mean:1}" }
 
 /// Lines to write.
 pub fn lines() -> u64 {
+    lines_or(LINES)
+}
+
+/// Lines to write, so many unless `SERENO_BENCH_LINES` says otherwise.
+pub fn lines_or(unless: u64) -> u64 {
     let lines = std::env::var("SERENO_BENCH_LINES").ok();
-    lines.map_or(LINES, |text| text.parse().expect("SERENO_BENCH_LINES is a number"))
+    lines.map_or(unless, |text| text.parse().expect("SERENO_BENCH_LINES is a number"))
 }
 
 /// Writes the load with so many sensors and lines to a file; says what is in it.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::api;
-use super::city1::City1;
+use super::city1::{City1, ROOM};
 use super::figures::{Must, Report};
 use super::process::Service;
 use super::replay;
@@ -27,7 +27,7 @@ const READY_MS: f64 = 10_000.0;
 /// at once is no result.
 pub fn measure(runtime: &Runtime, report: &mut Report) {
     report.begin("recovery");
-    let city = City1::of(SENSORS, LINES);
+    let city = City1::of(ROOM, SENSORS, LINES);
     let began = Instant::now();
     let told = replay::run(&city, &city.site.data());
     let whole = began.elapsed();
