@@ -9,6 +9,7 @@
 //! a later connection, where its packet identifier may mean another message.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ use crate::model::{Durable, Gate};
 /// The acknowledgements one connection owes; `T` is what leaves for each.
 pub struct OutputGate<T> {
     state: Mutex<State<T>>,
+    /// Events refused for their names since they were last asked for.
+    overdrawn: AtomicUsize,
 }
 
 struct State<T> {
@@ -66,7 +69,7 @@ impl<T> Released<T> {
 
 impl<T> Default for OutputGate<T> {
     fn default() -> Self {
-        Self { state: Mutex::new(State { first: 0, slots: VecDeque::new() }) }
+        Self { state: Mutex::new(State { first: 0, slots: VecDeque::new() }), overdrawn: AtomicUsize::new(0) }
     }
 }
 
@@ -112,6 +115,13 @@ impl<T> OutputGate<T> {
         }
     }
 
+    /// Events of its messages that were refused since this was last asked, since their feed may use no more
+    /// names.
+    #[must_use]
+    pub fn take_overdrawn(&self) -> usize {
+        self.overdrawn.swap(0, Ordering::Relaxed)
+    }
+
     /// Slots open: messages received and not yet answered.
     #[must_use]
     pub fn outstanding(&self) -> usize {
@@ -146,6 +156,10 @@ impl<T: Send> Gate for OutputGate<T> {
             return level == AckLevel::Written;
         }
         false
+    }
+
+    fn overdrawn(&self) {
+        self.overdrawn.fetch_add(1, Ordering::Relaxed);
     }
 }
 

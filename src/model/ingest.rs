@@ -80,6 +80,10 @@ pub trait Gate: Send + Sync {
     /// once [`Durable`] has passed that epoch. Whether it waits for the epoch to be written and no more:
     /// of a write that nobody waits for no connection is told. Called by the sequencer: must not block.
     fn journaled(&self, ticket: u64, epoch: u64) -> bool;
+
+    /// An event of one of its messages was refused, since its feed may use no more names: who invents
+    /// them without end may be listened to less often. Called by the sequencer: must not block.
+    fn overdrawn(&self) {}
 }
 
 /// What the sequencer refuses for its rate, for whoever decodes: what is refused anyway need not be

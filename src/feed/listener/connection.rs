@@ -35,9 +35,9 @@ const OUT_BYTES_MAX: usize = 128 * 1_024;
 /// The smallest and the largest read, in bytes.
 const READ_BYTES: (usize, usize) = (2 * 1_024, 64 * 1_024);
 
-/// A connection whose batch was mostly refused for its rate is not read for this long: its flood waits
-/// with its sender, and its neighbours for nothing. What it sends within the quota is a batch at most
-/// each time, so that a gateway with one bad device goes on.
+/// A connection whose messages were mostly refused, for their rate or for names that their feed may use no
+/// more, is not read for this long: its flood waits with its sender, and its neighbours for nothing. What
+/// it sends within the quota is a batch at most each time, so that a gateway with one bad device goes on.
 const FLOOD_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// How long a goodbye may take.
@@ -271,6 +271,9 @@ impl Connection {
         count_many(&self.shared.counters.acknowledged, self.released.len());
         if self.released.is_empty() {
             return;
+        }
+        if self.gate.take_overdrawn() * 2 > self.released.len() {
+            self.paused_until = Some(Instant::now() + FLOOD_PAUSE);
         }
         Point::FeedAcknowledging.pass();
         for released in self.released.drain(..) {

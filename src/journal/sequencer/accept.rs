@@ -115,6 +115,9 @@ impl Sequencer {
                 found.sensor
             );
             self.refuse(id, message, &Rejected::message(Reason::OverQuota, detail));
+            if let Some(ack) = &message.ack {
+                ack.gate.overdrawn();
+            }
             return;
         };
         self.identified(id, message, found, Named { device, tags, event_at, readings });
