@@ -267,3 +267,24 @@ fn a_late_verdict_finds_the_time_that_has_come() {
     city.late("aire-1", 10, 100);
     assert_eq!(city.lines(), ["high aire-1: firing -> resolved at 110, condition ended"]);
 }
+
+#[test]
+fn a_window_of_too_little_capture_says_nothing_to_rules_alike() {
+    let windows =
+        r#"[{"name": "minute", "size": "1m", "capture_min": 0.5, "fields": {"top": "max(level)"}}]"#;
+    let high = |name: &str, limit: i64| {
+        format!(
+            r#"{{"name": "{name}", "on": "minute", "when": "top > {limit}", "severity": "warning", WORDS}}"#
+        )
+    };
+    let mut city = Timeline::new(windows, &format!("[{}, {}]", high("high", 50), high("higher", 90)));
+    city.says_each((10, 50, 10), "aire-1", 10);
+    // One of three readings, and two minutes without one: no window says that anything is over.
+    city.says(70, "aire-1", 10);
+    city.until(250);
+    city.late("aire-1", 80, 35);
+    city.until(260);
+    assert_eq!(city.lines(), ["high aire-1: inactive -> firing at 60, condition met"]);
+    city.says_each((310, 370, 20), "aire-1", 10);
+    assert_eq!(city.lines(), ["high aire-1: firing -> resolved at 360, condition ended"]);
+}

@@ -1,5 +1,7 @@
 //! Changes while running, as timelines: what becomes of alerts that are open.
 
+use std::collections::BTreeSet;
+
 use super::timeline_testing::Timeline;
 use crate::model::AlertState;
 use crate::model::definition::Severity;
@@ -155,6 +157,38 @@ fn alerts_of_another_grouping_end_with_the_last_window_of_the_old_plan() {
     assert_eq!(lines[0], "high aire-1: firing -> resolved at 120, rule changed");
     assert_eq!(lines[1], "high centro: inactive -> firing at 180, condition met");
     assert_eq!(lines.len(), 2);
+}
+
+/// Two rules alike on a window that ends at 180: one goes on with its sensors, the other with zones.
+#[test]
+fn where_only_some_rules_go_on_time_ends_for_the_others_with_the_last_window() {
+    let rule = |name: &str, on: &str| {
+        let when = r#""when": "top > 50", "for": "20s""#;
+        format!(r#"{{"name": "{name}", "on": "{on}", "severity": "warning", WORDS, {when}}}"#)
+    };
+    for names in [["goes-on", "ends"], ["ends", "goes-on"]] {
+        let rules = |other: &str| {
+            let on = |name: &str| if name == "ends" { other.to_owned() } else { "level".to_owned() };
+            format!("[{}, {}]", rule(names[0], &on(names[0])), rule(names[1], &on(names[1])))
+        };
+        let mut city = Timeline::new(MINUTE, &rules("level"));
+        city.says_each((10, 110, 10), "aire-1", 10);
+        let windows = r#"[{"name": "level", "size": "2m", "fields": {"top": "max(level)"}},
+            {"name": "zone", "size": "2m", "by": ["zone"], "fields": {"top": "max(level)"}}]"#;
+        city.change(windows, &rules("zone"));
+        // With a feed that may still bring something no tick ends the window.
+        city.says_each((120, 170, 10), "aire-1", 10);
+        city.feed("rio", false);
+        city.says_each((180, 220, 10), "aire-1", 10);
+        city.late("aire-1", 80, 155);
+        city.until(222);
+        let lines: BTreeSet<String> = city.lines().into_iter().collect();
+        let [goes_on, ends] = [
+            "goes-on aire-1: inactive -> firing at 200, condition met".to_owned(),
+            "ends aire-1: inactive -> pending at 180, condition met".to_owned(),
+        ];
+        assert_eq!(lines, BTreeSet::from([goes_on, ends]), "{names:?}");
+    }
 }
 
 #[test]

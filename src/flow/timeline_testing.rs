@@ -43,7 +43,7 @@ fn line(row: &Transition) -> String {
 }
 
 impl Timeline {
-    /// Feeds `aire` and `rio`, connected and drained; `rules` and `windows` are JSON lists.
+    /// Feeds `aire` and `rio`, connected and drained, an event of each sensor expected every 20 seconds; `rules` and `windows` are JSON lists.
     pub(in crate::flow) fn new(windows: &str, rules: &str) -> Self {
         let mut timeline = Self {
             sequencer: Sequencer::default(),
@@ -224,7 +224,7 @@ fn feed(name: &str, quantities: &[&str]) -> Control {
     let quantities: serde_json::Map<String, serde_json::Value> = quantities.iter().map(unit).collect();
     let feed = serde_json::json!({
         "name": name, "topic": format!("{name}/{{zone}}/{{sensor}}"), "decoder": "json",
-        "out_of_orderness": "5s", "quantity": quantities
+        "out_of_orderness": "5s", "expected_interval": "20s", "quantity": quantities
     });
     Control::Feed { feed: Box::new(serde_json::from_value(feed).unwrap()) }
 }
