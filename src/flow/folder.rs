@@ -143,3 +143,7 @@ pub fn whole(
 fn lock(parts: &Parts) -> MutexGuard<'_, BTreeMap<u64, Vec<Result<Part, StateError>>>> {
     parts.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;
