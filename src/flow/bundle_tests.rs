@@ -139,6 +139,44 @@ fn where_every_rule_is_met_none_has_the_common_course() {
     assert!(bundle.get(3).is_some() && bundle.get(4).is_none());
 }
 
+#[test]
+fn whoever_changes_a_rules_course_changes_no_others() {
+    let rules = rules(&[10, 20, 30, 40], false);
+    let mut bundle = fresh(&rules);
+    for place in [2, 0, 2] {
+        let course = bundle.get_mut(place).unwrap();
+        course.knows_from(Timestamp(60 * SECOND));
+        let _ = course.begins();
+    }
+    assert!(bundle.get_mut(4).is_none() && bundle.get(4).is_none());
+    assert!(bundle.is_of(4) && !bundle.is_empty());
+    let begun = |bundle: &Bundle| [0, 1, 2, 3].map(|place| bundle.get(place).unwrap().has_begun());
+    assert_eq!(begun(&bundle), [true, false, true, false]);
+    let each: Vec<usize> = bundle.each().map(|one| one.0).collect();
+    assert_eq!(each, [1, 0, 2], "the common one by the first rule that has it");
+    // Two are one, two the other.
+    bundle.gather(|_| true);
+    assert_eq!(begun(&bundle), [true, false, true, false]);
+    assert_eq!(begun(&Bundle::new(bundle.take(), |_| true)), [true, false, true, false]);
+    assert!(bundle.is_empty() && bundle.is_of(0));
+}
+
+#[test]
+fn a_bundle_that_is_of_other_rules_is_told() {
+    let course = Course::default;
+    let own = |places: &[u32]| places.iter().map(|place| (*place, course())).collect::<Vec<_>>();
+    let of = |count: u32, common: bool, places: &[u32]| Bundle {
+        count,
+        common: common.then(|| Box::new(course())),
+        own: own(places),
+    };
+    assert!(of(3, true, &[0, 2]).is_of(3) && of(3, true, &[]).is_of(3) && of(2, false, &[0, 1]).is_of(2));
+    assert!(!of(3, true, &[0, 2]).is_of(4) && !of(4, true, &[0, 2]).is_of(3), "another number");
+    assert!(!of(3, false, &[0, 2]).is_of(3) && !of(2, true, &[0, 1]).is_of(2), "one too few or too many");
+    assert!(!of(3, true, &[2, 0]).is_of(3) && !of(3, true, &[1, 1]).is_of(3), "out of order");
+    assert!(!of(3, true, &[1, 3]).is_of(3), "of a place that there is not");
+}
+
 /// An event that carries none of a rule's quantities says nothing to it, whoever's it is.
 #[test]
 fn a_rule_that_reads_numbers_is_guarded_by_them_on_readings() {

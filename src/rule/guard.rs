@@ -247,6 +247,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn candidates_are_found_by_their_first_guard_and_the_one_after_a_text() {
+        let conditions =
+            ["y <> 1", "x > 2", "x > 1", "x < 2", "x < 1", "s = 'a' AND x > 1", "s IN ('a', 'b')"];
+        let all = Guards::new(conditions.map(|sql| {
+            let mut all = guards(sql);
+            all.sort_by_key(|guard| !guard.is_of_text());
+            all
+        }));
+        let of =
+            |x: Option<f64>, s: Option<&str>| all.candidates(&Row { numbers: &[x, None], texts: &[s, None] });
+        assert_eq!(of(Some(1.0), Some("c")), [0, 2, 3, 4]);
+        assert_eq!(of(Some(1.5), Some("a")), [0, 2, 3, 5, 6]);
+        assert_eq!(of(Some(0.0), Some("a")), [0, 3, 4, 6]);
+        assert_eq!(of(Some(9.0), Some("b")), [0, 1, 2, 6]);
+        assert_eq!(of(Some(0.0), None), [0, 3, 4, 6]);
+        assert_eq!(of(None, Some("a")), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(of(Some(f64::NAN), None), [0, 1, 2, 3, 4, 5, 6]);
+    }
+
     /// Conditions made of such parts, and rows of such values: whatever is no candidate is false.
     #[test]
     fn what_is_no_candidate_is_false() {
