@@ -171,6 +171,31 @@ fn the_night_of_a_norm_belongs_to_the_date_on_which_it_begins() {
 }
 
 #[test]
+fn a_period_that_the_clock_leaves_out_is_no_window() {
+    // On 30 March 2025 the clock of Madrid goes from two to three.
+    let madrid = daily("Europe/Madrid", "02:00-02:59");
+    let (before, after) = (at("2025-03-29T01:00:00Z"), at("2025-03-31T00:00:00Z"));
+    assert_eq!(madrid.pane_from(before), before);
+    assert_eq!((madrid.next_pane(before), madrid.pane_before(after)), (after, before));
+    assert_eq!(madrid.pane_from(at("2025-03-29T02:00:00Z")), after);
+}
+
+#[test]
+fn no_night_is_longer_than_is_said_by_more_than_what_a_clock_is_put_back() {
+    let hours = daily("Europe/Madrid", "21:01-07:00").longest().0 as f64 / 3.6e12;
+    assert!((11.0..=12.0).contains(&hours), "{hours}");
+}
+
+#[test]
+fn nothing_is_put_together_from_longer_steps() {
+    for (size, slide) in
+        [("hour", "day"), ("month", "year"), ("month", "week"), ("1m", "2m"), ("1d", "month")]
+    {
+        assert!(!nests(length(size), length(slide)), "{size} by {slide}");
+    }
+}
+
+#[test]
 fn boundaries_agree_with_another_calendar_from_1970_to_2100() {
     for name in ZONES {
         let zone = TimeZone::get(name).unwrap();

@@ -252,6 +252,30 @@ mod tests {
         assert_eq!(held.beyond, READINGS_MAX as u64 + 1);
     }
 
+    #[test]
+    fn a_pane_keeps_exactly_so_many_readings_also_of_panes_put_together() {
+        let fold = |from: i64, to: i64| {
+            let mut held = Held::default();
+            (from..to).for_each(|at| held.add(reading(at, at)));
+            held
+        };
+        let max = READINGS_MAX as i64;
+        assert!(!fold(0, max).is_thinned());
+        let mut all = fold(0, max - 1);
+        all.merge(&fold(max - 1, max));
+        assert_eq!(all.readings().len(), READINGS_MAX);
+        all.merge(&fold(max, max + 1));
+        assert_eq!((all.readings().len(), all.beyond), (2, READINGS_MAX as u64 - 1));
+        // Of few and of many, whichever comes to the other, the first and the last stay.
+        let (few, mut more) = (fold(-2, 0), fold(-2, 0));
+        more.merge(&all);
+        all.merge(&few);
+        assert_eq!(more, all);
+        assert_eq!((all.readings(), all.beyond), (&[reading(-2, -2), reading(max, max)][..], max as u64 + 1));
+        all.merge(&more);
+        assert_eq!(all.beyond, 2 * (max as u64 + 1) + 2);
+    }
+
     proptest! {
         #[test]
         fn order_and_split_change_nothing(times in prop::collection::vec(0_i64..50, 0..60), at in 0_usize..60) {

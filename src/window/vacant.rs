@@ -207,3 +207,48 @@ impl Registration {
         published.sort_by_key(|publication| publication.start);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(seconds: i64) -> Timestamp {
+        Timestamp(seconds * crate::model::time::SECOND)
+    }
+
+    fn service(interval_s: i64) -> Service {
+        Service { feed: 2, from: s(0), to: s(1_000), interval: Some(Span::seconds(interval_s)) }
+    }
+
+    /// In service from second 5 on, with another interval from second 100 on.
+    fn registration() -> Registration {
+        let mut registration = Registration::default();
+        assert!(registration.write(&[service(10)], s(1)) && registration.is_fresh());
+        registration.tick(s(5));
+        assert!(!registration.is_fresh());
+        assert!(!registration.write(&[service(10)], s(50)), "it says the same");
+        assert!(registration.write(&[service(20)], s(100)) && !registration.is_fresh());
+        registration
+    }
+
+    #[test]
+    fn an_own_interval_holds_from_when_it_was_written() {
+        let registration = registration();
+        let seconds = [4, 5, 99, 100, 999, 1_000].map(|at| registration.interval(2, s(at)));
+        let [ten, twenty] = [10, 20].map(|seconds| Some(Span::seconds(seconds)));
+        assert_eq!(seconds, [None, ten, ten, twenty, twenty, None]);
+        assert_eq!(registration.interval(1, s(50)), None, "of another feed");
+    }
+
+    #[test]
+    fn a_stretch_that_left_the_register_ends_there_and_is_forgotten_after_it() {
+        let mut registration = registration();
+        assert!(registration.write(&[], s(300)) && !registration.write(&[], s(400)));
+        let serves = |registration: &Registration, at: i64| registration.feeds(s(at)).iter().eq([2]);
+        assert!(serves(&registration, 299) && !serves(&registration, 300));
+        registration.forget(s(299));
+        assert!(serves(&registration, 299));
+        registration.forget(s(300));
+        assert_eq!(registration, Registration::default());
+    }
+}
