@@ -123,6 +123,9 @@ impl Interpreter {
             if let Some(slices) = Slices::between(before, self.arrived_at) {
                 self.amend(slices, cause);
             }
+            if let Record::Tick { to, .. } = record {
+                self.forget(*to, cause);
+            }
         }
         std::mem::take(&mut self.out)
     }
@@ -178,6 +181,14 @@ impl Interpreter {
     fn amend(&mut self, slices: Slices, cause: Cause) {
         for pipeline in self.pipelines.values_mut() {
             pipeline.amend(slices, &mut Moment::new(cause, self.ticked, &self.feeds, &mut self.out));
+        }
+    }
+
+    /// Forgets definitions that are over by the tick `to`: whose place was taken by what was amended just
+    /// now leaves nothing open.
+    fn forget(&mut self, to: Timestamp, cause: Cause) {
+        for pipeline in self.pipelines.values_mut() {
+            pipeline.forget(to, &mut Moment::new(cause, self.ticked, &self.feeds, &mut self.out));
         }
     }
 

@@ -296,7 +296,12 @@ impl PipelineRun {
             window.tick(to, drained, &mut moment.between(newer, ending));
         }
         self.readings.tick(to, drained, moment);
-        // A replaced definition is forgotten once its last window is sealed.
+    }
+
+    /// Ticks have come to `to`, and everything that this changes is published: a replaced definition is
+    /// forgotten once its last window is sealed.
+    pub fn forget(&mut self, to: Timestamp, moment: &mut Moment<'_>) {
+        let moment = &mut moment.within(&self.passed);
         self.windows.retain_mut(|window| {
             let over = window.is_over(to);
             if over {
