@@ -57,6 +57,7 @@ fn values(groups: &Groups) -> Vec<(Key, u32)> {
 #[test]
 fn a_key_is_marked_when_it_is_asked_for_to_change() {
     let mut keys = keys(3);
+    assert!(!keys.is_empty() && KeyRuns::<One>::default().is_empty());
     assert!(keys.marked().all(|(_, period)| period == UNDATED));
     keys.begin_period(7);
     assert_eq!(keys.get(0).map(|one| one.value), Some(0));
@@ -65,6 +66,17 @@ fn a_key_is_marked_when_it_is_asked_for_to_change() {
     assert_eq!(marks, [6, 7, 6]);
     assert_eq!((&mut keys).into_iter().count(), 3);
     assert!(keys.marked().all(|(_, period)| period == 7));
+}
+
+#[test]
+fn keys_of_a_checkpoint_that_was_read_keep_their_marks() {
+    let mut keys = KeyRuns::default();
+    for (number, period) in [(0, IN_BASE), (1, IN_DELTA)] {
+        keys.push_marked(One { key: key(number), value: number }, period);
+    }
+    keys.push(One { key: key(2), value: 2 });
+    keys.begin_period(7);
+    assert!(keys.marked().map(|(_, period)| period).eq([IN_BASE, IN_DELTA, 6]));
 }
 
 #[test]
@@ -105,4 +117,16 @@ fn a_checkpoint_holds_its_moment_whatever_changes_while_it_is_written() {
         assert_eq!(changed.len(), if all_at_once { 601 } else { 3 });
         assert!(changed.contains(&(key(600), if all_at_once { 10_600 } else { 600 })));
     }
+}
+
+#[test]
+fn a_key_that_did_not_change_costs_a_look_and_is_not_written() {
+    let mut keys = keys(600);
+    keys.begin_checkpoint(writer(5, None), 5);
+    assert_eq!(values(&keys.written().unwrap().unwrap()).len(), 600);
+    keys.begin_checkpoint(writer(6, Some(4)), 6);
+    keys.get_mut(599).unwrap().value = 0;
+    let looks = std::iter::repeat_with(|| keys.write_some(100)).take_while(|left| *left == 0).count();
+    assert_eq!(looks, 6);
+    assert_eq!(values(&keys.written().unwrap().unwrap()), []);
 }
