@@ -216,6 +216,9 @@ mod tests {
         assert_eq!(guards("x > 55"), [least(0, 55.0)]);
         assert_eq!(guards("y >= 1.5"), [least(1, 1.5)]);
         assert_eq!(guards("10 > x"), [most(0, 10.0)]);
+        assert_eq!(guards("10 >= x"), [most(0, 10.0)]);
+        assert_eq!(guards("10 < x"), [least(0, 10.0)]);
+        assert_eq!(guards("10 <= x"), [least(0, 10.0)]);
         assert_eq!(guards("x BETWEEN 2 AND 3"), [least(0, 2.0)]);
         assert_eq!(guards("x = 4"), [least(0, 4.0)]);
         assert_eq!(guards("z = 'a'"), [texts(1, &["a"])]);
@@ -237,7 +240,9 @@ mod tests {
             "s <> 'a'",
             "s NOT IN ('a')",
             "CASE WHEN x > 1 THEN y > 1 ELSE FALSE END",
+            "CASE WHEN s = 'a' THEN TRUE ELSE x > 1 AND y > 1 END",
             "x IN (1, 2)",
+            "s IN ('a', z)",
             "(x > 1) IS NOT TRUE",
             "coalesce(x, 9) > 1",
             "s = z",
@@ -280,13 +285,17 @@ mod tests {
             "x BETWEEN 0 AND 2",
             "s = 'a'",
             "z IN ('a', 'b')",
+            "2 >= x",
+            "1 <= y",
             "x > y",
             "x <> 2",
             "s <> 'a'",
+            "s IN ('b', z)",
             "x IS NULL",
             "NOT y > 1",
             "(x > 1 OR y > 1)",
             "x / 0.0 > 1",
+            "CASE WHEN s = 'a' THEN TRUE ELSE x > 1 AND y > 1 END",
             "TRUE",
         ];
         let mut conditions: Vec<String> = parts.map(str::to_owned).into();
