@@ -137,13 +137,14 @@ impl Said {
         this
     }
 
-    /// As it is remembered.
+    /// What is remembered of it but for the prints of several quantities.
     #[must_use]
-    pub fn held(&self) -> Held {
-        Held { seen: self.seen, prints: self.prints().collect() }
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
-    fn prints(&self) -> impl Iterator<Item = u32> {
+    /// A print for each bit of its quantities, the lowest first, if there are several.
+    pub fn prints(&self) -> impl Iterator<Item = u32> {
         let kept = if several(self.seen.quantities) == 0 { 0 } else { self.seen.quantities };
         bits(kept).map(|bit| self.prints.of(bit))
     }
@@ -334,7 +335,8 @@ mod tests {
             let mut ring = Ring::default();
             let mut again: Vec<Held> =
                 (earlier..earlier + later).filter_map(|time| ring.remember(&one(time))).collect();
-            again.extend(ring.prepend((0..earlier).map(|time| one(time).held())));
+            let held = |said: Said| Held { seen: *said.seen(), prints: said.prints().collect() };
+            again.extend(ring.prepend((0..earlier).map(|time| held(one(time)))));
             let recent = Recent::default();
             for time in 0..earlier + later {
                 let other = said(time, None, &[(0, 5), (1, 6), (2, 7)]);

@@ -35,6 +35,7 @@
 //! passed over for the older; without any, the journal is folded from its beginning, if it reaches
 //! back to it.
 
+pub mod gathered;
 pub mod maker;
 pub mod manifest;
 pub mod merge;

@@ -3,7 +3,7 @@
 
 use super::Sequencer;
 use crate::journal::feed_state::{FeedState, quantity_bit};
-use crate::journal::identity::{Held, Known, Ring, Said};
+use crate::journal::identity::{Known, Ring, Said};
 use crate::model::definition::Identity;
 use crate::model::{Batch, Brought, DeviceId, Event, QuantityId, Reading, Submission, Timestamp};
 
@@ -61,9 +61,9 @@ pub(in crate::journal) fn seen(
     identity: Identity,
     batch: &Batch,
     event: &Event,
-) -> Held {
+) -> Said {
     let (time, counter) = ring_time(identity, event.event_at, event.counter);
     let readings = batch.readings_of(event).iter();
     let parts = readings.map(|reading| (reading, quantity_bit(quantities, reading.quantity)));
-    Said::new(time, counter, parts).held()
+    Said::new(time, counter, parts)
 }

@@ -2,22 +2,21 @@
 //! the sequencer gives no more than [`Kept`]: a copy of a few kilobytes, and of what each feed remembers
 //! behind its rings (up to 65,536 events, some milliseconds a feed).
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tracing::warn;
 
+use super::gathered::Gathered;
 use super::manifest::{self, Manifest};
 use super::merge::{Merge, RUNS_MAX};
 use super::names::Names;
 use super::restore::State;
-use super::run::{self, CHUNK_DEVICES, Chunk, RunName};
+use super::run::{self, RunName};
 use super::{Kept, Restored};
 use crate::journal::disk::Disk;
 use crate::journal::feed_state::KeptFeed;
-use crate::journal::identity::Held;
 use crate::journal::log::{LogError, at};
 use crate::journal::packets::Packets;
 use crate::journal::reader::BatchReader;
@@ -49,8 +48,7 @@ pub struct Maker {
     identities: HashMap<FeedId, Identity>,
     /// What sessions brought last, before the epoch that is read next.
     packets: Packets,
-    events: BTreeMap<u32, Chunk>,
-    gathered: usize,
+    events: Gathered,
 }
 
 impl Maker {
@@ -82,8 +80,7 @@ impl Maker {
             dictionary,
             identities: base.identities,
             packets: base.packets,
-            events: BTreeMap::new(),
-            gathered: 0,
+            events: Gathered::default(),
         }
     }
 
@@ -108,7 +105,7 @@ impl Maker {
         }
         while let Some((epoch, batch)) = self.reader.next(kept.epoch)? {
             self.gather(&batch, &kept.feeds)?;
-            if self.gathered >= RUN_EVENTS_MAX {
+            if self.events.len() >= RUN_EVENTS_MAX {
                 self.write_run(epoch + 1)?;
             }
         }
@@ -154,24 +151,15 @@ impl Maker {
         let Some(feed) = feeds.get(event.feed.index()).filter(|_| identity != Identity::Protocol) else {
             return;
         };
-        let held: Held = seen(&feed.quantities, identity, batch, event);
-        let chunk = self.events.entry(event.device.0 / CHUNK_DEVICES).or_default();
-        chunk.entry((event.device.0 % CHUNK_DEVICES) as u8).or_default().push(held);
-        self.gathered += 1;
+        self.events.add(event.device.0, &seen(&feed.quantities, identity, batch, event));
     }
 
     /// Writes what was gathered as the run up to `to`.
     fn write_run(&mut self, to: u64) -> Result<(), LogError> {
-        if self.gathered > 0 {
-            let chunks = self.events.last_key_value().map_or(0, |(last, _)| last + 1);
-            let events = &mut self.events;
+        if !self.events.is_empty() {
             let range = (self.epoch, to);
-            let run = run::write(&*self.disk, &self.dir, range, chunks, |chunk| {
-                Ok(events.remove(&chunk).unwrap_or_default())
-            })?;
-            self.runs.push(run);
+            self.runs.push(run::write(&*self.disk, &self.dir, range, &mut self.events)?);
             self.events.clear();
-            self.gathered = 0;
         }
         self.epoch = to;
         Ok(())

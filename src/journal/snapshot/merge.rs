@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::run::{Begun, Chunk, Run, RunName};
+use super::gathered::Gathered;
+use super::run::{Begun, Run, RunName};
 use crate::journal::disk::Disk;
 use crate::journal::log::LogError;
 
@@ -16,6 +17,8 @@ pub struct Merge {
     runs: Vec<Run>,
     begun: Begun,
     chunks: u32,
+    /// The events of the chunk that is merged.
+    events: Gathered,
 }
 
 impl Merge {
@@ -31,7 +34,7 @@ impl Merge {
         let runs = opened?;
         let chunks = runs.iter().map(Run::chunks).max().unwrap_or(0);
         let begun = Begun::new(disk, dir, (first.from, last.to), chunks)?;
-        Ok(Some(Self { runs, begun, chunks }))
+        Ok(Some(Self { runs, begun, chunks, events: Gathered::default() }))
     }
 
     /// Takes one step; the run once it is whole.
@@ -42,10 +45,11 @@ impl Merge {
         match self.begun.missing() {
             0 => self.begun.finish().map(Some),
             missing => {
-                let mut whole = Chunk::new();
                 let chunk = self.chunks - missing;
-                self.runs.iter().try_for_each(|run| run.read(chunk, &mut whole))?;
-                self.begun.add(&whole).map(|()| None)
+                self.events.clear();
+                self.runs.iter().try_for_each(|run| run.gather(chunk, &mut self.events))?;
+                self.events.sort();
+                self.begun.add(&self.events, chunk).map(|()| None)
             }
         }
     }

@@ -23,14 +23,17 @@
 //!
 //! Version 1 has no prints, and is read: what it holds is known, whatever its single values.
 //!
-//! Events of a device stand in the order in which they were taken in, the last 256 at most.
+//! Events of a device stand in the order in which they were taken in, the last 256 at most. Runs are
+//! written from events that are bytes already ([`super::gathered`]), and merged without reading more of
+//! an event than where it ends.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::gathered::Gathered;
 use crate::journal::disk::{Disk, LogFile};
-use crate::journal::identity::{Held, RING_EVENTS_MAX, Seen, several};
+use crate::journal::identity::{Held, Seen, several};
 use crate::journal::log::{LogError, at};
 use crate::journal::wire::{BadContent, Reader, Writer};
 use crate::model::Timestamp;
@@ -141,6 +144,22 @@ impl Run {
     /// # Errors
     /// [`LogError::Damaged`] with the chunk's place; its number stands for the frame.
     pub fn read(&self, chunk: u32, into: &mut Chunk) -> Result<(), LogError> {
+        self.read_by(chunk, |bytes, with_prints| decode(bytes, with_prints, into))
+    }
+
+    /// Adds the events of a chunk to `into` as they are, behind what is there.
+    ///
+    /// # Errors
+    /// As for [`Run::read`].
+    pub fn gather(&self, chunk: u32, into: &mut Gathered) -> Result<(), LogError> {
+        self.read_by(chunk, |bytes, with_prints| into.take(chunk * CHUNK_DEVICES, bytes, with_prints))
+    }
+
+    fn read_by(
+        &self,
+        chunk: u32,
+        decode: impl FnOnce(&[u8], bool) -> Result<(), BadContent>,
+    ) -> Result<(), LogError> {
         let Some(place) = self.places.get(chunk as usize).filter(|place| place.length > 0) else {
             return Ok(());
         };
@@ -154,7 +173,7 @@ impl Run {
         if crc32c::crc32c(&bytes) != place.crc {
             return Err(wrong("the check sum of a chunk is wrong"));
         }
-        decode(&bytes, self.version, into).map_err(|_| wrong("a chunk does not read"))
+        decode(&bytes, self.version != WITHOUT_PRINTS).map_err(|_| wrong("a chunk does not read"))
     }
 }
 
@@ -184,7 +203,7 @@ fn head_of(head: &[u8]) -> Option<(u32, u32)> {
     known.then_some((version, chunks))
 }
 
-/// Writes a run chunk by chunk and makes it durable; `chunk` gives the events of each.
+/// Writes the run of these events and makes it durable.
 ///
 /// # Errors
 /// [`LogError`]: nothing names the file yet, and it is gone again.
@@ -192,11 +211,12 @@ pub fn write(
     disk: &dyn Disk,
     dir: &Path,
     range: (u64, u64),
-    chunks: u32,
-    mut chunk: impl FnMut(u32) -> Result<Chunk, LogError>,
+    events: &mut Gathered,
 ) -> Result<RunName, LogError> {
+    events.sort();
+    let chunks = events.devices_end().div_ceil(CHUNK_DEVICES);
     let mut begun = Begun::new(disk, dir, range, chunks)?;
-    match (0..chunks).try_for_each(|index| begun.add(&chunk(index)?)).and_then(|()| begun.finish()) {
+    match (0..chunks).try_for_each(|chunk| begun.add(events, chunk)).and_then(|()| begun.finish()) {
         Ok(name) => Ok(name),
         Err(failure) => {
             begun.remove(disk);
@@ -243,13 +263,13 @@ impl Begun {
         })
     }
 
-    /// Adds the next chunk.
+    /// Adds the next chunk, whose number this is, from sorted events.
     ///
     /// # Errors
     /// [`LogError::Disk`]: the run is to be removed.
-    pub fn add(&mut self, chunk: &Chunk) -> Result<(), LogError> {
+    pub fn add(&mut self, events: &Gathered, chunk: u32) -> Result<(), LogError> {
         let start = self.waiting.0.len();
-        encode(chunk, &mut self.waiting);
+        events.write(chunk, &mut self.waiting);
         let bytes = self.waiting.0.get(start..).unwrap_or_default();
         let offset = self.offset + start as u64;
         self.places.push(Place { offset, length: bytes.len() as u32, crc: crc32c::crc32c(bytes) });
@@ -304,31 +324,19 @@ fn head_bytes(chunks: u32) -> usize {
     HEAD_BYTES + chunks as usize * PLACE_BYTES + 4
 }
 
-fn encode(chunk: &Chunk, out: &mut Writer) {
-    if chunk.is_empty() {
-        return;
-    }
-    out.uint(chunk.len() as u64);
-    for (device, events) in chunk {
-        let events = events.get(events.len().saturating_sub(RING_EVENTS_MAX)..).unwrap_or_default();
-        out.byte(*device);
-        out.uint(events.len() as u64);
-        let mut before = 0_i64;
-        for event in events {
-            write_event(event, &mut before, out);
-        }
-    }
-}
-
 /// Writes an event; `before` is the time of the one before it.
 pub fn write_event(event: &Held, before: &mut i64, out: &mut Writer) {
-    let Held { seen, prints } = event;
-    out.int(seen.time.0.wrapping_sub(*before));
-    *before = seen.time.0;
+    out.int(event.seen.time.0.wrapping_sub(*before));
+    *before = event.seen.time.0;
+    write_rest(&event.seen, event.prints.iter().copied(), out);
+}
+
+/// Writes what stands behind the time of an event.
+pub fn write_rest(seen: &Seen, prints: impl Iterator<Item = u32>, out: &mut Writer) {
     out.uint(u64::from(seen.counter));
     out.uint(u64::from(seen.values));
     out.uint(seen.quantities);
-    prints.iter().for_each(|print| out.uint(u64::from(*print)));
+    prints.for_each(|print| out.uint(u64::from(print)));
 }
 
 /// Reads an event; without prints they are taken for not known.
@@ -344,13 +352,13 @@ pub fn read_event(input: &mut Reader<'_>, before: &mut i64, with_prints: bool) -
     Ok(Held { seen, prints: prints? })
 }
 
-fn decode(bytes: &[u8], version: u32, into: &mut Chunk) -> Result<(), BadContent> {
+fn decode(bytes: &[u8], with_prints: bool, into: &mut Chunk) -> Result<(), BadContent> {
     let mut input = Reader(bytes);
     for _ in 0..input.count()? {
         let events = into.entry(input.byte()?).or_default();
         let mut before = 0_i64;
         for _ in 0..input.count()? {
-            events.push(read_event(&mut input, &mut before, version != WITHOUT_PRINTS)?);
+            events.push(read_event(&mut input, &mut before, with_prints)?);
         }
     }
     input.end()

@@ -20,12 +20,9 @@ fn said(time: i64) -> Said {
 
 /// A run with one event of each of these devices, at the time of its id.
 fn run(disk: &Arc<MemoryDisk>, from: u64, devices: &[u32]) -> RunName {
-    let chunks = devices.iter().max().map_or(0, |last| last / CHUNK_DEVICES + 1);
-    let chunk = |number: u32| {
-        let own = devices.iter().filter(|device| **device / CHUNK_DEVICES == number);
-        Ok(own.map(|device| ((device % 256) as u8, vec![said(i64::from(*device)).held()])).collect())
-    };
-    write(&**disk, dir(), (from, from + 1), chunks, chunk).unwrap()
+    let mut events = Gathered::default();
+    devices.iter().for_each(|device| events.add(*device, &said(i64::from(*device))));
+    write(&**disk, dir(), (from, from + 1), &mut events).unwrap()
 }
 
 fn opened(disk: &Arc<MemoryDisk>, name: RunName) -> Result<Run, LogError> {
