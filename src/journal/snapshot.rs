@@ -8,8 +8,8 @@
 //!   [`super::log`] says, magic `SERENONA`). A frame is `first:uint count:uint { entry }`, where
 //!   `first` counts the entries before and `entry` is that of [`super::batch_codec`].
 //! - **Runs**: the events that identity rings remember, sorted by device ([`run`]). A snapshot adds
-//!   one run; runs are merged so that there are only about as many as the number of events has
-//!   binary digits. After a start, a device's ring is read when its first message comes
+//!   one run; four and more are merged so that there are only about as many as the number of events
+//!   has binary digits. After a start, a device's ring is read when its first message comes
 //!   ([`Past`]).
 //! - **Manifest** (`EPOCH.manifest`): the rest, and which runs count.
 //!

@@ -22,16 +22,17 @@ fn named(city: &City) -> Vec<String> {
     named
 }
 
-/// A city on a disk that can be full, with a snapshot, and as much again for the next one.
-fn city(sim: &Arc<SimDisk>) -> (City, Maker) {
+/// A city on a disk that can be full, with so many snapshots, and as much again for the next one.
+fn city(sim: &Arc<SimDisk>, snapshots: i64) -> (City, Maker) {
     let mut city = City::on(sim.mount());
     let mut maker = city.maker(None);
-    let all: Vec<Said> = (0..60).map(|n| (0, n * 20, 900, None, vec![(0, 1)])).collect();
-    city.say(&all);
-    city.writer.file().sync().unwrap();
-    maker.make(city.kept()).unwrap();
-    city.say(&all.iter().map(|one| (one.0, one.1, 901, None, vec![(0, 2)])).collect::<Vec<_>>());
-    city.writer.file().sync().unwrap();
+    for round in 0..=snapshots {
+        city.say(&(0..60).map(|n| (0, n * 20, 900 + round, None, vec![(0, 1)])).collect::<Vec<Said>>());
+        city.writer.file().sync().unwrap();
+        if round < snapshots {
+            maker.make(city.kept()).unwrap();
+        }
+    }
     (city, maker)
 }
 
@@ -40,7 +41,7 @@ fn a_run_that_could_not_be_written_is_gone_again() {
     let (mut short, mut whole) = (0, 0);
     for room in (0..3_000).step_by(20) {
         let sim = Arc::new(SimDisk::default());
-        let (city, mut maker) = city(&sim);
+        let (city, mut maker) = city(&sim, 1);
         let before = files(&city);
         sim.leave_room(Some(room));
         match maker.make(city.kept()) {
@@ -62,9 +63,9 @@ fn a_run_that_could_not_be_written_is_gone_again() {
 #[test]
 fn a_merge_that_could_not_be_written_leaves_nothing_behind() {
     let mut failed = 0;
-    for room in (0..2_400).step_by(15) {
+    for room in (0..4_800).step_by(30) {
         let sim = Arc::new(SimDisk::default());
-        let (city, mut maker) = city(&sim);
+        let (city, mut maker) = city(&sim, 3);
         maker.make(city.kept()).unwrap();
         let before = files(&city);
         sim.leave_room(Some(room));

@@ -10,6 +10,9 @@ use crate::journal::log::LogError;
 
 /// With so many runs a merge comes before the next snapshot: a start opens every run.
 pub const RUNS_MAX: usize = 64;
+/// Fewer runs are not merged: each merge writes its runs once more, and one run more costs a start next to
+/// nothing.
+const MERGED_MIN: usize = 4;
 
 /// See the module.
 pub struct Merge {
@@ -85,7 +88,7 @@ fn due(runs: &[RunName]) -> &[RunName] {
         from = at;
     }
     let due = runs.get(from..).unwrap_or_default();
-    if due.len() < 2 { &[] } else { due }
+    if due.len() < MERGED_MIN { &[] } else { due }
 }
 
 #[cfg(test)]
@@ -102,7 +105,9 @@ mod tests {
     #[test]
     fn runs_are_merged_while_the_one_before_is_not_twice_as_long_as_all_of_them() {
         let due = |lengths: &[u64]| due(&runs(lengths)).len();
-        assert_eq!([due(&[]), due(&[5]), due(&[11, 5]), due(&[10, 5])], [0, 0, 0, 2]);
-        assert_eq!([due(&[31, 10, 5]), due(&[30, 10, 5]), due(&[9, 90, 10, 5])], [2, 3, 2]);
+        assert_eq!([due(&[]), due(&[5]), due(&[5, 5, 5]), due(&[5, 5, 5, 5])], [0, 0, 0, 4]);
+        let [last, before] = [5, 10];
+        assert_eq!([due(&[91, 30, before, last]), due(&[90, 30, before, last])], [0, 4]);
+        assert_eq!([due(&[9, 90, 30, before, last]), due(&[271, 90, 30, before, last])], [5, 4]);
     }
 }
