@@ -90,7 +90,36 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`BadContent`] at the end or beyond 64 bits.
+    #[inline]
     pub fn uint(&mut self) -> Result<u64, BadContent> {
+        match self.0 {
+            [first, rest @ ..] if *first < 0x80 => {
+                self.0 = rest;
+                Ok(u64::from(*first))
+            }
+            _ => self.long_uint(),
+        }
+    }
+
+    /// An integer of several bytes: those of up to eight at once, where so many are left.
+    fn long_uint(&mut self) -> Result<u64, BadContent> {
+        const GOES_ON: u64 = 0x8080_8080_8080_8080;
+        if let Some(word) = self.0.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*word);
+            let ends = !word & GOES_ON;
+            if ends != 0 {
+                // The bits up to the one that says that it ends there.
+                let kept = word & (ends ^ ends.wrapping_sub(1)) & !GOES_ON;
+                let fourteens = kept & 0x007f_007f_007f_007f | (kept & 0x7f00_7f00_7f00_7f00) >> 1;
+                let halves = fourteens & 0x0000_3fff_0000_3fff | (fourteens & 0x3fff_0000_3fff_0000) >> 2;
+                self.0 = self.0.get(ends.trailing_zeros() as usize / 8 + 1..).unwrap_or_default();
+                return Ok(halves & 0x0fff_ffff | (halves & 0x0fff_ffff_0000_0000) >> 4);
+            }
+        }
+        self.any_uint()
+    }
+
+    fn any_uint(&mut self) -> Result<u64, BadContent> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -223,6 +252,29 @@ mod tests {
         assert_eq!((of(1), of(2)), (Ok(u64::MAX), Err(BadContent)));
         let padded = [&[0x80; 9][..], &[0]].concat();
         assert_eq!(Reader(&padded).uint(), Ok(0));
+    }
+
+    #[test]
+    fn integers_of_any_length_read_back_whatever_follows() {
+        for bits in 0..64 {
+            for value in [1_u64 << bits, (1_u64 << bits) - 1, u64::MAX >> bits, 0x0123_4567_89ab_cdef >> bits]
+            {
+                for behind in [&[][..], &[0x80; 9], &[0x7f; 3], &[0xff]] {
+                    let mut written = Writer::default();
+                    written.uint(value);
+                    let bytes = [&written.0, behind].concat();
+                    let mut reader = Reader(&bytes);
+                    assert_eq!(
+                        (reader.uint(), reader.0),
+                        (Ok(value), behind),
+                        "{value:#x} before {behind:?}"
+                    );
+                }
+            }
+        }
+        assert_eq!(Reader(&[0x80; 7]).uint(), Err(BadContent));
+        assert_eq!(Reader(&[0x80; 8]).uint(), Err(BadContent));
+        assert_eq!(Reader(&[0x81, 0x80, 0]).uint(), Ok(1), "longer than it needs to be");
     }
 
     #[test]

@@ -6,10 +6,6 @@ use crate::journal::identity::{RING_EVENTS_MAX, Said, several};
 use crate::journal::wire::{BadContent, Reader, Writer};
 use crate::model::Timestamp;
 
-/// Room that is kept for the next events: of those of a few seconds.
-const KEPT_EVENTS: usize = 65_536;
-const KEPT_BYTES: usize = 2 * 1_024 * 1_024;
-
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Gathered {
@@ -23,10 +19,10 @@ pub struct Gathered {
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     device: u32,
-    /// Length of what stands behind its time.
+    /// Where what stands behind its time begins among the rests, and how long it is: at most 340 bytes, and
+    /// a merge of as many runs as there may be has 4,200,000 events of a chunk at most.
+    at: u32,
     bytes: u32,
-    /// Its place there.
-    at: usize,
     time: Timestamp,
 }
 
@@ -43,12 +39,12 @@ impl Gathered {
         self.marks.is_empty()
     }
 
-    /// Forgets all events.
+    /// Forgets all events; room is kept for twice as many as there were.
     pub fn clear(&mut self) {
+        self.marks.shrink_to(2 * self.marks.len());
         self.marks.clear();
-        self.marks.shrink_to(KEPT_EVENTS);
+        self.rests.0.shrink_to(2 * self.rests.0.len());
         self.rests.0.clear();
-        self.rests.0.shrink_to(KEPT_BYTES);
     }
 
     /// Adds an event of a device, behind what it has.
@@ -87,14 +83,16 @@ impl Gathered {
     fn push(&mut self, device: u32, time: Timestamp, write: impl FnOnce(&mut Writer)) {
         let at = self.rests.0.len();
         write(&mut self.rests);
-        self.marks.push(Mark { device, bytes: (self.rests.0.len() - at) as u32, at, time });
+        let bytes = (self.rests.0.len() - at) as u32;
+        self.marks.push(Mark { device, at: at as u32, bytes, time });
         self.sorted = false;
     }
 
     /// Puts the events in the order of their devices; those of one stay in theirs.
     pub fn sort(&mut self) {
         if !std::mem::replace(&mut self.sorted, true) {
-            self.marks.sort_by_key(|mark| mark.device);
+            // In place: those of a device lie one behind the other among the rests.
+            self.marks.sort_unstable_by_key(|mark| (mark.device, mark.at));
         }
     }
 
@@ -123,8 +121,8 @@ impl Gathered {
             for event in events {
                 out.int(event.time.0.wrapping_sub(before));
                 before = event.time.0;
-                let rest = self.rests.0.get(event.at..event.at + event.bytes as usize);
-                out.0.extend_from_slice(rest.unwrap_or_default());
+                let rest = self.rests.0.get(event.at as usize..).unwrap_or_default();
+                out.0.extend_from_slice(rest.get(..event.bytes as usize).unwrap_or_default());
             }
         }
     }
