@@ -46,7 +46,7 @@ const READING_BYTES: u64 = 60;
 /// A sensor of a key that tells its sensors apart: its name, its places in tables.
 const SENSOR_BYTES: u64 = 256;
 /// A bucket of a quantile sketch, with the room a growing list keeps free.
-const BUCKET_BYTES: u64 = 24;
+const BUCKET_BYTES: u64 = 12;
 /// Buckets of one sensor's sketch: its values of one pane within a factor of 3.6, at the sketch's
 /// relative error of 0.5 %.
 const BUCKETS_OF_SENSOR: u64 = 128;

@@ -5,7 +5,8 @@
 //! integers, so merging in any order gives the same sketch. There are at most 7,400 of them
 //! (mantissas of up to 2^53 on both sides of zero).
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::function::Function;
 
@@ -15,11 +16,36 @@ const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
 /// The natural logarithm of gamma, as `libm` gives it: asked for once a reading.
 const GAMMA_LN: f64 = 0.010000083334583179;
 
+/// Bits of a count; those above are of its bucket.
+const COUNT_BITS: u32 = 48;
+const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
+
 /// Bucket counts of one quantity. Mantissas, not floats, go in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sketch {
-    /// (bucket, count), sorted; negative values in buckets below zero, see [`bucket`].
-    buckets: Vec<(i32, u64)>,
+    /// By bucket, in eight bytes each: few lines of a cache are looked through for one.
+    buckets: Vec<Counted>,
+}
+
+/// A bucket, see [`bucket`], and how many values fell into it. It counts up to 2^48 - 1: a million readings
+/// a second take nine years to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted(u64);
+
+impl Counted {
+    fn new(bucket: i16, count: u64) -> Self {
+        // From the smallest bucket on.
+        let place = bucket.wrapping_sub(i16::MIN) as u16;
+        Self(u64::from(place) << COUNT_BITS | count.min(COUNT_MAX))
+    }
+
+    fn bucket(self) -> i16 {
+        ((self.0 >> COUNT_BITS) as u16 as i16).wrapping_add(i16::MIN)
+    }
+
+    fn count(self) -> u64 {
+        self.0 & COUNT_MAX
+    }
 }
 
 impl Sketch {
@@ -30,26 +56,26 @@ impl Sketch {
 
     /// Takes in another sketch.
     pub fn merge(&mut self, other: &Self) {
-        for &(bucket, count) in &other.buckets {
-            self.add_many(bucket, count);
+        for counted in &other.buckets {
+            self.add_many(counted.bucket(), counted.count());
         }
     }
 
-    fn add_many(&mut self, bucket: i32, count: u64) {
-        match self.buckets.binary_search_by_key(&bucket, |entry| entry.0) {
+    fn add_many(&mut self, bucket: i16, count: u64) {
+        match self.buckets.binary_search_by_key(&bucket, |counted| counted.bucket()) {
             Ok(at) => {
-                if let Some(entry) = self.buckets.get_mut(at) {
-                    entry.1 += count;
+                if let Some(counted) = self.buckets.get_mut(at) {
+                    *counted = Counted::new(bucket, counted.count() + count);
                 }
             }
-            Err(at) => self.buckets.insert(at, (bucket, count)),
+            Err(at) => self.buckets.insert(at, Counted::new(bucket, count)),
         }
     }
 
     /// Number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.buckets.iter().map(|entry| entry.1).sum()
+        self.buckets.iter().map(|counted| counted.count()).sum()
     }
 
     /// The value of rank `floor(quantile * (count - 1))` in mantissa units, the quantile given in
@@ -58,13 +84,36 @@ impl Sketch {
     pub fn quantile(&self, millionths: u32) -> Option<f64> {
         let rank = rank(self.count(), millionths)?;
         let mut seen = 0;
-        for &(bucket, n) in &self.buckets {
-            seen += n;
+        for counted in &self.buckets {
+            seen += counted.count();
             if seen > rank {
-                return Some(middle(bucket));
+                return Some(middle(counted.bucket()));
             }
         }
         None
+    }
+}
+
+// Kept as pairs of bucket and count, sorted by bucket.
+
+impl Serialize for Sketch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_seq(self.buckets.iter().map(|counted| (i32::from(counted.bucket()), counted.count())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sketch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = Vec::<(i32, u64)>::deserialize(deserializer)?;
+        let sorted = pairs.is_sorted_by(|one, other| one.0 < other.0);
+        let counted = |(bucket, count): (i32, u64)| {
+            let bucket = i16::try_from(bucket).ok().filter(|_| count <= COUNT_MAX)?;
+            Some(Counted::new(bucket, count))
+        };
+        let buckets: Option<Vec<Counted>> = pairs.into_iter().map(counted).collect();
+        let whole = buckets.filter(|_| sorted).map(|buckets| Self { buckets });
+        whole.ok_or_else(|| D::Error::custom("these are no buckets of a sketch"))
     }
 }
 
@@ -76,15 +125,15 @@ fn rank(count: u64, millionths: u32) -> Option<u64> {
 
 /// Bucket 0 holds zero; bucket `n > 0` holds `gamma^(n-2) < v <= gamma^(n-1)`, and `-n` the
 /// negative mirror. Buckets order as their values do.
-fn bucket(mantissa: i64) -> i32 {
+fn bucket(mantissa: i64) -> i16 {
     if mantissa == 0 {
         return 0;
     }
-    let index = libm::ceil(libm::log(mantissa.unsigned_abs() as f64) / GAMMA_LN) as i32 + 1;
+    let index = libm::ceil(libm::log(mantissa.unsigned_abs() as f64) / GAMMA_LN) as i16 + 1;
     if mantissa < 0 { -index } else { index }
 }
 
-fn middle(bucket: i32) -> f64 {
+fn middle(bucket: i16) -> f64 {
     if bucket == 0 {
         return 0.0;
     }
@@ -108,6 +157,33 @@ mod tests {
         assert_eq!(rank(101, 290_000), Some(29));
         assert_eq!(rank(1_001, 999_000), Some(999));
         assert_eq!(rank(0, 500_000), None);
+    }
+
+    #[test]
+    fn buckets_keep_their_order_and_their_counts_in_eight_bytes() {
+        for bucket in [i16::MIN, -4_400, -1, 0, 1, 4_400, i16::MAX] {
+            for count in [0, 1, COUNT_MAX] {
+                let counted = Counted::new(bucket, count);
+                assert_eq!((counted.bucket(), counted.count()), (bucket, count));
+            }
+        }
+        assert_eq!(Counted::new(1, COUNT_MAX + 1), Counted::new(1, COUNT_MAX), "it stays there");
+        assert!(Counted::new(-1, COUNT_MAX).0 < Counted::new(0, 0).0);
+    }
+
+    #[test]
+    fn a_sketch_is_written_as_pairs_and_nothing_else_is_read_as_one() {
+        let mut sketch = Sketch::default();
+        [5, -7, 5, 0].iter().for_each(|mantissa| sketch.add(*mantissa));
+        let pairs = vec![(bucket(-7).into(), 1_u64), (0_i32, 1), (bucket(5).into(), 2)];
+        let written = postcard::to_allocvec(&pairs).unwrap();
+        assert_eq!(postcard::to_allocvec(&sketch).unwrap(), written);
+        assert_eq!(postcard::from_bytes::<Sketch>(&written).unwrap(), sketch);
+        for wrong in [vec![(2, 1), (1, 1)], vec![(1, 1), (1, 1)], vec![(40_000, 1)], vec![(1, COUNT_MAX + 1)]]
+        {
+            let written = postcard::to_allocvec::<Vec<(i32, u64)>>(&wrong).unwrap();
+            assert!(postcard::from_bytes::<Sketch>(&written).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]
