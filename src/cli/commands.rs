@@ -17,9 +17,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::Failure;
-#[cfg(any(feature = "broker", feature = "store"))]
-use super::arguments::LanguageName;
-use super::arguments::Where;
+use super::arguments::{LanguageName, Where};
 use crate::config::sereno::LogFormat as ConfiguredFormat;
 use crate::config::{Configuration, Diagnostic, Language, Style, load};
 use crate::telemetry::{LogFormat, log_to_stderr};
@@ -61,7 +59,6 @@ fn log(configuration: &Configuration) -> Result<(), Failure> {
 }
 
 /// The language that was asked for, or else that of the environment, if it is one of ours.
-#[cfg(any(feature = "broker", feature = "store"))]
 fn language(asked: Option<LanguageName>) -> Option<Language> {
     match asked {
         Some(LanguageName::Es) => Some(Language::Es),
