@@ -81,6 +81,7 @@ mutants: setup own ## faults put in everywhere, one at a time: which does no tes
 
 lint: setup own ## clippy without the heavy features, and the front end's checks
 	$(CARGO) clippy --locked --no-default-features --features broker,influx --all-targets -- --deny warnings
+	$(CARGO) clippy --locked --no-default-features --lib --tests -- --deny warnings
 
 golden: ## compute the pipelines' expected answers again, by programs that share no code with Sereno
 	@for program in pipelines/*/expected/compute.py tests/fixtures/*/compute.py; do echo "$$program"; python3 "$$program" || exit 1; done

@@ -147,8 +147,11 @@ mod tests {
         out.0
     }
 
-    /// Times by device, and the first print of each event that has several.
-    fn read(bytes: &[u8]) -> Vec<(u8, Vec<(i64, Option<u32>)>)> {
+    /// An event's time, and its first print if it has several.
+    type Event = (i64, Option<u32>);
+
+    /// The events of a chunk by the lowest byte of the device.
+    fn read(bytes: &[u8]) -> Vec<(u8, Vec<Event>)> {
         let (mut input, mut found) = (Reader(bytes), Chunk::new());
         for _ in 0..input.count().unwrap() {
             let (device, mut before) = (input.byte().unwrap(), 0);
