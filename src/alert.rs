@@ -11,5 +11,5 @@ pub mod life;
 
 pub use absence::Absence;
 pub use episode::{Because, Episode, Stale, Timing, Verdict};
-pub use life::again::episodes;
+pub use life::again::Inquiry;
 pub use life::{Identify, Life, Step, StepKind};

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use self::told::Told;
-use super::episode::{Episode, Fold, Mark, Stale, State, Timing, Verdict};
+use super::episode::{Episode, Fold, Mark, State, Timing, Verdict};
 use crate::model::{AlertId, Timestamp};
 
 /// Verdicts a life keeps to make its fold again; older ones are final.
@@ -265,8 +265,7 @@ impl Life {
             sealed = true;
         }
         if sealed {
-            // No recompute judges rules on readings again.
-            self.forget(matches!(timing.stale, Stale::NextEnd(_)));
+            self.forget();
         }
     }
 
@@ -281,7 +280,7 @@ impl Life {
         if let Some(told) = &mut self.told {
             told.ended.clear();
         }
-        self.forget(true);
+        self.forget();
     }
 
     /// Time has come as far as for another.
@@ -351,8 +350,8 @@ impl Life {
         }
     }
 
-    /// Moves what was published of episodes that are final to the annals, or lets it go.
-    fn forget(&mut self, to_annals: bool) {
+    /// Moves what was published of episodes that are final to the annals.
+    fn forget(&mut self) {
         let Some(told) = &mut self.told else { return };
         // The earliest time at which an episode that is not known yet could begin.
         let begin = match &self.base.state {
@@ -360,7 +359,7 @@ impl Life {
             State::Firing(firing) => Some(firing.episode.began_at),
             State::Inactive => self.final_to,
         };
-        told.forget(begin, to_annals);
+        told.forget(begin);
         if told.is_empty() {
             self.told = None;
         }

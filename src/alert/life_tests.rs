@@ -363,9 +363,15 @@ fn one_story(id: AlertId, steps: &[StepKind]) {
 }
 
 #[test]
-fn final_alerts_of_a_rule_on_readings_are_kept_for_no_recompute() {
+fn final_alerts_are_kept_for_a_recompute() {
     let mut life = told(&[(2, true), (5, false)]);
     assert_eq!(life.told.as_ref().map(|told| told.alerts.len()), Some(1));
     life.seal(s(5), false, &TIMING);
-    assert!(life.told.is_none());
+    let told = life.told.unwrap();
+    assert_eq!(told.alerts, []);
+    let kept: Vec<_> = told.annals.unwrap().alerts().map(|(name, episode)| (name.first, episode)).collect();
+    assert_eq!(
+        kept.iter().map(|(first, e)| (*first, e.resolved_at)).collect::<Vec<_>>(),
+        [(s(2), Some(s(5)))]
+    );
 }

@@ -147,7 +147,7 @@ pub(super) fn of_window(
     let single_sensor = window.by.iter().any(|tag| tag == "sensor");
     let layout = Layout::of(window, single_sensor);
     let pane = PANE_BYTES + layout.readings.bytes(slide, feeds, single_sensor);
-    let judged = rules_bytes(on_it, panes, window.fields.len() as u64 + 2, FINAL_BYTES_MAX as u64);
+    let judged = rules_bytes(on_it, panes, window.fields.len() as u64 + 2);
     let mut bytes = keys.saturating_mul((KEY_BYTES + judged).saturating_add(panes.saturating_mul(pane)));
     if !layout.sensors.0.is_empty() {
         let (sensors, said) = devices(feeds);
@@ -180,7 +180,7 @@ pub(super) fn of_readings(
         verdicts.min(VERDICTS_KEPT_MAX as u64)
     };
     let of_feed = |feed: &&FeedDefinition| {
-        let rules = rules_bytes(own(), kept(feed), feed.quantities.len() as u64, 0);
+        let rules = rules_bytes(own(), kept(feed), feed.quantities.len() as u64);
         devices(&[feed]).0.saturating_mul(KEY_BYTES + rules)
     };
     let panes = feeds.iter().map(|feed| kept(feed)).max().unwrap_or_default();
@@ -215,19 +215,13 @@ pub(super) fn of_feed(
     Some(Estimate { pipeline, window, keys, assumed: !said, panes, held: Held::Events, bytes, place })
 }
 
-/// Bytes that rules keep of one key, each with so many verdicts of so many values at most, and with so
-/// many bytes of alerts that are final.
-fn rules_bytes<'a>(
-    rules: impl Iterator<Item = &'a RuleDefinition>,
-    verdicts: u64,
-    values: u64,
-    finals: u64,
-) -> u64 {
+/// Bytes that rules keep of one key, each with so many verdicts of so many values at most.
+fn rules_bytes<'a>(rules: impl Iterator<Item = &'a RuleDefinition>, verdicts: u64, values: u64) -> u64 {
     // A list doubles when it grows.
     let kept = verdicts.min(VERDICTS_KEPT_MAX as u64).next_power_of_two();
     let of_one = |rule: &RuleDefinition| match rule.absent_for {
         Some(_) => COURSE_BYTES as u64,
-        None => COURSE_BYTES as u64 + ALERT_BYTES + finals + kept * VERDICT_BYTES as u64,
+        None => COURSE_BYTES as u64 + ALERT_BYTES + FINAL_BYTES_MAX as u64 + kept * VERDICT_BYTES as u64,
     };
     let all: u64 = rules.map(of_one).sum();
     if all == 0 { 0 } else { all + values * EVIDENCE_BYTES }

@@ -253,6 +253,7 @@ impl Interpreter {
                 !self.removed.contains(name) && !self.removed.contains(&format!("{name}/{}", rule.name))
             };
             plan.windows.iter_mut().for_each(|(_, rules)| rules.retain(|rule| known(rule)));
+            plan.readings.retain(|rule| known(rule));
             let Some(standing) = standing.get_mut(&definition.name) else { continue };
             let whole = Whole { plan, feeds, register, share: self.share };
             rows.extend(recompute(whole, (past, &events), &self.dictionary, cause, standing));

@@ -1,16 +1,17 @@
-//! Rules on windows asked again: the episodes of each key over windows that were computed anew, and
-//! the transitions by which alerts of that time change.
+//! Rules asked again: the episodes of each key over windows that were computed anew, or over all its
+//! [`readings`], and the transitions by which alerts of that time change.
 //!
 //! Rules that a silence decides (`absent_for`, `no_data`) are left out: when a sensor was silent
 //! depends on when Sereno listened, and a recompute knows only what was said.
+
+pub mod readings;
 
 use std::sync::Arc;
 
 use super::moment::{Cause, Seen, names_of_window, numbers_of_window};
 use super::past::Past;
 use super::rules::RulePlan;
-use crate::alert::{Episode, Step, Verdict, episodes};
-use crate::model::definition::NoData;
+use crate::alert::{Episode, Inquiry, Step, Verdict};
 use crate::model::{Aggregate, Key, ResultRow, Timestamp};
 use crate::rule::Row;
 use crate::window::WindowPlan;
@@ -18,8 +19,8 @@ use crate::window::WindowPlan;
 /// One rule on one key, over a range.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// Hash of the window's plan.
-    pub window: u64,
+    /// Hash of the window's plan; none for a rule on readings.
+    pub window: Option<u64>,
     /// The rule.
     pub rule: Arc<RulePlan>,
     /// The key.
@@ -64,10 +65,13 @@ pub fn judge(
         let range = (past.asked.from.max(sure), to);
         let whole =
             |row: &&&Aggregate| covered <= row.start && row.end <= to && window.grid.is_longest(row.start);
-        for rule in rules.iter().filter(|rule| is_judged(rule)) {
-            let verdicts = rows.iter().filter(whole).map(|row| (row.end, verdict(rule, row)));
-            let episodes = episodes(verdicts, to, &rule.timing);
-            let hash = window.description.hash;
+        for rule in rules.iter().filter(|rule| rule.is_plain()) {
+            let mut inquiry = Inquiry::default();
+            for row in rows.iter().filter(whole) {
+                inquiry.one_of(row.end, (None, verdict(rule, row)), &rule.timing);
+            }
+            let episodes = inquiry.episodes(to, &rule.timing);
+            let hash = Some(window.description.hash);
             let judged = Judged { window: hash, rule: rule.clone(), key: key.clone(), episodes, range };
             for step in standing.judge_again(&judged) {
                 let seen = seen(rows, step.episode.raised_at);
@@ -77,11 +81,6 @@ pub fn judge(
         }
     }
     transitions
-}
-
-/// Whether a recompute judges a rule.
-fn is_judged(rule: &RulePlan) -> bool {
-    rule.absent_for.is_none() && rule.timing.no_data == NoData::Hold
 }
 
 /// What a rule says of a window.

@@ -1,5 +1,6 @@
 //! Rules on readings: every event of a sensor is judged at its own event time.
 
+mod again;
 mod state;
 
 use std::collections::BTreeSet;
@@ -173,12 +174,7 @@ fn judge(
     let mut judged = true;
     pass(run, rules, moment);
     let key = &run.key;
-    let says = |rule: &Arc<RulePlan>| {
-        // An event that carries none of the rule's quantities says nothing to the rule.
-        let speaks = rule.numbers.is_empty()
-            || rule.numbers.iter().any(|at| row.numbers.get(*at).is_some_and(Option::is_some));
-        speaks.then(|| rule.verdict(row))
-    };
+    let says = |rule: &Arc<RulePlan>| rule.says(row);
     let most = run.courses.part(guards, row, |place| rules.get(place).and_then(says));
     if let (Some(verdict), Some((place, course))) = (most, run.courses.common_mut())
         && let Some(rule) = rules.get(place)
@@ -192,7 +188,7 @@ fn judge(
             course.heard(Whose { rule, key, evidence: Evidence::of_nothing((at, at)) }, heard, moment);
             continue;
         }
-        let Some(verdict) = says(rule) else { continue };
+        let Some(verdict) = rule.says(row) else { continue };
         let Some(steps) = course.one_of(rule, key, (at, event.counter, verdict), heard) else {
             judged = false;
             continue;

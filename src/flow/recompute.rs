@@ -10,8 +10,8 @@
 //! A registered sensor is expected at the interval that the register gives it today. Windows in which
 //! nothing arrived are not published: whether they say anything depends on when Sereno listened.
 //!
-//! Rules on windows are asked again ([`super::judged`]): alerts of the range that are over and final
-//! are recorded, moved or annulled, and nobody is told.
+//! Rules are asked again ([`super::judged`]): alerts of the range that are over and final are recorded,
+//! moved or annulled, and nobody is told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use hashbrown::HashMap;
 
 use super::compile::PipelinePlan;
 use super::feeds::FeedClocks;
+use super::judged::readings::Asked;
 use super::judged::{self, Standing};
 use super::keys::Share;
 use super::moment::{Cause, Moment};
@@ -58,6 +59,8 @@ pub fn recompute(
 ) -> Vec<ResultRow> {
     let of_rules = |(window, rules): &mut (Arc<WindowPlan>, Vec<_>)| (window.clone(), std::mem::take(rules));
     let rules: Rules = whole.plan.windows.iter_mut().map(of_rules).collect();
+    let asked = Asked::new((&whole.plan, &whole.feeds), (past, events), dictionary);
+    let on_readings = asked.judge(&whole.feeds, whole.share, cause, standing);
     let (mut rows, firsts) = windows(whole, past, events, dictionary);
     let is_open = |row: &Aggregate| {
         let own = firsts.get(&(row.plan.hash, row.key.clone()));
@@ -80,7 +83,7 @@ pub fn recompute(
     });
     let revision = past.sequence;
     let rows = rows.into_iter().map(|row| Aggregate { cause: revision, revision, ..row });
-    rows.map(ResultRow::Aggregate).chain(transitions).collect()
+    rows.map(ResultRow::Aggregate).chain(transitions).chain(on_readings).collect()
 }
 
 /// All windows of the range and the time that was gathered before it, and the first readings in them.

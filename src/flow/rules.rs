@@ -107,6 +107,14 @@ impl RulePlan {
         Verdict { met, cleared }
     }
 
+    /// What the rule says of an event: nothing at all of one that carries none of its quantities.
+    #[must_use]
+    pub fn says(&self, row: &Row<'_>) -> Option<Verdict> {
+        let carried = |at: &usize| row.numbers.get(*at).is_some_and(Option::is_some);
+        let speaks = self.numbers.is_empty() || self.numbers.iter().any(carried);
+        speaks.then(|| self.verdict(row))
+    }
+
     /// Whether silence says nothing to it: only what is met does.
     #[must_use]
     pub fn is_plain(&self) -> bool {

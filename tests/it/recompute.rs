@@ -139,6 +139,24 @@ fn an_alert_that_a_too_late_reading_tells_of_is_recorded_once_and_nobody_is_told
     service.stop();
 }
 
+#[test]
+fn a_rule_on_readings_is_asked_of_the_one_that_came_too_late() {
+    let pipeline = PIPELINE
+        .replace(r#"on = "minute""#, r#"on = "readings""#)
+        .replace("highest > 50", "level > 50")
+        .replace("{highest}", "{level}");
+    let site = Site::new("").with_pipeline("level", &pipeline);
+    fill(&site);
+    let alert = "alert level.high a 2026-03-01T12:01:05Z to 2026-03-01T12:01:10Z: would be recorded";
+    let said = dry_run(&site, "en");
+    assert!(said.lines().any(|line| line == alert), "{said}");
+    recompute(&site);
+    recompute(&site);
+    assert_eq!(transitions(&site), ["inactive resolved found by a recompute false"]);
+    let said = dry_run(&site, "en");
+    assert!(said.contains("no alert would be different"), "{said}");
+}
+
 const OTHER_FIELDS: (&str, &str) = (
     r#"fields = { highest = "max(level)" }"#,
     r#"fields = { highest = "max(level)", lowest = "min(level)", sum = "sum(level)" }"#,

@@ -10,21 +10,48 @@ use crate::model::{Span, Timestamp};
 /// A nanosecond: what is before an instant ends there.
 const JUST: Span = Span(1);
 
-/// The episodes of verdicts in the order of time, which passes to `to` after the last; the one that
-/// still fires then has no end.
-pub fn episodes(
-    verdicts: impl IntoIterator<Item = (Timestamp, Verdict)>,
-    to: Timestamp,
-    timing: &Timing,
-) -> Vec<Episode> {
-    let mut fold = Fold::default();
-    let mut episodes: Vec<Episode> = verdicts
-        .into_iter()
-        .filter_map(|(at, verdict)| fold.enter(at, Mark::Verdict(verdict), timing))
-        .collect();
-    episodes.extend(fold.advance(to, timing));
-    episodes.extend(fold.firing());
-    episodes
+/// A rule asked anew of one key: verdicts in the order of time go in, episodes come out.
+#[derive(Clone, Debug, Default)]
+pub struct Inquiry {
+    fold: Fold,
+    found: Vec<Episode>,
+    /// The verdict of the latest instant, with its frame counter: a greater one may take its place.
+    last: Option<(Timestamp, (Option<u64>, Verdict))>,
+}
+
+impl Inquiry {
+    /// Takes in a verdict, none of an earlier instant than those before it. Of several of one instant
+    /// the same one stands as in [`Life::one_of`].
+    pub fn one_of(&mut self, at: Timestamp, said: (Option<u64>, Verdict), timing: &Timing) {
+        let rank = |(counter, verdict): (Option<u64>, Verdict)| (counter, verdict.rank());
+        match &mut self.last {
+            Some((last, held)) if *last == at => {
+                if rank(*held) < rank(said) {
+                    *held = said;
+                }
+            }
+            _ => {
+                self.settle(timing);
+                self.last = Some((at, said));
+            }
+        }
+    }
+
+    /// The episodes, once time has passed to `to` after the last verdict; the one that still fires then
+    /// has no end.
+    #[must_use]
+    pub fn episodes(mut self, to: Timestamp, timing: &Timing) -> Vec<Episode> {
+        self.settle(timing);
+        self.found.extend(self.fold.advance(to, timing));
+        self.found.extend(self.fold.firing());
+        self.found
+    }
+
+    fn settle(&mut self, timing: &Timing) {
+        if let Some((at, (_, verdict))) = self.last.take() {
+            self.found.extend(self.fold.enter(at, Mark::Verdict(verdict), timing));
+        }
+    }
 }
 
 impl Life {

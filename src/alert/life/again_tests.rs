@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::alert::annals::FINAL_KEPT_MAX;
-use crate::alert::episode::Because;
+use crate::alert::episode::{Because, Stale};
 use crate::model::AlertId;
+use crate::model::definition::NoData;
 
 fn s(seconds: i64) -> Timestamp {
     Timestamp(seconds * 1_000_000_000)
@@ -96,4 +97,26 @@ fn what_is_closed_for_good_is_not_judged_again() {
     let mut life = life(&[(10, 20)]);
     life.close(s(30));
     assert_eq!(judge(&mut life, &[(40, 50)]), []);
+}
+
+#[test]
+fn of_several_verdicts_of_an_instant_the_one_of_the_highest_counter_stands() {
+    let timing = Timing {
+        hold: Span(0),
+        keep: Span(0),
+        stale: Stale::After(Span::seconds(100)),
+        no_data: NoData::Hold,
+    };
+    let met = |met| Verdict { met: Some(met), cleared: Some(!met) };
+    let judged = |said: &[(i64, Option<u64>, bool)]| {
+        let mut inquiry = Inquiry::default();
+        said.iter().for_each(|(at, counter, is)| inquiry.one_of(s(*at), (*counter, met(*is)), &timing));
+        let episodes = inquiry.episodes(s(50), &timing);
+        episodes.iter().map(|e| (e.began_at, e.resolved_at)).collect::<Vec<_>>()
+    };
+    let raised = [(s(10), Some(s(20)))];
+    assert_eq!(judged(&[(10, Some(1), false), (10, Some(2), true), (20, None, false)]), raised);
+    assert_eq!(judged(&[(10, Some(1), true), (10, Some(2), false), (20, None, false)]), []);
+    assert_eq!(judged(&[(10, None, true), (10, None, false), (20, None, false)]), raised, "met stands");
+    assert_eq!(judged(&[(10, None, true)]), [(s(10), None)]);
 }

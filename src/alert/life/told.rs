@@ -88,9 +88,9 @@ impl Told {
         self.annals.get_or_insert_default()
     }
 
-    /// Moves what was published of episodes that are final to the annals, or lets it go. No episode that is
-    /// not known yet can begin before `begin`.
-    pub(super) fn forget(&mut self, begin: Option<Timestamp>, to_annals: bool) {
+    /// Moves what was published of episodes that are final to the annals. No episode that is not known yet
+    /// can begin before `begin`.
+    pub(super) fn forget(&mut self, begin: Option<Timestamp>) {
         let ended = &self.ended;
         let stays = |alert: &Alert| alert.episode.resolved_at.is_none() || ended.contains(&alert.episode);
         // A final alert may have been moved before the begin that it is named by: no later episode
@@ -99,16 +99,12 @@ impl Told {
         self.alerts.retain(stays);
         for alert in over {
             self.gone.push(Gone { name: alert.name, annulled: false });
-            if to_annals {
-                self.annals().add(alert.name, alert.episode);
-            }
+            self.annals().add(alert.name, alert.episode);
         }
         let over = |gone: &Gone| Some(gone.name.first) < begin;
         let closed: Vec<Name> =
             self.gone.iter().filter(|gone| over(gone) && !gone.annulled).map(|gone| gone.name).collect();
-        if to_annals {
-            closed.into_iter().for_each(|name| self.annals().close(name));
-        }
+        closed.into_iter().for_each(|name| self.annals().close(name));
         self.gone.retain(|gone| !over(gone));
     }
 

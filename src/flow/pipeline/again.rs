@@ -29,13 +29,13 @@ impl Standing for PipelineRun {
 
     /// Where an older definition of the window still holds the alerts of the key, nothing changes.
     fn judge_again(&mut self, judged: &Judged) -> Vec<Step> {
+        let Some(hash) = judged.window else { return self.readings.judge_again(judged) };
         let (name, key) = (&judged.rule.name, &judged.key);
         if self.windows.iter().any(|window| window.is_ending() && window.holds_course(name, key)) {
             return Vec::new();
         }
-        let own = |window: &&mut super::WindowRun| {
-            !window.is_ending() && window.plan.description.hash == judged.window
-        };
+        let own =
+            |window: &&mut super::WindowRun| !window.is_ending() && window.plan.description.hash == hash;
         self.windows.iter_mut().find(own).map(|window| window.judge_again(judged)).unwrap_or_default()
     }
 }
