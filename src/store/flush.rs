@@ -87,7 +87,7 @@ impl Store {
         for (number, batches) in &frozen.rows {
             let Some(table) = frozen.tables.list().get(*number) else { continue };
             let folder = self.root.join(&table.directory);
-            let all = parquet::sorted(table, batches).map_err(StoreError::encode(&folder))?;
+            let all = parquet::sorted(table, batches.clone()).map_err(StoreError::encode(&folder))?;
             for (day, rows) in parquet::by_day(&all).map_err(StoreError::encode(&folder))? {
                 written.push(self.write_file(table, day, &rows, &mut frozen.progress.next_file)?);
             }
@@ -183,7 +183,7 @@ impl Store {
             return Ok(());
         };
         let folder = self.root.join(&table.directory);
-        let all = parquet::sorted(table, &batches).map_err(StoreError::encode(&folder))?;
+        let all = parquet::sorted(table, batches).map_err(StoreError::encode(&folder))?;
         let kept = compaction::kept(table, &all).map_err(StoreError::encode(&folder))?;
         let mut progress = self.committed();
         let written = vec![self.write_file(table, day, &kept, &mut progress.next_file)?];

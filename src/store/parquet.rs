@@ -1,14 +1,17 @@
 //! Rows to Parquet and back.
 //!
 //! zstd level 3, statistics on for every page, sorted by series and time so that one series'
-//! pages lie together. Times and counts are delta encoded; texts and floats go through a
-//! dictionary, which is where most repeated readings end.
+//! pages lie together. Times and counts are delta encoded, and so are the texts that rows are sorted by
+//! first: each begins as the one before it. Other texts and floats go through a dictionary, which is
+//! where most repeated readings end.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, TimestampNanosecondArray, new_null_array};
-use datafusion::arrow::compute::{concat_batches, take_record_batch};
+use datafusion::arrow::array::{
+    Array, ArrayRef, RecordBatch, TimestampNanosecondArray, UInt32Array, new_null_array,
+};
+use datafusion::arrow::compute::{concat, interleave, take, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -32,14 +35,51 @@ const PAGE_ROWS: usize = 8 * 1024;
 /// The compression level of every column.
 const ZSTD_LEVEL: i32 = 3;
 
-/// The rows of several batches in one, with all of the table's columns, sorted as its files are.
-pub(super) fn sorted(table: &Table, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+/// The rows of several batches in one, with all of the table's columns, sorted as its files are. A column
+/// is let go as soon as its rows are in order, so that no two copies of a merge are ever held.
+pub(super) fn sorted(table: &Table, batches: Vec<RecordBatch>) -> Result<RecordBatch, ArrowError> {
     let schema = table.schema();
-    let widened: Result<Vec<_>, _> = batches.iter().map(|batch| widened(batch, schema)).collect();
-    let all = concat_batches(schema, &widened?)?;
-    let columns: Vec<ArrayRef> =
-        table.sort_columns().iter().filter_map(|name| all.column_by_name(name).cloned()).collect();
-    take_record_batch(&all, &order::indices(&columns)?)
+    let batches: Vec<RecordBatch> =
+        batches.into_iter().map(|batch| widened(&batch, schema)).collect::<Result<_, _>>()?;
+    if batches.is_empty() {
+        return Ok(RecordBatch::new_empty(schema.clone()));
+    }
+    let whole = |name: &str| {
+        let parts = batches.iter().filter_map(|batch| batch.column_by_name(name));
+        concat(&parts.map(|part| &**part).collect::<Vec<_>>())
+    };
+    let columns: Vec<ArrayRef> = table.sort_columns().into_iter().map(whole).collect::<Result<_, _>>()?;
+    let order = order::indices(&columns)?;
+    drop(columns);
+    let places = places(&order, &batches);
+    let mut parts: Vec<Vec<ArrayRef>> = schema.fields().iter().map(|_| Vec::new()).collect();
+    for batch in batches {
+        for (column, part) in parts.iter_mut().zip(batch.into_parts().1) {
+            column.push(part);
+        }
+    }
+    let in_order = |parts: Vec<ArrayRef>| match parts.as_slice() {
+        [one] => take(one, &order, None),
+        parts => interleave(&parts.iter().map(|part| &**part).collect::<Vec<_>>(), &places),
+    };
+    RecordBatch::try_new(schema.clone(), parts.into_iter().map(in_order).collect::<Result<_, _>>()?)
+}
+
+/// The batch, and the row in it, of each row of them all.
+fn places(order: &UInt32Array, batches: &[RecordBatch]) -> Vec<(usize, usize)> {
+    let mut ends = Vec::with_capacity(batches.len());
+    let mut rows = 0;
+    for batch in batches {
+        rows += batch.num_rows();
+        ends.push(rows);
+    }
+    let place = |row: &u32| {
+        let row = *row as usize;
+        let batch = ends.partition_point(|end| *end <= row);
+        let before = batch.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        (batch, row - before)
+    };
+    order.values().iter().map(place).collect()
 }
 
 /// A batch with all columns of `schema`, the missing ones null.
@@ -96,13 +136,17 @@ fn properties(table: &Table) -> Result<WriterProperties, ParquetError> {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_sorting_columns(Some(sorting));
+    let first = table.sort_columns().first().copied();
     for field in schema.fields() {
-        if matches!(field.data_type(), DataType::Timestamp(..) | DataType::UInt64) {
-            let column = ColumnPath::new(vec![field.name().clone()]);
-            properties = properties
-                .set_column_dictionary_enabled(column.clone(), false)
-                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-        }
+        let encoding = match field.data_type() {
+            DataType::Timestamp(..) | DataType::UInt64 => Encoding::DELTA_BINARY_PACKED,
+            DataType::Utf8 if first == Some(field.name()) => Encoding::DELTA_BYTE_ARRAY,
+            _ => continue,
+        };
+        let column = ColumnPath::new(vec![field.name().clone()]);
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, encoding);
     }
     Ok(properties.build())
 }

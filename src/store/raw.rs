@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, UInt64Array};
+use datafusion::arrow::array::{ArrayRef, BooleanBufferBuilder, Float64Array, RecordBatch, UInt64Array};
+use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::error::ArrowError;
 use hashbrown::HashMap;
 
@@ -31,7 +32,7 @@ pub(super) struct RawRows {
     counter: Vec<Option<u64>>,
     tags: Vec<TagCells>,
     /// Row, column, value.
-    cells: Vec<(usize, usize, f64)>,
+    cells: Vec<(u32, u32, f64)>,
 }
 
 impl RawRows {
@@ -53,15 +54,14 @@ impl RawRows {
         let columns = table.columns.list();
         // By column; those of tags stay empty.
         let rows_of = |role: Role| if role == Role::Quantity { rows } else { 0 };
-        let mut values: Vec<Vec<Option<f64>>> =
-            columns.iter().map(|column| vec![None; rows_of(column.role)]).collect();
+        let mut values: Vec<Floats> =
+            columns.iter().map(|column| Floats::new(rows_of(column.role))).collect();
         for (row, column, value) in self.cells {
-            let slot = values.get_mut(column).and_then(|values| values.get_mut(row));
-            slot.map(|slot| *slot = Some(value));
+            values.get_mut(column as usize).map(|floats| floats.put(row as usize, value));
         }
-        let more = columns.iter().zip(values).enumerate().map(|(number, (column, values))| -> ArrayRef {
+        let more = columns.iter().zip(values).enumerate().map(|(number, (column, floats))| -> ArrayRef {
             if column.role == Role::Quantity {
-                return Arc::new(Float64Array::from(values));
+                return floats.finish();
             }
             texts(
                 self.tags
@@ -71,6 +71,32 @@ impl RawRows {
         });
         let more: Vec<ArrayRef> = more.collect();
         RecordBatch::try_new(table.schema().clone(), fixed.into_iter().chain(more).collect())
+    }
+}
+
+/// A column of floats whose values come in any order.
+struct Floats {
+    values: Vec<f64>,
+    present: BooleanBufferBuilder,
+}
+
+impl Floats {
+    fn new(rows: usize) -> Self {
+        let mut present = BooleanBufferBuilder::new(rows);
+        present.append_n(rows, false);
+        Self { values: vec![0.0; rows], present }
+    }
+
+    fn put(&mut self, row: usize, value: f64) {
+        if let Some(slot) = self.values.get_mut(row) {
+            *slot = value;
+            self.present.set_bit(row, true);
+        }
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        let present = NullBuffer::new(self.present.finish());
+        Arc::new(Float64Array::new(self.values.into(), Some(present).filter(|rows| rows.null_count() > 0)))
     }
 }
 
@@ -124,12 +150,13 @@ impl RawIndex {
         let index = index.ok_or_else(unknown("feed"))?;
         let (_, sensor) = dictionary.device(event.device).ok_or_else(unknown("device"))?;
         // Quantities first: in a clash of names the quantity keeps its own.
-        let row = rows.time.len();
+        // The tail's bound keeps both far below.
+        let row = rows.time.len() as u32;
         let cells_before = rows.cells.len();
         for reading in batch.readings_of(event) {
             let (column, decimals) =
                 index.quantity(reading.quantity, tables, dictionary).ok_or_else(unknown("quantity"))?;
-            rows.cells.push((row, column, reading.value.to_f64(decimals)));
+            rows.cells.push((row, column as u32, reading.value.to_f64(decimals)));
         }
         let tags = index.tag_set(event.tags, tables, dictionary).ok_or_else(unknown("tags"))?;
         let tag_bytes: usize = tags.iter().map(|(_, value)| value.len() + 4).sum();

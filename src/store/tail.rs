@@ -53,7 +53,7 @@ impl Tail {
             self.sealed.push(accounts.batch(table)?);
         }
         if self.sealed.len() > BATCHES_MAX {
-            self.sealed = vec![super::parquet::sorted(table, &self.sealed)?];
+            self.sealed = vec![super::parquet::sorted(table, self.sealed.clone())?];
         }
         Ok(&self.sealed)
     }
