@@ -107,13 +107,17 @@ impl<'de> Deserialize<'de> for Sketch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let pairs = Vec::<(i32, u64)>::deserialize(deserializer)?;
         let sorted = pairs.is_sorted_by(|one, other| one.0 < other.0);
-        let counted = |(bucket, count): (i32, u64)| {
-            let bucket = i16::try_from(bucket).ok().filter(|_| count <= COUNT_MAX)?;
-            Some(Counted::new(bucket, count))
+        let counted = |(bucket, count): &(i32, u64)| {
+            let bucket = i16::try_from(*bucket).ok().filter(|_| *count <= COUNT_MAX)?;
+            Some(Counted::new(bucket, *count))
         };
-        let buckets: Option<Vec<Counted>> = pairs.into_iter().map(counted).collect();
-        let whole = buckets.filter(|_| sorted).map(|buckets| Self { buckets });
-        whole.ok_or_else(|| D::Error::custom("these are no buckets of a sketch"))
+        // Not collected from the pairs themselves, whose room the buckets would keep.
+        let mut buckets = Vec::with_capacity(pairs.len());
+        buckets.extend(pairs.iter().map_while(counted));
+        if sorted && buckets.len() == pairs.len() {
+            return Ok(Self { buckets });
+        }
+        Err(D::Error::custom("these are no buckets of a sketch"))
     }
 }
 
@@ -178,7 +182,8 @@ mod tests {
         let pairs = vec![(bucket(-7).into(), 1_u64), (0_i32, 1), (bucket(5).into(), 2)];
         let written = postcard::to_allocvec(&pairs).unwrap();
         assert_eq!(postcard::to_allocvec(&sketch).unwrap(), written);
-        assert_eq!(postcard::from_bytes::<Sketch>(&written).unwrap(), sketch);
+        let read: Sketch = postcard::from_bytes(&written).unwrap();
+        assert_eq!((read.buckets.capacity(), read), (pairs.len(), sketch));
         for wrong in [vec![(2, 1), (1, 1)], vec![(1, 1), (1, 1)], vec![(40_000, 1)], vec![(1, COUNT_MAX + 1)]]
         {
             let written = postcard::to_allocvec::<Vec<(i32, u64)>>(&wrong).unwrap();
