@@ -1,5 +1,6 @@
 //! Events of many devices as a run holds them, gathered in any order of the devices: each is bytes from
-//! the beginning, so that neither a snapshot nor a merge allocates anything for an event.
+//! the beginning, so that neither a snapshot nor a merge allocates anything for an event, but of a device of
+//! more than 32 quantities.
 
 use super::run::{CHUNK_DEVICES, write_rest};
 use crate::journal::identity::{RING_EVENTS_MAX, Said, several};

@@ -8,7 +8,8 @@ use super::run::{Begun, Run, RunName};
 use crate::journal::disk::Disk;
 use crate::journal::log::LogError;
 
-/// With so many runs a merge comes before the next snapshot: a start opens every run.
+/// With so many runs a merge comes before the next snapshot: a start opens every run. No merge takes more of
+/// them: those that a long journal without a snapshot leaves at its start are merged in turns.
 pub const RUNS_MAX: usize = 64;
 /// Fewer runs are not merged: each merge writes its runs once more, and one run more costs a start next to
 /// nothing.
@@ -88,7 +89,7 @@ fn due(runs: &[RunName]) -> &[RunName] {
         from = at;
     }
     let due = runs.get(from..).unwrap_or_default();
-    if due.len() < MERGED_MIN { &[] } else { due }
+    if due.len() < MERGED_MIN { &[] } else { due.get(..RUNS_MAX).unwrap_or(due) }
 }
 
 #[cfg(test)]
@@ -109,5 +110,12 @@ mod tests {
         let [last, before] = [5, 10];
         assert_eq!([due(&[91, 30, before, last]), due(&[90, 30, before, last])], [0, 4]);
         assert_eq!([due(&[9, 90, 30, before, last]), due(&[271, 90, 30, before, last])], [5, 4]);
+    }
+
+    #[test]
+    fn a_merge_takes_no_more_than_the_oldest_runs_that_there_may_be() {
+        let many = runs(&[[1_000].as_slice(), &[5; RUNS_MAX + 9]].concat());
+        let due = due(&many);
+        assert_eq!((due.first().map(|run| run.from), due.len()), (Some(1), RUNS_MAX));
     }
 }
