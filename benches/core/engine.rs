@@ -14,7 +14,7 @@ use sereno::model::{Arrival, Control, ResultRow, Span, Submission, Timestamp};
 use super::{lines, queries};
 
 /// Messages handed over at once, as in `sereno replay`.
-const BURST: usize = 512;
+const BURST: usize = 128;
 /// Further than every window stays open for amendments.
 const LONG: Span = Span::seconds(86_400);
 
