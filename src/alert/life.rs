@@ -258,6 +258,12 @@ impl Life {
         self.seal_entries(to, timing);
     }
 
+    /// Whether [`Self::seal`] has said up to where anything is final.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.final_to.is_some()
+    }
+
     fn seal_entries(&mut self, to: Timestamp, timing: &Timing) {
         let mut sealed = false;
         while self.entries.front().is_some_and(|entry| entry.at <= to) {

@@ -237,6 +237,12 @@ impl Course {
         self.life.seal(to, silence, &rule.timing);
     }
 
+    /// Whether anything is final of it.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.life.is_sealed()
+    }
+
     /// Whether the watermark or a tick may change it.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

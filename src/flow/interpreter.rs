@@ -316,14 +316,18 @@ fn reads(pipeline: &PipelineDefinition) -> Vec<String> {
     pipeline.reads.clone().unwrap_or_else(|| pipeline.feeds.iter().map(|feed| feed.name.clone()).collect())
 }
 
-/// Rules that another definition of their pipeline has no more, or has on other keys.
+/// Rules that another definition of their pipeline has no more, has on other keys, or makes of a condition
+/// an absence or the other way round: none of them keeps its alerts.
 fn rules_gone(before: &PipelineDefinition, now: &PipelineDefinition) -> Vec<String> {
     let keys = |pipeline: &PipelineDefinition, rule: &RuleDefinition| {
         pipeline.windows.iter().find(|window| window.name == rule.on).map(|window| window.by.clone())
     };
     let stays = |rule: &RuleDefinition| {
         let same = now.rules.iter().find(|own| own.name == rule.name);
-        same.is_some_and(|own| own.on == rule.on && keys(now, own) == keys(before, rule))
+        same.is_some_and(|own| {
+            let alike = own.on == rule.on && own.absent_for.is_some() == rule.absent_for.is_some();
+            alike && keys(now, own) == keys(before, rule)
+        })
     };
     let gone = before.rules.iter().filter(|rule| !stays(rule));
     gone.map(|rule| format!("{}/{}", before.name, rule.name)).collect()

@@ -243,6 +243,66 @@ fn of_rules_on_readings_too_those_that_silence_decides_and_those_that_came_back_
     assert_eq!(river.lines(), [""; 0], "it came back");
 }
 
+#[test]
+fn of_readings_an_alert_that_ends_with_the_range_may_go_on_and_is_left_alone() {
+    let mut river = river(r#", "keep_firing_for": "1m""#, &[10, 10, 10, 10, 10, 10, 80]);
+    river.late("rio-1", 80, 55);
+    assert_eq!(river.lines().len(), 2, "that of 130");
+    // By what was said before 130 it would have ended then.
+    river.recompute(0, 130);
+    assert_eq!(river.lines(), [""; 0]);
+    river.recompute(0, 1_200);
+    let rows = river.rows();
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    let seconds = |at: Timestamp| at.0 / SECOND - 1_000_020;
+    assert_eq!(&*row.reason, "times changed by a recompute");
+    assert_eq!((seconds(row.began_at), row.resolved_at.map(seconds)), (55, Some(210)));
+}
+
+#[test]
+fn of_readings_of_one_instant_the_one_that_was_counted_last_stands() {
+    let mut river = river("", &[10]);
+    let now = 3_640;
+    river.until(now);
+    river.counted("rio-1", 80, (now, Some(3)));
+    river.counted("rio-1", 10, (now, Some(7)));
+    river.says_each((now + 20, now + 3_600, 20), "rio-1", 10);
+    river.lines();
+    river.recompute(0, now + 1_200);
+    assert_eq!(river.lines(), [""; 0]);
+}
+
+#[test]
+fn a_condition_that_was_an_absence_meanwhile_is_left_out() {
+    let absence = on_readings_rule("").replace(r#""when": "level > 50""#, r#""absent_for": "2h""#);
+    let mut river = self::river("", &[10, 80, 10]);
+    assert_eq!(river.lines().len(), 2);
+    river.late("rio-1", 80, 15);
+    river.change("[]", &absence);
+    river.change("[]", &on_readings_rule(""));
+    river.recompute(0, 1_200);
+    assert_eq!(river.lines(), [""; 0]);
+}
+
+#[test]
+fn a_new_rule_on_readings_finds_final_what_late_ones_can_no_longer_change() {
+    let other = on_readings_rule("").replace("high", "other").replace("> 50", "> 90");
+    let both = format!("{},{}", &other[..other.len() - 1], &on_readings_rule("")[1..]);
+    let mut river = Timeline::new("[]", &other);
+    for at in (10..1_800).step_by(20) {
+        river.says(at, "rio-1", if matches!(at, 890 | 1_490) { 80 } else { 10 });
+    }
+    river.change("[]", &both);
+    river.recompute(0, 1_790);
+    assert_eq!(river.lines(), ["high rio-1: inactive -> resolved at 910, found by a recompute"]);
+    // That of 1,490 is not: it would be a second alert beside this one, which late data begins.
+    river.late("rio-1", 80, 1_480);
+    river.says_each((1_810, 3_600, 20), "rio-1", 10);
+    assert_eq!(river.lines().len(), 2, "it fires and is over");
+    river.recompute(0, 2_400);
+    assert_eq!(river.lines(), ["high rio-1: resolved -> resolved at 1510, times changed by a recompute"]);
+}
+
 /// The episodes that stand after these steps: (began, raised, resolved) in seconds.
 fn standing(rows: &[Transition]) -> Vec<(i64, i64, i64)> {
     let mut last: BTreeMap<_, &Transition> = BTreeMap::new();

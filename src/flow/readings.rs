@@ -86,7 +86,11 @@ impl ReadingsRun {
         for (number, run) in (0_u32..).zip(&mut self.keys) {
             let courses = run.courses.take();
             let rules = (&*old.rules, &*self.rules);
-            let courses = rules::take_over(courses, rules, &run.key, run.seen.named(&run.names), moment);
+            let mut courses = rules::take_over(courses, rules, &run.key, run.seen.named(&run.names), moment);
+            let sealed_to = run.sealed_to(self.limits, moment.ticked);
+            for (course, rule) in courses.iter_mut().zip(&self.rules).filter(|new| !new.0.is_sealed()) {
+                course.seal(sealed_to, rule);
+            }
             run.courses = Bundle::new(courses, shares(&self.rules));
             note(&mut self.waiting, &mut self.alarms, number, run, &self.rules, moment);
         }
@@ -118,10 +122,7 @@ impl ReadingsRun {
         let Some(run) = self.keys.get_mut(number as usize) else { return true };
         let mut judged = true;
         if let Some(row) = row {
-            let sealed_to = run
-                .watermark
-                .minus(self.limits.allowed_lateness)
-                .max(moment.ticked.minus(self.limits.open_max));
+            let sealed_to = run.sealed_to(self.limits, moment.ticked);
             for (place, course) in run.courses.each_mut() {
                 let Some(rule) = self.rules.get(place) else { continue };
                 course.seal(sealed_to, rule);
@@ -249,5 +250,10 @@ impl KeyRun {
             alarm: Timer::STOPPED,
             waiting: false,
         }
+    }
+
+    /// Up to where no event can change any more what was said.
+    fn sealed_to(&self, limits: Limits, ticked: Timestamp) -> Timestamp {
+        self.watermark.minus(limits.allowed_lateness).max(ticked.minus(limits.open_max))
     }
 }

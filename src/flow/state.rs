@@ -32,7 +32,7 @@ use super::pipeline::Counts;
 
 /// Version of what results mean. Raised by hand whenever the same journal leads to other results
 /// than before: a checkpoint of another version is then no reason to stop at a difference.
-pub const ENGINE_VERSION: u32 = 8;
+pub const ENGINE_VERSION: u32 = 9;
 /// Version of the form of the state. Raised whenever a type in it changes: a checkpoint of another
 /// version is not read, and the flow folds the journal from its beginning. A fixture of each version
 /// (`tests/fixtures/format/state-v*.json`) tells when it was forgotten.

@@ -138,13 +138,18 @@ impl Timeline {
 
     /// A sensor `feed-n` says `value` for the second `at`; it arrives now.
     pub(in crate::flow) fn late(&mut self, sensor: &str, value: i64, at: i64) {
+        self.counted(sensor, value, (at, None));
+    }
+
+    /// The same with a frame counter.
+    pub(in crate::flow) fn counted(&mut self, sensor: &str, value: i64, (at, counter): (i64, Option<u64>)) {
         let feed: Arc<str> = sensor.split('-').next().unwrap_or_default().into();
         let level = Quantity { name: "level".into(), unit: "cm".into(), decimals: 0 };
         let event = DecodedEvent {
             sensor: sensor.into(),
             tags: vec![("zone".into(), "centro".into())].into(),
             event_at: Some(Timestamp((BEGIN + at) * SECOND)),
-            counter: None,
+            counter,
             readings: vec![DecodedReading { quantity: Arc::new(level), value: Value(value) }].into(),
         };
         let message = Submission {

@@ -10,8 +10,11 @@ use crate::flow::mapping::Mapping;
 use crate::flow::moment::{Cause, Seen};
 use crate::flow::past::Past;
 use crate::flow::rules::RulePlan;
-use crate::model::{Dictionary, Event, FeedId, Key, ResultRow, Timestamp};
+use crate::model::{Dictionary, Event, FeedId, Key, ResultRow, Span, Timestamp};
 use crate::rule::Row;
+
+/// A nanosecond: what is before an instant ends there.
+const JUST: Span = Span(1);
 
 /// The rules on readings of one pipeline, and the events of a range.
 pub struct Asked<'a> {
@@ -84,7 +87,8 @@ impl<'a> Asked<'a> {
     }
 
     /// The episodes of every rule on a key. What begins before a verdict from before the first event has
-    /// grown stale may have begun earlier, and is left alone.
+    /// grown stale may have begun earlier, and what would end at the range's end may go on with an event of
+    /// that very instant, which is not of the range: both are left alone.
     fn episodes(&mut self, key: &Key, places: &[usize]) -> Vec<Judged> {
         let rules = self.rules.clone();
         let mut inquiries = vec![Inquiry::default(); rules.len()];
@@ -97,7 +101,7 @@ impl<'a> Asked<'a> {
                 }
             });
         }
-        let (from, to) = (self.past.asked.from, self.past.asked.to);
+        let (from, to) = (self.past.asked.from, self.past.asked.to.minus(JUST));
         let covered = self.past.known_from(false);
         let judged = rules.into_iter().zip(inquiries).map(|(rule, inquiry)| {
             let sure = rule.timing.stale.at(covered);
